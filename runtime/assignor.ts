@@ -1,0 +1,136 @@
+/**
+ * Sticky, balanced assignment of tasks to workers; runs on the group's leader. A worker keeps what it owns up to its
+ * fair share; the rest goes to the least loaded, first to one that has the task's state on disk.
+ */
+import type { Assignor, GroupMemberInfo } from "../eventlog/port.ts";
+
+/** What a worker says of itself when it joins. */
+export interface WorkerSubscription {
+  readonly workerId: string;
+  readonly url: string | undefined;
+  readonly transactionalId: string | undefined;
+  /** Running here now. */
+  readonly owned: readonly string[];
+  /** With state on this worker's disk. */
+  readonly onDisk: readonly string[];
+}
+
+export interface AssignedMember {
+  readonly workerId: string;
+  readonly url: string | undefined;
+  readonly transactionalId: string | undefined;
+  readonly tasks: readonly string[];
+}
+
+/** What every worker gets: its own tasks, and who has which. */
+export interface WorkerAssignment {
+  readonly tasks: readonly string[];
+  readonly members: readonly AssignedMember[];
+}
+
+export const ASSIGNOR_NAME = "sluice-sticky";
+
+export function stickyAssignor(taskIds: () => Promise<readonly string[]>): Assignor {
+  return {
+    name: ASSIGNOR_NAME,
+    async assign(members: readonly GroupMemberInfo[]): Promise<Map<string, Buffer>> {
+      const workers = members.map((member) => ({ memberId: member.memberId, ...decodeSubscription(member.userData) }));
+      const tasksOf = assignTasks(workers, await taskIds());
+      const assigned = workers.map((worker): AssignedMember => ({
+        workerId: worker.workerId,
+        url: worker.url,
+        transactionalId: worker.transactionalId,
+        tasks: tasksOf.get(worker.memberId) ?? [],
+      }));
+      return new Map(workers.map((worker, index) => [worker.memberId, encodeJson({ tasks: assigned[index].tasks, members: assigned })]));
+    },
+  };
+}
+
+interface Candidate {
+  readonly memberId: string;
+  readonly owned: readonly string[];
+  readonly onDisk: readonly string[];
+}
+
+/** Loads differ by at most one task. Deterministic for the same input. */
+export function assignTasks(workers: readonly Candidate[], taskIds: readonly string[]): Map<string, string[]> {
+  const result = new Map(workers.map((worker) => [worker.memberId, [] as string[]]));
+  if (workers.length === 0) return result;
+  const floor = Math.floor(taskIds.length / workers.length);
+  let largerShares = taskIds.length % workers.length;
+  const free = new Set(taskIds);
+  // whoever owns most keeps the larger shares, so that the fewest tasks move
+  for (const worker of [...workers].sort((a, b) => b.owned.length - a.owned.length || compare(a.memberId, b.memberId))) {
+    const keeps = worker.owned.filter((task) => free.has(task));
+    const share = keeps.length > floor && largerShares > 0 ? floor + 1 : floor;
+    if (share > floor) largerShares--;
+    for (const task of keeps.slice(0, share)) {
+      free.delete(task);
+      result.get(worker.memberId)?.push(task);
+    }
+  }
+  const load = (worker: Candidate): number => result.get(worker.memberId)?.length ?? 0;
+  for (const task of free) {
+    let best = workers[0];
+    for (const worker of workers) {
+      const lighter = load(worker) - load(best);
+      const closer = Number(best.onDisk.includes(task)) - Number(worker.onDisk.includes(task));
+      if (lighter < 0 || (lighter === 0 && closer < 0) || (lighter === 0 && closer === 0 && compare(worker.memberId, best.memberId) < 0)) best = worker;
+    }
+    result.get(best.memberId)?.push(task);
+  }
+  return result;
+}
+
+export function encodeSubscription(subscription: WorkerSubscription): Buffer {
+  return encodeJson(subscription);
+}
+
+/** A member whose user data cannot be read still gets its share: it may be a newer version of us. */
+export function decodeSubscription(userData: Buffer): WorkerSubscription {
+  const parsed = parseObject(userData);
+  return {
+    workerId: typeof parsed.workerId === "string" ? parsed.workerId : "unknown",
+    url: typeof parsed.url === "string" ? parsed.url : undefined,
+    transactionalId: typeof parsed.transactionalId === "string" ? parsed.transactionalId : undefined,
+    owned: strings(parsed.owned),
+    onDisk: strings(parsed.onDisk),
+  };
+}
+
+export function decodeAssignment(assignment: Buffer): WorkerAssignment {
+  const parsed = parseObject(assignment);
+  const members = Array.isArray(parsed.members) ? (parsed.members as Record<string, unknown>[]) : [];
+  return {
+    tasks: strings(parsed.tasks),
+    members: members.map((member) => ({
+      workerId: String(member.workerId),
+      url: typeof member.url === "string" ? member.url : undefined,
+      transactionalId: typeof member.transactionalId === "string" ? member.transactionalId : undefined,
+      tasks: strings(member.tasks),
+    })),
+  };
+}
+
+function encodeJson(value: unknown): Buffer {
+  return Buffer.from(JSON.stringify(value));
+}
+
+function parseObject(bytes: Buffer): Record<string, unknown> {
+  if (bytes.length === 0) return {};
+  try {
+    const parsed: unknown = JSON.parse(bytes.toString("utf8"));
+    return typeof parsed === "object" && parsed !== null ? (parsed as Record<string, unknown>) : {};
+  } catch {
+    return {}; // foreign bytes: as if the member had said nothing
+  }
+}
+
+function strings(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

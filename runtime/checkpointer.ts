@@ -1,0 +1,37 @@
+/** Moves committed rows into the state engines beside the loop: one task at a time, every so often or so many bytes. */
+import type { Logger } from "pino";
+import type { Task } from "./task.ts";
+
+/** A task with more committed, uncheckpointed bytes than this is checkpointed at once: bounds memory and replay. */
+const MAX_UNCHECKPOINTED_BYTES = 32 * 1024 * 1024;
+
+export class Checkpointer {
+  readonly #intervalMs: number;
+  readonly #lastAt = new WeakMap<Task, number>();
+  #busy = false;
+
+  constructor(intervalMs: number) {
+    this.#intervalMs = intervalMs;
+  }
+
+  /** Starts the checkpoint of at most one task that is due. A failed one is tried again: the changelog still has the rows. */
+  tick(tasks: readonly Task[], logger: Logger): void {
+    if (this.#busy) return;
+    const now = performance.now();
+    for (const task of tasks) {
+      const bytes = task.state.uncheckpointedBytes;
+      const lastAt = this.#lastAt.get(task);
+      if (lastAt === undefined) this.#lastAt.set(task, now);
+      if (bytes === 0 || (bytes < MAX_UNCHECKPOINTED_BYTES && now - (lastAt ?? now) < this.#intervalMs)) continue;
+      this.#lastAt.set(task, now);
+      this.#busy = true;
+      void task.state
+        .checkpoint()
+        .catch((error: unknown) => {
+          if (task.status !== "closed") logger.error({ taskId: task.taskId, err: error }, "checkpoint failed; it will be tried again");
+        })
+        .finally(() => (this.#busy = false));
+      return;
+    }
+  }
+}

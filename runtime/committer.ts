@@ -1,0 +1,125 @@
+/**
+ * The commit protocol (design, section 5), in one place. Steps of commit N:
+ *
+ * 1. freeze: processors flush, dirty rows are encoded into changelog batches, input positions taken. Synchronous.
+ * 2. one transaction: output and changelog records, then the input offsets with the group's generation (KIP-447).
+ * 3. EndTxn(commit). Processing has gone on into N+1 since step 1; its output gathers in the other record set.
+ * 4. N's rows become committed-not-checkpointed; a checkpoint writes them to the engine later.
+ *
+ * A failure anywhere leaves N and N+1 uncommitted: the worker reopens its tasks from the last checkpoint and changelog.
+ */
+import type { CommittedOffset, GroupMember } from "../eventlog/port.ts";
+import type { RecordSet } from "../eventlog/records/record-set.ts";
+import type { LogSink } from "./log-sink.ts";
+import type { OutputCollector } from "./output-collector.ts";
+import { encodeClocks } from "./position-metadata.ts";
+import type { Task, TaskCommit } from "./task.ts";
+import type { WorkerMetrics } from "./worker-metrics.ts";
+
+/** With little to do, a commit begins at most so often: latency stays in the tens of ms, brokers see at most 100 transactions/s. */
+const MIN_COMMIT_GAP_MS = 10;
+/** Positions that only moved past control batches are committed this rarely. */
+const IDLE_POSITION_COMMIT_MS = 5_000;
+/** Output waiting for a commit; above it a commit is due, and processing waits when one is in flight already. */
+export const MAX_GATHERED_BYTES = 16 * 1024 * 1024;
+
+export interface CommitterOptions {
+  readonly sink: LogSink;
+  readonly collector: OutputCollector;
+  readonly group: () => GroupMember;
+  readonly changelogOf: (store: string) => string;
+  /** The longest a record waits for its commit to begin while there is a backlog. */
+  readonly commitIntervalMs: number;
+  readonly metrics: WorkerMetrics;
+  /** Called when a commit in flight is over, whichever way it went. */
+  readonly onSettled: () => void;
+}
+
+export class Committer {
+  readonly #options: CommitterOptions;
+  #inFlight: Promise<void> | undefined;
+  #failure: unknown;
+  #lastBeginAt = 0;
+  #lastBacklogBytes = 0;
+
+  constructor(options: CommitterOptions) {
+    this.#options = options;
+  }
+
+  get busy(): boolean {
+    return this.#inFlight !== undefined;
+  }
+
+  /** The error of the last commit, until clearFailure(). */
+  get failure(): unknown {
+    return this.#failure;
+  }
+
+  clearFailure(): void {
+    this.#failure = undefined;
+  }
+
+  /** Resolves when no commit is in flight; never rejects (see failure). */
+  async settled(): Promise<void> {
+    await this.#inFlight;
+  }
+
+  /** Output has outgrown its bound: nothing more is processed until a commit takes it. */
+  get isFull(): boolean {
+    return this.#options.collector.set.byteLength >= MAX_GATHERED_BYTES;
+  }
+
+  /** Milliseconds until a commit is due; 0 for now, Infinity for nothing to commit. `now` is performance.now(). */
+  dueInMs(tasks: Iterable<Task>, backlog: boolean, now: number): number {
+    let work = false;
+    let moved = false;
+    for (const task of tasks) {
+      work ||= task.needsCommit;
+      moved ||= task.positionMoved;
+    }
+    if (!work) return moved ? Math.max(0, this.#lastBeginAt + IDLE_POSITION_COMMIT_MS - now) : Infinity;
+    if (this.isFull) return 0;
+    return Math.max(0, this.#lastBeginAt + (backlog ? this.#options.commitIntervalMs : MIN_COMMIT_GAP_MS) - now);
+  }
+
+  /** Freezes and sets off; only when not busy. The result shows in settled() and failure. */
+  begin(tasks: Iterable<Task>): void {
+    const { collector } = this.#options;
+    this.#lastBeginAt = performance.now();
+    const commits = [...tasks].filter((task) => task.needsCommit || task.positionMoved).map((task) => task.freeze());
+    const records = collector.take();
+    this.#lastBacklogBytes = records.byteLength;
+    this.#inFlight = this.#commit(commits, records)
+      .catch((error: unknown) => {
+        this.#failure = error;
+      })
+      .finally(() => {
+        collector.release(records);
+        this.#inFlight = undefined;
+        this.#options.onSettled();
+      });
+  }
+
+  async #commit(commits: readonly TaskCommit[], records: RecordSet): Promise<void> {
+    const { sink, group, changelogOf, metrics } = this.#options;
+    const startedAt = performance.now();
+    const offsets = commits.flatMap((commit): CommittedOffset[] =>
+      commit.positions.map((position) => ({ ...position, metadata: encodeClocks(commit) })),
+    );
+    if (offsets.length === 0 && records.recordCount === 0) return;
+    const ranges = await sink.commit(records, offsets, group());
+    const nextOffsets = new Map(ranges.map((range) => [`${range.topic}/${range.partition}`, range.nextOffset]));
+    for (const { task, frozen, counts } of commits) {
+      const positions = new Map<string, number>();
+      for (const store of task.stores) {
+        const next = nextOffsets.get(`${changelogOf(store.name)}/${task.partition}`);
+        if (next === undefined) continue;
+        positions.set(store.name, next);
+        task.changelogPositions.set(store.name, next);
+      }
+      task.state.committed(frozen, positions);
+      metrics.addCounts(counts);
+    }
+    metrics.committed((performance.now() - startedAt) / 1000, commits, this.#lastBacklogBytes);
+  }
+}

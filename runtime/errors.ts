@@ -1,0 +1,23 @@
+/** The runtime's errors: a stable code each, and what the embedding program may do. */
+
+/**
+ * - `topology-mismatch`: topics or partition counts do not fit the topology; a person must change something.
+ * - `illegal-transition`: a bug in the runtime's state machines.
+ * - `processing-failed`: a processor or serde threw and the handler says fail.
+ * - `task-not-ready`: the task is not running here now.
+ * - `state-busy`: another process holds the task's state directory.
+ * - `state-mismatch`: local state does not belong to the changelog it should continue; it is rebuilt.
+ * - `instance-fenced`: another process runs with the same instanceId.
+ * - `not-running`: the worker was stopped or has failed.
+ */
+export type RuntimeErrorCode =
+  "topology-mismatch" | "illegal-transition" | "processing-failed" | "task-not-ready" | "state-busy" | "state-mismatch" | "instance-fenced" | "not-running";
+
+export class RuntimeError extends Error {
+  override readonly name = "RuntimeError";
+  readonly code: RuntimeErrorCode;
+  constructor(code: RuntimeErrorCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+  }
+}

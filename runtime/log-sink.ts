@@ -1,0 +1,60 @@
+/** How a commit reaches the log: exactly once in one transaction, or at least once in the same order without one. */
+import type { CommittedOffset, GroupMember, PlainWriter, TxnWriter, WrittenRange } from "../eventlog/port.ts";
+import type { RecordSet } from "../eventlog/records/record-set.ts";
+
+export interface LogSink {
+  /** Identity that others fence when this worker dies; undefined in at-least-once mode. */
+  readonly transactionalId: string | undefined;
+  open(): Promise<void>;
+  /** All of it or, exactly-once, none of it. Resolves with where the records landed. */
+  commit(records: RecordSet, offsets: readonly CommittedOffset[], group: GroupMember): Promise<readonly WrittenRange[]>;
+  /** Clears up after a commit that failed, so that the next may begin. */
+  recover(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export class ExactlyOnceSink implements LogSink {
+  readonly #writer: TxnWriter;
+  constructor(writer: TxnWriter) {
+    this.#writer = writer;
+  }
+  get transactionalId(): string {
+    return this.#writer.transactionalId;
+  }
+  open(): Promise<void> {
+    return this.#writer.open();
+  }
+  /** Steps 2 and 3 of the commit protocol (design, section 5). */
+  async commit(records: RecordSet, offsets: readonly CommittedOffset[], group: GroupMember): Promise<readonly WrittenRange[]> {
+    this.#writer.begin();
+    const ranges = records.recordCount > 0 ? await this.#writer.write(records) : [];
+    if (offsets.length > 0) await this.#writer.sendOffsets(offsets, group.metadata());
+    await this.#writer.commit();
+    return ranges;
+  }
+  /** InitProducerId ends whatever is open, whichever way the failed commit went; the committed offsets then tell which. */
+  recover(): Promise<void> {
+    return this.#writer.open();
+  }
+  close(): Promise<void> {
+    return this.#writer.close();
+  }
+}
+
+export class AtLeastOnceSink implements LogSink {
+  readonly transactionalId = undefined;
+  readonly #writer: PlainWriter;
+  constructor(writer: PlainWriter) {
+    this.#writer = writer;
+  }
+  async open(): Promise<void> {}
+  async commit(records: RecordSet, offsets: readonly CommittedOffset[], group: GroupMember): Promise<readonly WrittenRange[]> {
+    const ranges = records.recordCount > 0 ? await this.#writer.write(records) : [];
+    if (offsets.length > 0) await group.commitOffsets(offsets);
+    return ranges;
+  }
+  async recover(): Promise<void> {}
+  close(): Promise<void> {
+    return this.#writer.close();
+  }
+}

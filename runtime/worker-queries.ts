@@ -1,0 +1,126 @@
+/** Answers about the state this worker holds, and where the rest is. Committed values only. */
+import { partitionForKey } from "../eventlog/records/murmur2.ts";
+import type { Topology } from "../topology/topology.ts";
+import { StateUnavailableError, type Location, type Queries, type TaskInfo, type TopologyView, type WorkerInfo } from "./queries.ts";
+import type { Restorer } from "./restorer.ts";
+import type { Task } from "./task.ts";
+import type { TaskManager } from "./task-manager.ts";
+
+/** What a client is told to wait while a task moves or restores. */
+const RETRY_AFTER_MS = 1_000;
+
+export interface WorkerQueriesOptions {
+  readonly workerId: string;
+  readonly topology: Topology;
+  readonly tasks: TaskManager;
+  readonly restorer: Restorer;
+  readonly state: () => WorkerInfo["state"];
+  readonly partitionsOf: (topic: string) => number;
+}
+
+export class WorkerQueries implements Queries {
+  readonly #options: WorkerQueriesOptions;
+  constructor(options: WorkerQueriesOptions) {
+    this.#options = options;
+  }
+
+  worker(): WorkerInfo {
+    const { workerId, tasks, state } = this.#options;
+    return {
+      workerId,
+      state: state(),
+      tasks: tasks.tasks.map((task) => this.#describe(task)),
+      members: tasks.members.map(({ workerId, url, tasks }) => ({ workerId, url, tasks })),
+    };
+  }
+
+  topology(): TopologyView {
+    const { topology, tasks } = this.#options;
+    const counts = new Map<string, number>();
+    for (const task of tasks.tasks)
+      for (const edge of task.edgeCounts()) counts.set(`${edge.from} ${edge.to}`, (counts.get(`${edge.from} ${edge.to}`) ?? 0) + edge.records);
+    return {
+      text: topology.describe(),
+      mermaid: topology.mermaid(),
+      nodes: [...topology.nodes.values()].map((node) => (node.kind === "processor" ? { name: node.name, kind: node.kind } : { name: node.name, kind: node.kind, topic: node.topic })),
+      edges: topology.edges.map(({ from, to }) => ({ from, to, records: counts.get(`${from} ${to}`) ?? 0 })),
+    };
+  }
+
+  /** Keys are text; stores of every sub-topology are keyed like their source, so the first source decides. */
+  locate(key: string): Location {
+    const { topology, tasks, partitionsOf, workerId } = this.#options;
+    const [subtopology] = topology.subtopologies;
+    const bytes = Buffer.from(key);
+    const partition = partitionForKey(bytes, 0, bytes.length, partitionsOf(subtopology.sources[0].topic));
+    const taskId = `${subtopology.id}_${partition}`;
+    const owner = tasks.members.find((member) => member.tasks.includes(taskId));
+    if (owner?.workerId === workerId) {
+      const task = tasks.tasks.find((candidate) => candidate.taskId === taskId);
+      return task !== undefined && isReadable(task) ? { kind: "local", taskId } : { kind: "unavailable", retryAfterMs: RETRY_AFTER_MS };
+    }
+    if (owner?.url === undefined) return { kind: "unavailable", retryAfterMs: RETRY_AFTER_MS };
+    return { kind: "remote", url: owner.url, workerId: owner.workerId };
+  }
+
+  async get(store: string, key: string): Promise<unknown> {
+    const location = this.locate(key);
+    const task = location.kind === "local" ? this.#options.tasks.tasks.find((candidate) => candidate.taskId === location.taskId) : undefined;
+    if (task === undefined) throw new StateUnavailableError(`the task of "${key}" does not run here now`, RETRY_AFTER_MS);
+    return guard(task, () => task.state.getCommitted(store, key));
+  }
+
+  async scan(store: string, options: { prefix?: string; after?: string; limit: number }): Promise<readonly { key: string; value: unknown }[]> {
+    const rows: { key: string; bytes: Buffer; value: unknown }[] = [];
+    for (const task of this.#options.tasks.tasks) {
+      if (!task.stores.some((spec) => spec.name === store)) continue;
+      if (!isReadable(task)) throw new StateUnavailableError(`task ${task.taskId} is ${task.status}`, RETRY_AFTER_MS);
+      for (const [key, value] of await guard(task, () => task.state.scanCommitted(store, options)))
+        rows.push({ key: String(key), bytes: Buffer.from(String(key)), value });
+    }
+    rows.sort((a, b) => Buffer.compare(a.bytes, b.bytes));
+    return rows.slice(0, options.limit).map(({ key, value }) => ({ key, value }));
+  }
+
+  #describe(task: Task): TaskInfo {
+    const stats = task.state.stats();
+    return {
+      taskId: task.taskId,
+      partition: task.partition,
+      status: task.status,
+      inputs: task.queues.map((queue) => ({
+        topic: queue.topic,
+        partition: queue.partition,
+        position: queue.position,
+        endOffset: queue.endOffset,
+        lag: Math.max(0, queue.endOffset - queue.position),
+      })),
+      stores: task.stores.map((spec) => ({
+        name: spec.name,
+        cachedRows: stats.find((entry) => entry.name === spec.name)?.cachedRows ?? 0,
+        dirtyRows: stats.find((entry) => entry.name === spec.name)?.dirtyRows ?? 0,
+        changelogPosition: task.changelogPositions.get(spec.name) ?? task.state.checkpointPosition(spec.name) ?? 0,
+        checkpointPosition: task.state.checkpointPosition(spec.name) ?? 0,
+      })),
+      restore: this.#options.restorer.progress(task),
+      streamTime: task.streamTime,
+      receiveTime: task.receiveTime,
+    };
+  }
+}
+
+/** A suspended task's rows are committed and nobody else has it yet. */
+function isReadable(task: Task): boolean {
+  return task.status === "running" || task.status === "suspended";
+}
+
+/** A task that closes while the answer is being read has moved: never a wrong answer. */
+async function guard<T>(task: Task, read: () => Promise<T>): Promise<T> {
+  try {
+    const value = await read();
+    if (isReadable(task)) return value;
+  } catch (error) {
+    if (isReadable(task)) throw error;
+  }
+  throw new StateUnavailableError(`task ${task.taskId} moved while it was asked`, RETRY_AFTER_MS);
+}

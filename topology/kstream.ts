@@ -1,0 +1,108 @@
+/** A stream of records in the making: each call adds a node and returns what flows out of it. */
+import type { Serde } from "../state/serde.ts";
+import { TopologyError } from "./errors.ts";
+import type { ProcessorNode } from "./graph.ts";
+import { KGroupedStream } from "./grouped-stream.ts";
+import type { Outputs, ProcessorSpec } from "./processor.ts";
+import * as stateless from "./stateless.ts";
+import type { StreamsBuilder } from "./streams-builder.ts";
+
+export interface SinkOptions<K, V> {
+  readonly key: Serde<K>;
+  readonly value: Serde<V>;
+  /** Default: `sink-<topic>`. */
+  readonly name?: string;
+}
+
+/** The streams that leave a processor, by output name. */
+export type OutputStreams<O extends Outputs> = { readonly [N in keyof O]: KStream<O[N]["key"], O[N]["value"]> };
+
+type Single<K, V> = { out: { key: K; value: V } };
+
+export class KStream<K, V> {
+  readonly #builder: StreamsBuilder;
+  /** Child lists of the outputs this stream flows from; several after merge(). */
+  readonly #upstream: readonly string[][];
+  readonly #keyChanged: boolean;
+
+  constructor(builder: StreamsBuilder, upstream: readonly string[][], keyChanged: boolean) {
+    this.#builder = builder;
+    this.#upstream = upstream;
+    this.#keyChanged = keyChanged;
+  }
+
+  filter(predicate: (value: V, key: K) => boolean, name?: string): KStream<K, V> {
+    return this.#add<K, V>("filter", name, () => new stateless.Filter(predicate), false);
+  }
+
+  /** Changes the key: grouping afterwards needs a repartition, which this version refuses. */
+  map<K2, V2>(mapper: (key: K, value: V) => readonly [K2, V2], name?: string): KStream<K2, V2> {
+    return this.#add<K2, V2>("map", name, () => new stateless.MapRecords(mapper), true);
+  }
+
+  mapValues<V2>(mapper: (value: V, key: K) => V2, name?: string): KStream<K, V2> {
+    return this.#add<K, V2>("mapValues", name, () => new stateless.MapValues(mapper), false);
+  }
+
+  flatMap<K2, V2>(mapper: (key: K, value: V) => Iterable<readonly [K2, V2]>, name?: string): KStream<K2, V2> {
+    return this.#add<K2, V2>("flatMap", name, () => new stateless.FlatMap(mapper), true);
+  }
+
+  flatMapValues<V2>(mapper: (value: V, key: K) => Iterable<V2>, name?: string): KStream<K, V2> {
+    return this.#add<K, V2>("flatMapValues", name, () => new stateless.FlatMapValues(mapper), false);
+  }
+
+  /** A look at each record as it passes; the action must not change it. */
+  peek(action: (value: V, key: K) => void, name?: string): KStream<K, V> {
+    return this.#add<K, V>("peek", name, () => new stateless.Peek(action), false);
+  }
+
+  /** The first predicate that holds decides; a record that none takes is dropped. */
+  branch<N extends string>(predicates: Readonly<Record<N, (value: V, key: K) => boolean>>, name?: string): Readonly<Record<N, KStream<K, V>>> {
+    const names = Object.keys(predicates) as N[];
+    return this.process<Record<N, { key: K; value: V }>>({
+      name: name ?? this.#builder.generateName("branch"),
+      outputs: names,
+      create: () => new stateless.Branch<K, V, N>(predicates),
+    });
+  }
+
+  merge(other: KStream<K, V>): KStream<K, V> {
+    return new KStream<K, V>(this.#builder, [...this.#upstream, ...other.#upstream], this.#keyChanged || other.#keyChanged);
+  }
+
+  process<O extends Outputs>(spec: ProcessorSpec<K, V, O>): OutputStreams<O> {
+    const outputs = new Map<string, string[]>(spec.outputs.map((output) => [output, []]));
+    this.#attach({ kind: "processor", name: spec.name, spec: spec as unknown as ProcessorNode["spec"], outputs });
+    return Object.fromEntries([...outputs].map(([output, children]) => [output, new KStream(this.#builder, [children], this.#keyChanged)])) as OutputStreams<O>;
+  }
+
+  groupByKey(): KGroupedStream<K, V> {
+    if (this.#keyChanged)
+      throw new TopologyError("re-keyed", "the key was changed upstream: write the stream to a topic keyed anew and group a stream that reads it");
+    return new KGroupedStream<K, V>(this);
+  }
+
+  /** Records go to the partition that murmur2 of the key names, as with Java clients; a null key goes to the task's own partition. */
+  to(topic: string, options: SinkOptions<K, V>): void {
+    this.#attach({
+      kind: "sink",
+      name: options.name ?? this.#builder.generateName(`sink-${topic}`),
+      topic,
+      key: options.key as Serde<unknown>,
+      value: options.value as Serde<unknown>,
+    });
+  }
+
+  #attach(node: Parameters<StreamsBuilder["addNode"]>[0]): void {
+    this.#builder.addNode(node);
+    for (const children of this.#upstream) children.push(node.name);
+  }
+
+  #add<K2, V2>(kind: string, name: string | undefined, create: ProcessorSpec<K, V, Single<K2, V2>>["create"], keyChanged: boolean): KStream<K2, V2> {
+    const children: string[] = [];
+    const spec: ProcessorSpec<K, V, Single<K2, V2>> = { name: name ?? this.#builder.generateName(kind), outputs: ["out"], create };
+    this.#attach({ kind: "processor", name: spec.name, spec: spec as unknown as ProcessorNode["spec"], outputs: new Map([["out", children]]) });
+    return new KStream<K2, V2>(this.#builder, [children], this.#keyChanged || keyChanged);
+  }
+}
