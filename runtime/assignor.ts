@@ -62,7 +62,7 @@ export function assignTasks(workers: readonly Candidate[], taskIds: readonly str
   const free = new Set(taskIds);
   // whoever owns most keeps the larger shares, so that the fewest tasks move
   for (const worker of [...workers].sort((a, b) => b.owned.length - a.owned.length || compare(a.memberId, b.memberId))) {
-    const keeps = worker.owned.filter((task) => free.has(task));
+    const keeps = [...new Set(worker.owned)].filter((task) => free.has(task));
     const share = keeps.length > floor && largerShares > 0 ? floor + 1 : floor;
     if (share > floor) largerShares--;
     for (const task of keeps.slice(0, share)) {

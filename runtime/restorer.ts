@@ -27,7 +27,7 @@ interface StoreRestore {
 
 interface TaskRestore {
   readonly stores: readonly StoreRestore[];
-  readonly resolve: () => void;
+  readonly resolve: (restored: number) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -48,11 +48,11 @@ export class Restorer {
     this.#onRestored = onRestored;
   }
 
-  /** Resolves when every changelogged store of the task stands where its changelog ended at the call. Rejects when cancelled. */
-  async restore(task: Task): Promise<void> {
+  /** Resolves with the number of changelog records replayed, when every store of the task stands where its changelog ended at the call. Rejects when cancelled. */
+  async restore(task: Task): Promise<number> {
     const specs = task.stores.filter((spec) => spec.changelog);
     const partitions = specs.map((spec) => ({ topic: this.#changelogOf(spec.name), partition: task.partition }));
-    if (partitions.length === 0) return;
+    if (partitions.length === 0) return 0;
     const earliest = await this.#log.admin.listOffsets(partitions, "earliest", "read_uncommitted");
     // the uncommitted end: the restore must wait for a transaction that is still being completed (KAFKA-10167)
     const latest = await this.#log.admin.listOffsets(partitions, "latest", "read_uncommitted");
@@ -65,8 +65,8 @@ export class Restorer {
       const position = Math.max(checkpoint ?? 0, offsetOf(earliest, topic));
       return { task, store: spec.name, topic, partition, target: offsetOf(latest, topic), startedAt: performance.now(), position, restored: 0 };
     });
-    if (stores.every((store) => store.position >= store.target)) return;
-    await new Promise<void>((resolve, reject) => {
+    if (stores.every((store) => store.position >= store.target)) return 0;
+    return await new Promise<number>((resolve, reject) => {
       this.#active.set(task, { stores, resolve, reject });
       this.#assign();
       this.#loop ??= this.#run().finally(() => (this.#loop = undefined));
@@ -151,6 +151,6 @@ export class Restorer {
     if (!this.#active.has(task) || active.stores.some((store) => store.position < store.target)) return;
     await this.#flush(task);
     this.#active.delete(task);
-    active.resolve();
+    active.resolve(active.stores.reduce((sum, store) => sum + store.restored, 0));
   }
 }

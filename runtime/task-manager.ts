@@ -23,8 +23,8 @@ export interface TaskManagerOptions {
   readonly deadLetters: DeadLetterOptions;
   readonly partitionsOf: (topic: string) => number;
   readonly logger: Logger;
-  /** A task came up and may be fed. */
-  readonly onReady: (task: Task) => Promise<void>;
+  /** A task came up and may be fed. Not awaited: it takes the worker's lock, which whoever closes the task may hold. */
+  readonly onReady: (task: Task) => void;
   /** A task could not come up. */
   readonly onFailed: (taskId: string, error: unknown) => void;
 }
@@ -97,13 +97,18 @@ export class TaskManager {
   #open(taskId: string, group: GroupMember): void {
     const slot: Slot = { taskId, task: undefined, closed: false, opening: Promise.resolve() };
     this.#slots.set(taskId, slot);
-    slot.opening = this.#bringUp(slot, group).catch((error: unknown) => {
-      if (!slot.closed) this.#options.onFailed(taskId, error);
-    });
+    slot.opening = this.#bringUp(slot, group).then(
+      () => {
+        if (!slot.closed && slot.task !== undefined) this.#options.onReady(slot.task);
+      },
+      (error: unknown) => {
+        if (!slot.closed) this.#options.onFailed(taskId, error);
+      },
+    );
   }
 
   async #bringUp(slot: Slot, group: GroupMember, isRebuild = false): Promise<void> {
-    const { topology, opener, logger, onReady } = this.#options;
+    const { topology, opener, logger } = this.#options;
     const [subtopologyId, partition] = slot.taskId.split("_").map(Number);
     const subtopology = topology.subtopologies[subtopologyId];
     if (subtopology === undefined) throw new RuntimeError("topology-mismatch", `task ${slot.taskId} is not of this topology: workers run different versions`);
@@ -125,7 +130,6 @@ export class TaskManager {
       slot.task = task;
       task.restoring();
       await opener.bringUp(task, subtopology, group);
-      if (!slot.closed) await onReady(task);
     } catch (error) {
       const mends = isStateError(error, "corrupt-state") || isStateError(error, "corrupt-row") || (error instanceof RuntimeError && error.code === "state-mismatch");
       if (isRebuild || slot.closed || !mends) throw error;

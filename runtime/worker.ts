@@ -16,7 +16,6 @@ import type { EventLog, GroupMember, LogReader } from "../eventlog/port.ts";
 import { changelogTopic } from "../state/changelog.ts";
 import type { Topology } from "../topology/topology.ts";
 import { decodeAssignment, encodeSubscription, stickyAssignor } from "./assignor.ts";
-import { Checkpointer } from "./checkpointer.ts";
 import { Committer } from "./committer.ts";
 import { RuntimeError } from "./errors.ts";
 import { TopicFeed } from "./feed.ts";
@@ -26,48 +25,20 @@ import { Mutex } from "./mutex.ts";
 import { OutputCollector } from "./output-collector.ts";
 import { PartitionCounts } from "./partition-counts.ts";
 import type { Feed, Queries, WorkerInfo } from "./queries.ts";
+import { ProcessingLoop } from "./processing-loop.ts";
 import { Restorer } from "./restorer.ts";
 import { StateMachine } from "./state-machine.ts";
 import { listStateDirectories } from "./state-directories.ts";
 import type { Task } from "./task.ts";
 import { TaskManager } from "./task-manager.ts";
 import { TaskOpener } from "./task-opener.ts";
+import type { WorkerOptions } from "./worker-options.ts";
 import { WorkerMetrics } from "./worker-metrics.ts";
 import { WorkerQueries } from "./worker-queries.ts";
 
-/** The longest synchronous slice: between two of them heartbeats, HTTP and sockets are served (design, section 4). */
-const SLICE_MS = 10;
-/** Fetched and unprocessed bytes below which the next fetch is asked for. */
-const LOW_WATER_BYTES = 2 * 1024 * 1024;
-/** The longest wait for records; everything that cannot wait wakes the reader. */
-const IDLE_WAIT_MS = 1_000;
 /** Between attempts to get the writer back after a failed commit. */
 const RECOVERY_RETRY_MS = 200;
 
-export interface WorkerOptions {
-  /** Consumer group; prefix of changelogs and transactional ids. */
-  readonly applicationId: string;
-  /** Static membership and a stable transactional id: a restart takes its tasks back at once. */
-  readonly instanceId?: string;
-  readonly topology: Topology;
-  readonly log: EventLog;
-  readonly state: { readonly dir: string; readonly engine: "level" | "memory"; readonly cacheMiB: number };
-  readonly processing: {
-    readonly guarantee: "exactly-once" | "at-least-once";
-    readonly commitIntervalMs: number;
-    /** Committed rows reach the state engine this often. Default 5000. */
-    readonly checkpointIntervalMs?: number;
-  };
-  readonly sessionTimeoutMs: number;
-  /** Where records go that cannot be processed; without one they stop the worker. */
-  readonly deadLetterTopic?: string;
-  /** A longer value is cut in the dead-letter topic. Default 1,000,000. */
-  readonly maxDeadLetterBytes?: number;
-  /** Where other workers reach this one's HTTP API. */
-  readonly advertisedUrl?: string;
-  readonly logger: Logger;
-  readonly registry?: Registry;
-}
 
 type WorkerState = WorkerInfo["state"];
 
@@ -94,7 +65,7 @@ export class Worker {
   readonly #tasks: TaskManager;
   readonly #sink: LogSink;
   readonly #committer: Committer;
-  readonly #checkpointer: Checkpointer;
+  readonly #processing: ProcessingLoop;
   readonly #reader: LogReader;
   readonly #metrics: WorkerMetrics;
   readonly #feed: TopicFeed;
@@ -102,11 +73,8 @@ export class Worker {
   #group: GroupMember | undefined;
   #loop: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
-  #nextTask = 0;
   /** Between onRevoked and onAssigned: nothing is processed, since a commit would carry a generation that is going. */
   #rebalancing = false;
-  /** Ends the loop's wait: set before the reader is woken, so that a wake-up between two polls is not lost. */
-  #woken = false;
   #fencing: Promise<void> | undefined;
 
   constructor(options: WorkerOptions) {
@@ -155,7 +123,7 @@ export class Worker {
       },
       partitionsOf: (topic) => this.#partitions.of(topic),
       logger: this.#logger,
-      onReady: (task) => this.#onTaskReady(task),
+      onReady: (task) => void this.#onTaskReady(task).catch((error: unknown) => this.#fail(error)),
       onFailed: (taskId, error) => this.#fail(new RuntimeError("task-not-ready", `task ${taskId} cannot start: ${messageOf(error)}`, error)),
     });
     const partitionsOf = (topic: string): number => this.#partitions.of(topic);
@@ -166,9 +134,9 @@ export class Worker {
       changelogOf,
       commitIntervalMs: options.processing.commitIntervalMs,
       metrics: this.#metrics,
-      onSettled: () => this.#wake(),
+      onSettled: () => this.#processing.wake(),
     });
-    this.#checkpointer = new Checkpointer(options.processing.checkpointIntervalMs ?? 5_000);
+    this.#processing = new ProcessingLoop(this.#reader, this.#tasks, this.#committer, options.processing.checkpointIntervalMs ?? 5_000, this.#logger);
     this.#feed = new TopicFeed(this.#log, this.#logger);
     this.feed = this.#feed;
     this.queries = new WorkerQueries({
@@ -236,11 +204,11 @@ export class Worker {
   async #stop(): Promise<void> {
     const failed = this.state === "ERROR";
     this.#status.to("PENDING_SHUTDOWN");
-    this.#wake();
+    this.#processing.wake();
     await this.#loop;
     try {
       await this.#mutex.run(async () => {
-        if (!failed) await this.#commitAll();
+        if (!failed) await this.#processing.commitAll();
         await this.#tasks.closeAll(true);
       });
     } catch (error) {
@@ -265,63 +233,10 @@ export class Worker {
     return this.state === "REBALANCING" || this.state === "RUNNING";
   }
 
-  /** Fetch if little is left, process one slice, commit if one is due. */
+  /** One turn of the loop, or the way back after a failed commit. */
   async #turn(): Promise<void> {
     if (!this.#isLive) return;
-    if (this.#committer.failure !== undefined) return this.#recover();
-    const running = this.#tasks.running;
-    const backlog = await this.#fetch(running);
-    if (this.#committer.isFull && this.#committer.busy) return this.#committer.settled();
-    this.#process(running);
-    for (const task of running) task.punctuateWallClock(Date.now());
-    if (!this.#committer.busy && this.#committer.dueInMs(running, backlog, performance.now()) === 0) this.#committer.begin(running);
-    this.#checkpointer.tick(running, this.#logger);
-  }
-
-  /** Returns whether more is waiting than one slice can take. */
-  async #fetch(running: readonly Task[]): Promise<boolean> {
-    let buffered = 0;
-    for (const task of running) buffered += task.bufferedBytes;
-    if (buffered < LOW_WATER_BYTES) {
-      const batches = await this.#reader.poll(buffered > 0 ? 0 : this.#idleWaitMs(running));
-      const prepared: Promise<void>[] = [];
-      for (const batch of batches) {
-        const task = running.find((candidate) => candidate.partition === batch.partition && candidate.reads(batch.topic));
-        const promise = task?.add(batch);
-        if (promise !== undefined) prepared.push(promise);
-      }
-      if (prepared.length > 0) await Promise.all(prepared);
-    }
-    return buffered > 0;
-  }
-
-  #idleWaitMs(running: readonly Task[]): number {
-    let wait = this.#woken ? 0 : IDLE_WAIT_MS;
-    this.#woken = false;
-    if (!this.#committer.busy) wait = Math.min(wait, this.#committer.dueInMs(running, false, performance.now()));
-    for (const task of running) wait = Math.min(wait, task.nextWallClockAt - Date.now());
-    return Math.max(0, wait);
-  }
-
-  /** Tasks take turns: the one after the last to be cut short begins. */
-  #process(running: readonly Task[]): void {
-    const deadline = performance.now() + SLICE_MS;
-    for (let i = 0; i < running.length; i++) {
-      const task = running[this.#nextTask % running.length];
-      this.#nextTask = (this.#nextTask + 1) % running.length;
-      task.process(deadline);
-      if (performance.now() >= deadline) return;
-    }
-  }
-
-  async #commitAll(): Promise<void> {
-    await this.#committer.settled();
-    if (this.#committer.failure !== undefined) throw this.#committer.failure;
-    const running = this.#tasks.tasks.filter((task) => task.status === "running" || task.status === "suspended");
-    if (this.#committer.dueInMs(running, false, Infinity) === Infinity) return;
-    this.#committer.begin(running);
-    await this.#committer.settled();
-    if (this.#committer.failure !== undefined) throw this.#committer.failure;
+    await (this.#committer.failure === undefined ? this.#processing.turn() : this.#recover());
   }
 
   /** After a failed commit: whatever went through is in the log; every task begins again from there. */
@@ -333,6 +248,7 @@ export class Worker {
     if (action === "fatal") return this.#fail(failure);
     this.#collector.discard();
     const isFenced = action === "fenced";
+    const ownedTasks = this.#tasks.taskIds.length > 0;
     if (isFenced) await this.#tasks.closeAll(true);
     try {
       await this.#sink.recover();
@@ -343,22 +259,22 @@ export class Worker {
       return;
     }
     this.#committer.clearFailure();
-    if (isFenced) this.#requireGroup().rejoin();
+    if (isFenced && ownedTasks) this.#requireGroup().rejoin();
     else await this.#tasks.reopenAll(this.#requireGroup());
-    this.#assignReader();
+    this.#processing.assign();
   }
 
   // The group
 
   /** Commit first, then give up: nobody else may start before this resolves. */
   async #onRevoked(): Promise<void> {
-    this.#wake();
+    this.#processing.wake();
     await this.#mutex.run(async () => {
       if (!this.#isLive) return;
       this.#status.to("REBALANCING");
       this.#rebalancing = true;
       try {
-        await this.#commitAll();
+        await this.#processing.commitAll();
         this.#tasks.suspend();
       } catch (error) {
         this.#logger.warn({ err: error }, "commit before a rebalance failed: tasks will start again from the last commit");
@@ -368,7 +284,7 @@ export class Worker {
   }
 
   async #onAssigned(bytes: Buffer): Promise<void> {
-    this.#wake();
+    this.#processing.wake();
     await this.#mutex.run(async () => {
       if (!this.#isLive) return;
       this.#rebalancing = false;
@@ -376,7 +292,7 @@ export class Worker {
       const assignment = decodeAssignment(bytes);
       this.#logger.info({ tasks: assignment.tasks, members: assignment.members.length }, "assigned");
       await this.#tasks.apply(assignment, this.#requireGroup());
-      this.#assignReader();
+      this.#processing.assign();
       this.#runningIfReady();
     });
   }
@@ -384,7 +300,7 @@ export class Worker {
   /** The membership is gone and others may own the tasks: nothing is committed. */
   async #onLost(error: Error): Promise<void> {
     this.#logger.warn({ err: error }, "lost the group membership: dropping all tasks without a commit");
-    this.#wake();
+    this.#processing.wake();
     await this.#mutex.run(async () => {
       if (!this.#isLive) return;
       this.#status.to("REBALANCING");
@@ -394,30 +310,21 @@ export class Worker {
     });
   }
 
+  /** A commit that failed is cleared up by the loop's next turn, which may take as long as the log is away. */
   async #dropTasks(): Promise<void> {
     this.#collector.discard();
     await this.#tasks.closeAll(true);
-    this.#assignReader();
-    if (this.#committer.failure === undefined) return;
-    await this.#sink.recover();
-    this.#committer.clearFailure();
+    this.#processing.assign();
   }
 
   async #onTaskReady(task: Task): Promise<void> {
-    this.#wake();
+    this.#processing.wake();
     await this.#mutex.run(async () => {
       if (!this.#isLive) return;
-      this.#logger.info({ taskId: task.taskId, positions: task.queues.map((queue) => queue.position) }, "task is ready");
       if (!this.#rebalancing) task.resume();
-      this.#assignReader();
+      this.#processing.assign();
       this.#runningIfReady();
     });
-  }
-
-  #assignReader(): void {
-    this.#reader.assign(
-      this.#tasks.running.flatMap((task) => task.queues.map((queue) => ({ topic: queue.topic, partition: queue.partition, offset: queue.fetchPosition }))),
-    );
   }
 
   #runningIfReady(): void {
@@ -439,11 +346,6 @@ export class Worker {
     }
   }
 
-  #wake(): void {
-    this.#woken = true;
-    this.#reader.wakeup();
-  }
-
   #requireGroup(): GroupMember {
     if (this.#group === undefined) throw new RuntimeError("not-running", "the worker has not been started");
     return this.#group;
@@ -454,7 +356,7 @@ export class Worker {
     this.#logger.error({ err: error }, "worker failed");
     this.#status.to("ERROR");
     this.#finished.reject(error instanceof Error ? error : new Error(String(error)));
-    this.#wake();
+    this.#processing.wake();
   }
 }
 

@@ -1,0 +1,30 @@
+/** What a worker is given. */
+import type { Logger } from "pino";
+import type { Registry } from "prom-client";
+import type { EventLog } from "../eventlog/port.ts";
+import type { Topology } from "../topology/topology.ts";
+
+export interface WorkerOptions {
+  /** Consumer group; prefix of changelogs and transactional ids. */
+  readonly applicationId: string;
+  /** Static membership and a stable transactional id: a restart takes its tasks back at once. */
+  readonly instanceId?: string;
+  readonly topology: Topology;
+  readonly log: EventLog;
+  readonly state: { readonly dir: string; readonly engine: "level" | "memory"; readonly cacheMiB: number };
+  readonly processing: {
+    readonly guarantee: "exactly-once" | "at-least-once";
+    readonly commitIntervalMs: number;
+    /** Committed rows reach the state engine this often. Default 5000. */
+    readonly checkpointIntervalMs?: number;
+  };
+  readonly sessionTimeoutMs: number;
+  /** Where records go that cannot be processed; without one they stop the worker. */
+  readonly deadLetterTopic?: string;
+  /** A longer value is cut in the dead-letter topic. Default 1,000,000. */
+  readonly maxDeadLetterBytes?: number;
+  /** Where other workers reach this one's HTTP API. */
+  readonly advertisedUrl?: string;
+  readonly logger: Logger;
+  readonly registry?: Registry;
+}
