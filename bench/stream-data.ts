@@ -1,0 +1,60 @@
+/**
+ * The data of the stream job: that of `shared/peers/stream-job` in shape (10,000 devices x 100 samples a second apart,
+ * 5 % duplicates up to 20,000 positions later, 1 % delayed by up to 50,000), from a seed of our own.
+ */
+import type { RawEvent } from "../test/support/telemetry.ts";
+
+export interface StreamData {
+  /** Distinct events. */
+  readonly distinct: number;
+  /** With duplicates. */
+  readonly total: number;
+  readonly events: () => Generator<RawEvent>;
+}
+
+const DUPLICATE_SHARE = 0.05;
+const MAX_DUPLICATE_DISTANCE = 20_000;
+const DELAYED_SHARE = 0.01;
+const MAX_DELAY_POSITIONS = 50_000;
+
+/** @param baseMs event time of the first sample; not long ago, since brokers delete by record time. */
+export function streamData(devices: number, samples: number, baseMs: number, seed = 20260101): StreamData {
+  const random = mulberry32(seed);
+  const distinct = devices * samples;
+  const total = distinct + Math.floor(distinct * DUPLICATE_SHARE);
+  // order: position of each event, delayed ones pushed back, duplicates put in; sorted once
+  const positions = new Float64Array(total);
+  for (let i = 0; i < distinct; i++) positions[i] = i + (random() < DELAYED_SHARE ? 1 + Math.floor(random() * MAX_DELAY_POSITIONS) : 0);
+  const sources = new Int32Array(total);
+  for (let i = 0; i < distinct; i++) sources[i] = i;
+  for (let i = distinct; i < total; i++) {
+    sources[i] = Math.floor(random() * distinct);
+    positions[i] = positions[sources[i]] + 1 + Math.floor(random() * MAX_DUPLICATE_DISTANCE);
+  }
+  const order = Int32Array.from({ length: total }, (_, i) => i).sort((a, b) => positions[a] - positions[b] || a - b);
+
+  function* events(): Generator<RawEvent> {
+    for (const index of order) {
+      const event = sources[index];
+      const device = event % devices;
+      const seq = Math.floor(event / devices);
+      const ts = baseMs + seq * 1_000 + Math.floor((device / devices) * 1_000) + (event % 50);
+      const tempC = 20 + (event % 997) / 100;
+      const rpm = 1_000 + (event % 503);
+      const value = `{"deviceId":"device-${device}","bootId":"b1","seq":${seq},"ts":${ts},"tempC":${tempC},"rpm":${rpm}}`;
+      yield { tenant: "demo", deviceId: `device-${device}`, value: Buffer.from(value), receivedTs: ts };
+    }
+  }
+  return { distinct, total, events };
+}
+
+/** Small, seedable, good enough for test data. Source: Tommy Ettinger's mulberry32 (public domain). */
+function mulberry32(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
