@@ -161,6 +161,8 @@ export interface GroupListener {
 export interface GroupOptions {
   readonly groupId: string;
   readonly instanceId?: string;
+  /** What the group reads: with it Kafka's own tools can describe the group. The same for all members, and for ever. */
+  readonly topics?: readonly string[];
   readonly sessionTimeoutMs: number;
   readonly rebalanceTimeoutMs: number;
   readonly heartbeatIntervalMs: number;

@@ -22,7 +22,7 @@ const skipKafka = await need("kafka");
 const logger = pino({ level: "silent" });
 
 test("200,000 events with duplicates, reordering, gaps and reboots: exact on the embedded log", { timeout: 240_000 }, async (t) => {
-  const log = await EmbeddedLog.open({ directory: tempDir(t, "fleet"), logger });
+  const log = await EmbeddedLog.open({ dir: tempDir(t, "fleet"), logger });
   t.after(() => log.close());
   await exactFleet(t, log);
 });
@@ -74,7 +74,7 @@ async function exactFleet(t: TestContext, log: EventLog): Promise<void> {
   for (const [deviceId, { received, duplicates, outOfOrder, gapsOpen, lost, reboots }] of expected.ledgers) {
     const row = ledgers.get(`demo|${deviceId}`);
     assert.ok(row !== undefined, `a ledger for ${deviceId}`);
-    const view = toLedgerView(`demo|${deviceId}`, row);
+    const view = toLedgerView(row);
     const actual = { received: view.received, duplicates: view.duplicates, outOfOrder: view.outOfOrder, gapsOpen: view.gapsOpen, lost: view.lost, reboots: view.reboots };
     assert.deepEqual(actual, { received, duplicates, outOfOrder, gapsOpen, lost, reboots }, deviceId);
   }

@@ -1,0 +1,28 @@
+# Sluice in one image; the command decides whether it is an ingress or a worker. Not built where it was written: no Docker engine.
+FROM node:24-slim AS packages
+WORKDIR /app
+COPY package.json package-lock.json ./
+# The image's own Node is the right one: the `node` package is not needed, and no other package needs its install script.
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
+
+FROM node:24-slim
+ENV NODE_ENV=production
+WORKDIR /app
+COPY --from=packages /app/node_modules ./node_modules
+COPY package.json LICENSE NOTICE ./
+COPY topology ./topology
+COPY state ./state
+COPY eventlog ./eventlog
+COPY runtime ./runtime
+COPY processors ./processors
+COPY bridge ./bridge
+COPY api ./api
+COPY cli ./cli
+COPY examples ./examples
+RUN mkdir -p /var/lib/sluice && chown node:node /var/lib/sluice
+USER node
+VOLUME /var/lib/sluice
+EXPOSE 8080 8081
+# Node as process 1 gets SIGTERM and stops cleanly: commit, checkpoint, leave the group.
+ENTRYPOINT ["node", "cli/main.ts"]
+CMD ["--help"]

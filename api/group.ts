@@ -1,0 +1,81 @@
+/** Asks every worker of the group the same thing: this one by a call, the others over HTTP with `scope=local`. */
+import type { FastifyRequest } from "fastify";
+import type { Queries } from "../runtime/queries.ts";
+import { ApiError, type MissingWorker } from "./errors.ts";
+import type { PeerClient } from "./peer-client.ts";
+
+/** What each worker answers under `scope=local`. `missing` names the worker itself when its own tasks are not all running. */
+export interface LocalAnswer {
+  readonly missing: readonly MissingWorker[];
+}
+
+export interface GroupAnswer<T> {
+  readonly answers: readonly T[];
+  readonly missing: readonly MissingWorker[];
+}
+
+export class Group {
+  readonly #queries: Queries;
+  readonly #peers: PeerClient;
+
+  constructor(queries: Queries, peers: PeerClient) {
+    this.#queries = queries;
+    this.#peers = peers;
+  }
+
+  /** All at once: a group has at most as many members as the topic has partitions, and each call has its time-out. */
+  async ask<T extends LocalAnswer>(request: FastifyRequest, scope: "group" | "local", local: () => Promise<T>): Promise<GroupAnswer<T>> {
+    const self = this.#queries.worker().workerId;
+    const others =
+      scope === "local" ? [] : this.#queries.worker().members.filter((member) => member.workerId !== self && member.tasks.length > 0);
+    const path = localPath(request.url);
+    const results = await Promise.all([
+      local().then((answer) => ({ answer })),
+      ...others.map((member) => this.#askMember<T>(member, path, request)),
+    ]);
+    const answers = results.filter((result) => "answer" in result).map((result) => result.answer);
+    const unasked = results.filter((result) => "gap" in result).map((result) => result.gap);
+    return { answers, missing: [...unasked, ...answers.flatMap((answer) => answer.missing)] };
+  }
+
+  /** `[]`, or this worker with the reason why its rows are not all of what it was given. */
+  localGaps(): readonly MissingWorker[] {
+    const { workerId, state, tasks } = this.#queries.worker();
+    if (state !== "RUNNING") return [{ workerId, reason: `worker is ${state}` }];
+    const waiting = tasks.find((task) => task.status !== "running");
+    return waiting === undefined ? [] : [{ workerId, reason: `task ${waiting.taskId} is ${waiting.status}` }];
+  }
+
+  async #askMember<T>(
+    member: { readonly workerId: string; readonly url: string | undefined },
+    path: string,
+    request: FastifyRequest,
+  ): Promise<{ answer: T } | { gap: MissingWorker }> {
+    const { workerId, url } = member;
+    if (url === undefined) return { gap: { workerId, reason: "has no advertised URL" } };
+    try {
+      const answer = await this.#peers.get(url, path, request);
+      if (answer.status !== 200) return { gap: { workerId, reason: `answered ${answer.status}` } };
+      return { answer: JSON.parse(answer.body) as T };
+    } catch (error) {
+      if (error instanceof ApiError || error instanceof SyntaxError) return { gap: { workerId, reason: error.message } };
+      throw error;
+    }
+  }
+}
+
+/** Throws ApiError `workers-missing` unless the caller takes part of the answer. */
+export function requireComplete(missing: readonly MissingWorker[], partial: boolean): void {
+  if (missing.length === 0 || partial) return;
+  throw new ApiError("workers-missing", "not every worker could be asked; try again, or take what there is with partial=true", {
+    missing,
+    retryAfterMs: 1000,
+  });
+}
+
+function localPath(requestUrl: string): string {
+  const url = new URL(requestUrl, "http://worker");
+  url.searchParams.set("scope", "local");
+  if (url.pathname.startsWith("/v1/tenants")) url.searchParams.set("partial", "true");
+  return url.pathname + url.search;
+}

@@ -1,0 +1,116 @@
+/** `components.schemas` of `/openapi.json`: the shapes of processors/formats/records.ts and of the API's own answers. */
+
+const string = { type: "string" } as const;
+const number = { type: "number" } as const;
+const count = { type: "integer", minimum: 0 } as const;
+const ms = { type: "integer", description: "Epoch milliseconds" } as const;
+const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` });
+const arrayOf = (items: object) => ({ type: "array", items });
+const mapOf = (additionalProperties: object) => ({ type: "object", additionalProperties });
+
+/** All properties are required but those in `optional`. */
+function object(properties: Record<string, object>, optional: Record<string, object> = {}): object {
+  return { type: "object", required: Object.keys(properties), properties: { ...properties, ...optional } };
+}
+
+const device = { tenant: string, deviceId: string };
+const attributes = mapOf({ type: ["string", "number", "boolean"] });
+const ledgerCounts = {
+  ...device,
+  ...Object.fromEntries(
+    ["received", "duplicates", "outOfOrder", "gapsOpen", "lost", "reboots", "withoutIdentity", "late"].map((name) => [name, count]),
+  ),
+  firstTs: ms,
+  lastTs: ms,
+};
+const state = {
+  v: { const: 1 },
+  ...device,
+  ts: ms,
+  receivedTs: ms,
+  metrics: mapOf(object({ value: number, ts: ms })),
+  attributes,
+};
+const identity = { bootId: string, seq: count };
+const list = (field: string, items: object) =>
+  object({
+    [field]: arrayOf(items),
+    next: { type: ["string", "null"], description: "`after` of the next page; null at the end" },
+    complete: { type: "boolean" },
+    missing: arrayOf(ref("MissingWorker")),
+  });
+
+export const SCHEMAS: Readonly<Record<string, object>> = {
+  Problem: object({ type: string, title: string, status: count, detail: string, code: string }, { missing: arrayOf(ref("MissingWorker")) }),
+  MissingWorker: object({ workerId: string, reason: string }),
+  Health: object({ status: string }, { version: string, state: string }),
+  TenantList: list("tenants", object({ tenant: string })),
+  DeviceState: object(state, identity),
+  DeviceList: list("devices", ref("DeviceState")),
+  Device: object({ ...state, ledger: { oneOf: [ref("LedgerSummary"), { type: "null" }] }, activeAlerts: arrayOf(ref("Alert")) }, identity),
+  LedgerSummary: object({ ...ledgerCounts, boots: count }),
+  Ledger: object({
+    ...ledgerCounts,
+    boots: arrayOf(
+      object({
+        bootId: string,
+        implicit: { type: "boolean" },
+        intervals: arrayOf({ type: "array", items: count, minItems: 2, maxItems: 2 }),
+        firstTs: ms,
+        lastTs: ms,
+      }),
+    ),
+  }),
+  MetricAggregate: object(
+    Object.fromEntries(["count", "sum", "min", "max", "mean", "variance", "first", "last"].map((name) => [name, number])),
+  ),
+  Aggregate: object({
+    v: { const: 1 },
+    ...device,
+    window: object({ type: { const: "tumbling" }, start: ms, end: ms }),
+    final: { const: true },
+    metrics: mapOf(ref("MetricAggregate")),
+  }),
+  AggregateList: object({ aggregates: arrayOf(ref("Aggregate")), truncated: { type: "boolean" } }),
+  Alert: object({
+    v: { const: 1 },
+    id: string,
+    ...device,
+    rule: string,
+    severity: string,
+    state: { enum: ["firing", "resolved"] },
+    value: number,
+    threshold: number,
+    startedTs: ms,
+    ts: ms,
+    message: string,
+  }),
+  Alerts: object({ active: arrayOf(ref("Alert")), recent: arrayOf(ref("Alert")) }),
+  FiringList: list("devices", object({ deviceId: string, active: arrayOf(ref("Alert")) })),
+  Tasks: object({ workers: arrayOf(ref("Worker")), missing: arrayOf(ref("MissingWorker")) }),
+  Worker: object({
+    workerId: string,
+    state: string,
+    tasks: arrayOf(ref("Task")),
+    members: arrayOf(object({ workerId: string, tasks: arrayOf(string) }, { url: string })),
+  }),
+  Task: object({
+    taskId: string,
+    partition: count,
+    status: string,
+    inputs: arrayOf(object({ topic: string, partition: count, position: number, endOffset: number, lag: number })),
+    stores: arrayOf(object({ name: string, cachedRows: count, dirtyRows: count, changelogPosition: number, checkpointPosition: number })),
+    restore: arrayOf(object({ store: string, restored: count, remaining: count, recordsPerSecond: number })),
+    streamTime: number,
+    receiveTime: number,
+  }),
+  Topology: object({
+    text: string,
+    mermaid: string,
+    nodes: arrayOf(object({ name: string, kind: { enum: ["source", "processor", "sink", "store"] } }, { topic: string })),
+    edges: arrayOf(object({ from: string, to: string, records: count })),
+    workers: arrayOf(string),
+    missing: arrayOf(ref("MissingWorker")),
+  }),
+  OpenApi: { type: "object" },
+};

@@ -1,0 +1,33 @@
+/** What the API is given; everything it reads or writes comes through here. */
+import type { Logger } from "pino";
+import type { Registry } from "prom-client";
+import type { Feed, FeedRecord, Queries } from "../runtime/queries.ts";
+
+/** Names of the output topics that `/v1/stream` tells of. */
+export interface StreamTopics {
+  readonly normalized: string;
+  readonly aggregates: string;
+  readonly alerts: string;
+}
+
+export interface ApiOptions {
+  readonly queries: Queries;
+  readonly feed: Feed;
+  readonly registry: Registry;
+  readonly topics: StreamTopics;
+  /** Bearer token; a function when it may be rotated (asked at each request). Without one only loopback is served. */
+  readonly token?: string | (() => string);
+  /** The URL others reach this worker under; its host passes the Host check. */
+  readonly advertised?: string;
+  /** True when every task that this worker was given runs. */
+  readonly ready: () => boolean;
+  readonly logger: Logger;
+  /** Sluice's version, shown in `/openapi.json` and `/health/live`. */
+  readonly version: string;
+  /** JSON text of an output record, where outputs are not JSON (Avro). Undefined: not decodable, counted and left out of the stream. Default: the value's own text. */
+  readonly recordText?: (record: FeedRecord) => string | undefined;
+  /** Time-out of one request to another worker. Default 3000 ms: well below what a person or a load balancer waits. */
+  readonly peerTimeoutMs?: number;
+  /** Open streams at most. Default 64: each may hold 256 KiB of unsent events. */
+  readonly maxStreams?: number;
+}

@@ -1,0 +1,70 @@
+/** GET requests to other workers of the group: bounded in time and size, one hop, with the caller's own token. */
+import type { FastifyRequest } from "fastify";
+import { ApiError } from "./errors.ts";
+
+/** Marks a request that another worker sent on; such a one is never sent on again. */
+export const FORWARDED_HEADER = "x-sluice-forwarded-by";
+
+/** Above any page we answer with (1000 devices of some KiB); more is a fault, not data. */
+const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
+
+export interface PeerAnswer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly retryAfter: string | undefined;
+  readonly body: string;
+}
+
+export class PeerClient {
+  readonly #timeoutMs: number;
+  readonly #workerId: () => string;
+
+  constructor(timeoutMs: number, workerId: () => string) {
+    this.#timeoutMs = timeoutMs;
+    this.#workerId = workerId;
+  }
+
+  /** `path` with query. Rejects with ApiError `owner-unreachable` (retriable) on time-out, refused connection or an oversized answer. */
+  async get(url: string, path: string, request: FastifyRequest): Promise<PeerAnswer> {
+    try {
+      const response = await fetch(target(url, path), {
+        headers: this.#headers(request),
+        signal: AbortSignal.timeout(this.#timeoutMs),
+        // A redirect could carry the token to somewhere else.
+        redirect: "error",
+      });
+      return {
+        status: response.status,
+        contentType: response.headers.get("content-type") ?? "application/octet-stream",
+        retryAfter: response.headers.get("retry-after") ?? undefined,
+        body: await boundedText(response),
+      };
+    } catch (cause) {
+      throw new ApiError("owner-unreachable", `no answer from the worker at ${url}`, { cause, retryAfterMs: 1000 });
+    }
+  }
+
+  #headers(request: FastifyRequest): Record<string, string> {
+    const headers: Record<string, string> = { [FORWARDED_HEADER]: this.#workerId(), accept: "application/json" };
+    if (request.headers.authorization !== undefined) headers["authorization"] = request.headers.authorization;
+    return headers;
+  }
+}
+
+/** Keeps a path prefix of the advertised URL (a proxy may need one). */
+function target(url: string, path: string): string {
+  return url.replace(/\/+$/, "") + path;
+}
+
+async function boundedText(response: Response): Promise<string> {
+  if (response.body === null) return "";
+  const decoder = new TextDecoder();
+  let text = "";
+  let bytes = 0;
+  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+    bytes += chunk.byteLength;
+    if (bytes > MAX_ANSWER_BYTES) throw new Error(`answer over ${MAX_ANSWER_BYTES} bytes`);
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}

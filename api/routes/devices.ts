@@ -1,0 +1,95 @@
+/** `GET /v1/tenants/{tenant}/devices` and `…/devices/{id}`. */
+import type { FastifyInstance } from "fastify";
+import { toLedgerView } from "../../processors/formats/ledger-view.ts";
+import { type AlertsRow, type DeviceStateRecord, STORES } from "../../processors/formats/records.ts";
+import { ApiError } from "../errors.ts";
+import { scanPage } from "../page.ts";
+import { AFTER, checkId, DEVICE_PARAMS, type DeviceParams, TENANT_PARAMS, type TenantParams } from "../parameters.ts";
+import type { Services } from "../route.ts";
+import { ledgerSummary, type LedgerRow } from "./ledger.ts";
+import { answerList, LIST_QUERY, type ListQuery } from "./list.ts";
+
+interface DevicesQuery extends ListQuery {
+  readonly contains?: string;
+}
+
+export function deviceRoutes(app: FastifyInstance, services: Services): void {
+  app.get<{ Params: TenantParams; Querystring: DevicesQuery }>(
+    "/v1/tenants/:tenant/devices",
+    {
+      schema: {
+        params: TENANT_PARAMS,
+        querystring: {
+          type: "object",
+          additionalProperties: false,
+          properties: {
+            ...LIST_QUERY,
+            contains: { ...AFTER, description: "Only devices whose id contains this, whatever the case; pages may be short" },
+          },
+        },
+      },
+      config: {
+        operation: { tag: "devices", summary: "Devices of a tenant with their last values, by id", answers: "DeviceList", problems: [503] },
+      },
+    },
+    (request) => listDevices(services, request),
+  );
+
+  app.get<{ Params: DeviceParams }>(
+    "/v1/tenants/:tenant/devices/:id",
+    {
+      schema: { params: DEVICE_PARAMS },
+      config: {
+        operation: {
+          tag: "devices",
+          summary: "Last values, ledger summary and firing alerts of a device",
+          answers: "Device",
+          problems: [404, 503],
+        },
+      },
+    },
+    (request, reply) =>
+      services.ownership.answer(request, reply, async (device) => {
+        const { queries } = services.options;
+        const [state, ledger, alerts] = await Promise.all([
+          queries.get(STORES.deviceState, device.key) as Promise<DeviceStateRecord | undefined>,
+          queries.get(STORES.ledger, device.key) as Promise<LedgerRow | undefined>,
+          queries.get(STORES.alerts, device.key) as Promise<AlertsRow | undefined>,
+        ]);
+        if (state === undefined) throw new ApiError("device-unknown", `nothing was ever received of device "${device.deviceId}"`);
+        return {
+          ...state,
+          ledger: ledger === undefined ? null : ledgerSummary(toLedgerView(ledger)),
+          activeAlerts: alerts?.active ?? [],
+        };
+      }),
+  );
+}
+
+function listDevices(
+  services: Services,
+  request: Parameters<typeof answerList>[1] & { params: TenantParams; query: DevicesQuery },
+): Promise<unknown> {
+  const { after, limit, contains } = request.query;
+  const prefix = `${checkId(request.params.tenant, "tenant")}|`;
+  if (after !== undefined) checkId(after, "after");
+  const wanted = contains?.toLowerCase();
+  return answerList<DeviceStateRecord>(services, request, {
+    field: "devices",
+    local: () =>
+      scanPage(services.options.queries, {
+        store: STORES.deviceState,
+        prefix,
+        after: after === undefined ? undefined : prefix + after,
+        limit,
+        filtered: wanted !== undefined,
+        toItem: (row) =>
+          wanted === undefined || row.key.slice(prefix.length).toLowerCase().includes(wanted)
+            ? (row.value as DeviceStateRecord)
+            : undefined,
+        cursorOf: (key) => key.slice(prefix.length),
+      }),
+    keyOf: (device) => device.deviceId,
+    newer: (a, b) => (a.receivedTs >= b.receivedTs ? a : b),
+  });
+}

@@ -1,0 +1,47 @@
+/** `GET /v1/tenants`: which tenants have devices, so that a person needs not know them. */
+import type { FastifyInstance } from "fastify";
+import { STORES } from "../../processors/formats/records.ts";
+import { parseDeviceKey } from "../../processors/formats/names.ts";
+import type { Queries } from "../../runtime/queries.ts";
+import type { Page } from "../page.ts";
+import { checkId } from "../parameters.ts";
+import type { Services } from "../route.ts";
+import { answerList, LIST_QUERY, type ListQuery } from "./list.ts";
+
+interface TenantItem {
+  readonly tenant: string;
+}
+
+export function tenantRoutes(app: FastifyInstance, services: Services): void {
+  app.get<{ Querystring: ListQuery }>(
+    "/v1/tenants",
+    {
+      schema: { querystring: { type: "object", additionalProperties: false, properties: LIST_QUERY } },
+      config: { operation: { tag: "devices", summary: "Tenants that have devices, by name", answers: "TenantList", problems: [503] } },
+    },
+    (request) => {
+      const { after, limit } = request.query;
+      if (after !== undefined) checkId(after, "after");
+      return answerList<TenantItem>(services, request, {
+        field: "tenants",
+        local: () => localTenants(services.options.queries, after, limit),
+        keyOf: (item) => item.tenant,
+        newer: (a) => a,
+      });
+    },
+  );
+}
+
+/** One row a tenant: the next tenant starts after every `tenant|...`, and "}" is the byte after "|". */
+async function localTenants(queries: Queries, after: string | undefined, limit: number): Promise<Page<TenantItem>> {
+  const items: TenantItem[] = [];
+  let last = after;
+  while (items.length < limit) {
+    const [row] = await queries.scan(STORES.deviceState, { limit: 1, ...(last === undefined ? {} : { after: `${last}}` }) });
+    const tenant = row === undefined ? undefined : parseDeviceKey(row.key)?.tenant;
+    if (tenant === undefined) return { items, next: null };
+    items.push({ tenant });
+    last = tenant;
+  }
+  return { items, next: last ?? null };
+}

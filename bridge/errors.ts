@@ -1,0 +1,19 @@
+/** The bridge's errors: one class, a stable code. */
+
+/**
+ * - `bad-settings`: a setting makes no sense; fix the configuration.
+ * - `subscribe-refused`: the broker refused the subscription (an ACL, most likely); retried with back-off.
+ * - `write-failed`: the event log did not take a message; the connection was ended so that the broker delivers it again.
+ * - `stopped`: stop() was called before start() had connected.
+ */
+export type BridgeErrorCode = "bad-settings" | "subscribe-refused" | "write-failed" | "stopped";
+
+export class BridgeError extends Error {
+  override readonly name = "BridgeError";
+  readonly code: BridgeErrorCode;
+
+  constructor(code: BridgeErrorCode, message: string, options: { cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+  }
+}

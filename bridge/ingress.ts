@@ -1,0 +1,160 @@
+/** The ingress: MQTT telemetry into the raw topic, acknowledged when durable. Puts intake, forwarder and writer together. */
+import type { Logger } from "pino";
+import type { Registry } from "prom-client";
+import type { EventLog, PlainWriter } from "../eventlog/port.ts";
+import { Forwarder } from "./forwarder.ts";
+import { registerIngressMetrics } from "./ingress-metrics.ts";
+import { resolveMqttSettings, type MqttSettings, type ResolvedMqttSettings } from "./ingress-settings.ts";
+import { MqttIntake } from "./mqtt-intake.ts";
+import { RawHeaders } from "./raw-headers.ts";
+import { RouteCache } from "./route-cache.ts";
+
+export interface IngressOptions {
+  readonly mqtt: MqttSettings;
+  /** Not closed by the ingress. */
+  readonly log: EventLog;
+  readonly topics: { readonly raw: string; readonly dlq: string };
+  readonly validation: { readonly maxValueBytes: number };
+  /** Goes into `ingress.id` of every record. */
+  readonly ingressId: string;
+  readonly logger: Logger;
+  readonly registry: Registry;
+}
+
+/** Counts since start(). */
+export interface IngressStats {
+  readonly connected: boolean;
+  /** By QoS 0, 1, 2. */
+  readonly received: readonly number[];
+  readonly written: number;
+  readonly acked: number;
+  readonly shed: number;
+  readonly redelivered: number;
+  readonly deadLetters: Readonly<Record<string, number>>;
+  readonly writeFailures: number;
+  readonly inFlight: number;
+  readonly inFlightBytes: number;
+  readonly reconnects: number;
+}
+
+/** Devices whose route is remembered: about 500 bytes each, so 100 MiB at the most. */
+const MAX_CACHED_TOPICS = 200_000;
+
+interface Parts {
+  readonly writer: PlainWriter;
+  readonly forwarder: Forwarder;
+  readonly intake: MqttIntake;
+}
+
+const NOTHING_YET: IngressStats = {
+  connected: false,
+  received: [0, 0, 0],
+  written: 0,
+  acked: 0,
+  shed: 0,
+  redelivered: 0,
+  deadLetters: {},
+  writeFailures: 0,
+  inFlight: 0,
+  inFlightBytes: 0,
+  reconnects: 0,
+};
+
+export class Ingress {
+  readonly #options: IngressOptions;
+  readonly #mqtt: ResolvedMqttSettings;
+  #parts: Parts | undefined;
+  #stopping: Promise<void> | undefined;
+
+  /** Throws BridgeError `bad-settings`. */
+  constructor(options: IngressOptions) {
+    this.#options = options;
+    this.#mqtt = resolveMqttSettings(options.mqtt);
+    registerIngressMetrics(options.registry, () => this.stats());
+  }
+
+  /**
+   * Resolves when the broker has the subscription; a broker that is away is tried again with back-off, without end.
+   * Rejects when a topic does not exist (LogError `unknown-topic`) or with BridgeError `stopped`.
+   */
+  async start(): Promise<void> {
+    const { log, topics } = this.#options;
+    const [rawPartitions, dlqPartitions] = await Promise.all([log.partitionCount(topics.raw), log.partitionCount(topics.dlq)]);
+    this.#parts = this.#assemble(new RouteCache({ ...topics, rawPartitions, dlqPartitions }, MAX_CACHED_TOPICS));
+    await this.#parts.intake.start();
+  }
+
+  /** Takes nothing more, waits for what is in flight, acknowledges it, disconnects (the session stays). Bounded by `stopTimeoutMs`. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  stats(): IngressStats {
+    if (this.#parts === undefined) return NOTHING_YET;
+    const { forwarder, intake } = this.#parts;
+    const { deadLetters, received, ...counters } = forwarder.counters;
+    return {
+      ...counters,
+      received: [...received],
+      deadLetters: Object.fromEntries(deadLetters),
+      connected: intake.connected,
+      inFlight: forwarder.inFlight,
+      inFlightBytes: forwarder.inFlightBytes,
+      reconnects: intake.reconnects,
+    };
+  }
+
+  #assemble(routes: RouteCache): Parts {
+    const { log, validation, ingressId, logger } = this.#options;
+    const { windowMessages, windowBytes, qos0Messages, qos0Bytes } = this.#mqtt;
+    const { maxValueBytes } = validation;
+    // Both windows fit, each one message over: so the forwarder's own bounds act, and never the writer's.
+    const writer = log.plainWriter({ maxBufferedBytes: windowBytes + qos0Bytes + 2 * maxValueBytes });
+    const intake: MqttIntake = new MqttIntake(
+      this.#mqtt,
+      {
+        take: (message) => forwarder.take(message),
+        released: (messageId) => forwarder.released(messageId),
+        connectionOpened: (sessionPresent) => forwarder.connectionOpened(sessionPresent),
+        connectionLost: () => forwarder.connectionLost(),
+      },
+      logger,
+    );
+    const forwarder: Forwarder = new Forwarder({
+      writer,
+      routes,
+      headers: new RawHeaders(ingressId),
+      link: intake,
+      bounds: { windowMessages, windowBytes, qos0Messages, qos0Bytes, maxValueBytes },
+    });
+    return { writer, forwarder, intake };
+  }
+
+  async #stop(): Promise<void> {
+    if (this.#parts === undefined) return;
+    const { writer, forwarder, intake } = this.#parts;
+    const { logger } = this.#options;
+    const deadline = Date.now() + this.#mqtt.stopTimeoutMs;
+    const left = (): number => Math.max(1, deadline - Date.now());
+    intake.pause();
+    if (!(await within(writer.flush(), left()))) {
+      logger.warn({ inFlight: forwarder.inFlight }, "the event log did not take everything in time; the broker will deliver it again");
+    }
+    forwarder.flushAcks();
+    await intake.end(left());
+    if (!(await within(writer.close(), left()))) logger.warn("the event log's writer did not close in time");
+    logger.info(this.stats(), "ingress stopped");
+  }
+}
+
+/** False when the time is over first. A rejection of `work` is passed on, unless it comes too late to matter. */
+async function within(work: Promise<void>, timeoutMs: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), timeoutMs)));
+  try {
+    return await Promise.race([work.then(() => true as const), timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,265 @@
+/**
+ * The MQTT.js client, with its acknowledgements taken over. Read against mqtt 5.16.0:
+ * - build/lib/handlers/publish.js, QoS 1: `handleMessage` answered with an error skips the PUBACK and goes on with the
+ *   next packet. QoS 2: `customHandleAcks` answered with an error skips store and PUBREC, goes on, and emits the error,
+ *   which the listener here knows and drops. (The constructor honours that option for MQTT 5 only; set on
+ *   `client.options` later it works for both.)
+ * - build/lib/handlers/pubrel.js: asks `incomingStore.get`; since nothing was ever stored it answers PUBCOMP at once.
+ * - build/lib/client.js: packets parsed before a lost connection's `close` may still be handled after it, and packets
+ *   right behind a CONNACK are handled before `connect` is emitted. So what may be taken hangs on `#open`, which
+ *   follows CONNACK and close themselves.
+ * Acknowledgements are written to `client.stream` as bytes: whole packets, a burst in one write.
+ *
+ *   new --start--> running --pause--> draining --end--> ended
+ */
+import { connect, Store, type IClientOptions, type MqttClient } from "mqtt";
+import type { IConnackPacket, IPublishPacket, Packet } from "mqtt-packet";
+import type { Logger } from "pino";
+import { BridgeError } from "./errors.ts";
+import type { InboundMessage } from "./forwarder.ts";
+import type { ResolvedMqttSettings } from "./ingress-settings.ts";
+
+export interface IntakeHandlers {
+  /** False: no room; offered again after roomAgain(). */
+  take(message: InboundMessage): boolean;
+  released(messageId: number): void;
+  connectionOpened(sessionPresent: boolean): void;
+  connectionLost(): void;
+}
+
+type Done = (error: Error) => void;
+
+/** Answers MQTT.js's "shall I acknowledge?" with no. */
+const NOT_YET = new Error("acknowledged later, by the ingress");
+
+/** MQTT.js asks it for the stored message when PUBREL comes; nothing is stored, the question is the news. */
+class PubrelStore extends Store {
+  readonly #released: (messageId: number) => void;
+
+  constructor(released: (messageId: number) => void) {
+    super();
+    this.#released = released;
+  }
+
+  override get(packet: Parameters<Store["get"]>[0], callback: Parameters<Store["get"]>[1]): this {
+    if (packet.messageId !== undefined) this.#released(packet.messageId);
+    return super.get(packet, callback);
+  }
+}
+
+export class MqttIntake {
+  readonly #settings: ResolvedMqttSettings;
+  readonly #handlers: IntakeHandlers;
+  readonly #logger: Logger;
+  #client: MqttClient | undefined;
+  #state: "new" | "running" | "draining" | "ended" = "new";
+  /** Between a good CONNACK and the loss of its connection. */
+  #open = false;
+  #openedAt = 0;
+  /** The session at the broker has our subscription. */
+  #subscribed = false;
+  /** Connections lost in a row without an acknowledgement sent; sets the back-off. */
+  #failures = 0;
+  #held: { packet: IPublishPacket; done: Done } | undefined;
+  #holdTimer: NodeJS.Timeout | undefined;
+  #started: { resolve: () => void; reject: (error: Error) => void } | undefined;
+  reconnects = 0;
+
+  constructor(settings: ResolvedMqttSettings, handlers: IntakeHandlers, logger: Logger) {
+    this.#settings = settings;
+    this.#handlers = handlers;
+    this.#logger = logger;
+  }
+
+  get connected(): boolean {
+    return this.#open;
+  }
+
+  /** Resolves when subscribed; until then connects again and again. Rejects with `stopped`, or `bad-settings`. */
+  start(): Promise<void> {
+    const started = new Promise<void>((resolve, reject) => (this.#started = { resolve, reject }));
+    const client = this.#connect();
+    this.#client = client;
+    this.#state = "running";
+    client.handleMessage = (packet, done) => this.#offer(packet, done as Done);
+    client.options.customHandleAcks = (_topic, _payload, packet: IPublishPacket, done) => {
+      if (packet.qos === 2) this.#offer(packet, done);
+      else done(0);
+    };
+    client.on("error", (error) => {
+      if (error !== NOT_YET) this.#logger.warn({ err: error, broker: this.#brokerName() }, "mqtt connection error");
+    });
+    client.on("connect", (packet) => this.#ensureSubscribed(client, packet));
+    client.on("reconnect", () => this.reconnects++);
+    client.once("packetreceive", this.#onFirstPacket);
+    // Before MQTT.js's own listener, which sets the reconnect timer from the period that is set here.
+    client.prependListener("close", () => this.#onClose(client));
+    return started;
+  }
+
+  /** The caller vouches that these belong to messages of the connection that is open now. */
+  sendAcks(acks: Buffer): void {
+    const stream = this.#client?.stream;
+    if (!this.#open || stream === undefined || !stream.writable) return;
+    this.#failures = 0;
+    stream.write(acks);
+  }
+
+  /** Ends the connection without a DISCONNECT: the broker delivers what is unacknowledged again after the reconnect. */
+  redeliver(error: Error): void {
+    if (!this.#open) return;
+    this.#logger.error({ err: error, failures: this.#failures + 1 }, "ending the mqtt connection, so that the broker delivers again");
+    this.#lose();
+    this.#client?.stream.destroy();
+  }
+
+  roomAgain(): void {
+    const held = this.#held;
+    if (held === undefined || this.#state !== "running") return;
+    this.#clearHeld();
+    this.#offer(held.packet, held.done);
+  }
+
+  /** Takes no more messages; the connection stays, for acknowledgements. */
+  pause(): void {
+    if (this.#state === "running") this.#state = "draining";
+  }
+
+  /** DISCONNECT (the session stays at the broker) and close, within `timeoutMs`. */
+  async end(timeoutMs: number): Promise<void> {
+    const client = this.#client;
+    this.#state = "ended";
+    this.#started?.reject(new BridgeError("stopped", "stopped before the broker was reached"));
+    this.#started = undefined;
+    this.#dropHeld();
+    if (client === undefined) return;
+    let timer: NodeJS.Timeout | undefined;
+    await Promise.race([
+      client.endAsync(!this.#open),
+      new Promise<void>((resolve) => {
+        timer = setTimeout(() => {
+          client.stream.destroy();
+          resolve();
+        }, timeoutMs);
+      }),
+    ]);
+    clearTimeout(timer);
+  }
+
+  #connect(): MqttClient {
+    const { url, clientId, protocolVersion, keepaliveS, sessionExpiryS, windowMessages, username, password, tls } = this.#settings;
+    const options: IClientOptions = {
+      clientId,
+      protocolVersion,
+      clean: false,
+      keepalive: keepaliveS,
+      username,
+      password,
+      ...tls,
+      reconnectPeriod: this.#backOffMs(),
+      reconnectOnConnackError: true,
+      connectTimeout: this.#settings.connectTimeoutMs,
+      resubscribe: false,
+      incomingStore: new PubrelStore((messageId) => this.#handlers.released(messageId)),
+      timerVariant: "native",
+      ...(protocolVersion === 5 ? { properties: { sessionExpiryInterval: sessionExpiryS, receiveMaximum: windowMessages } } : {}),
+    };
+    try {
+      return connect(url, options);
+    } catch (error) {
+      throw new BridgeError("bad-settings", `mqtt.url: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    }
+  }
+
+  readonly #onFirstPacket = (packet: Packet): void => {
+    if (packet.cmd !== "connack" || !isAccepted(packet)) return;
+    this.#open = true;
+    this.#openedAt = Date.now();
+    if (!packet.sessionPresent) this.#subscribed = false;
+    this.#handlers.connectionOpened(packet.sessionPresent);
+  };
+
+  #ensureSubscribed(client: MqttClient, { sessionPresent }: IConnackPacket): void {
+    this.#logger.info({ broker: this.#brokerName(), sessionPresent }, "connected to mqtt broker");
+    if (this.#subscribed || this.#state !== "running") return;
+    const { topics, qos, protocolVersion } = this.#settings;
+    // rh 1: retained messages only for a subscription that is new, not each time this process starts.
+    client.subscribe([...topics], protocolVersion === 5 ? { qos, rh: 1 } : { qos }, (error, granted) => {
+      if (error) {
+        this.redeliver(new BridgeError("subscribe-refused", `subscribe failed: ${error.message}`, { cause: error }));
+        return;
+      }
+      for (const grant of granted ?? []) {
+        if (grant.qos < qos) this.#logger.warn({ topic: grant.topic, asked: qos, granted: grant.qos }, "broker granted a lower QoS");
+      }
+      this.#subscribed = true;
+      this.#started?.resolve();
+      this.#started = undefined;
+    });
+  }
+
+  #offer(packet: IPublishPacket, done: Done): void {
+    // Dropped without an acknowledgement: it belongs to a connection that is gone, or to the next start.
+    if (!this.#open || this.#state === "ended") done(NOT_YET);
+    else if (this.#state === "running" && this.#handlers.take(packet)) done(NOT_YET);
+    else this.#hold(packet, done);
+  }
+
+  /** Back-pressure: MQTT.js reads nothing more until `done`. It does not read PINGRESP either, so pings are looked after here. */
+  #hold(packet: IPublishPacket, done: Done): void {
+    this.#held = { packet, done };
+    const client = this.#client;
+    this.#holdTimer ??= setInterval(
+      () => {
+        client?.sendPing();
+        client?.reschedulePing(true);
+      },
+      (this.#settings.keepaliveS * 1000) / 3,
+    );
+  }
+
+  #clearHeld(): void {
+    this.#held = undefined;
+    clearInterval(this.#holdTimer);
+    this.#holdTimer = undefined;
+  }
+
+  #dropHeld(): void {
+    const held = this.#held;
+    this.#clearHeld();
+    held?.done(NOT_YET);
+  }
+
+  #lose(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    // A connection that held for longer than the longest back-off was a good one.
+    if (Date.now() - this.#openedAt > this.#settings.reconnectMaxMs) this.#failures = 0;
+    this.#handlers.connectionLost();
+    this.#dropHeld();
+  }
+
+  #onClose(client: MqttClient): void {
+    this.#lose();
+    this.#failures++;
+    client.options.reconnectPeriod = this.#backOffMs();
+    client.off("packetreceive", this.#onFirstPacket);
+    client.once("packetreceive", this.#onFirstPacket);
+  }
+
+  /** Doubles per failure up to the maximum; half of it is random, so that replicas don't come back in step. */
+  #backOffMs(): number {
+    const { reconnectMinMs, reconnectMaxMs } = this.#settings;
+    const full = Math.min(reconnectMaxMs, reconnectMinMs * 2 ** Math.min(this.#failures, 16));
+    return Math.ceil(full / 2 + (Math.random() * full) / 2);
+  }
+
+  /** Without user and password, which a URL may hold. */
+  #brokerName(): string {
+    return URL.parse(this.#settings.url)?.host ?? "";
+  }
+}
+
+function isAccepted(packet: IConnackPacket): boolean {
+  return (packet.reasonCode ?? packet.returnCode) === 0;
+}

@@ -1,0 +1,29 @@
+import { Registry } from "prom-client";
+import { Ingress } from "../../bridge/ingress.ts";
+import { commandContext, type CommonOptions } from "../command-options.ts";
+import { startIngressHttp } from "../ingress-http.ts";
+import { mqttSettings } from "../mqtt-settings.ts";
+import { openKafka } from "../open-kafka.ts";
+import { runService } from "../service.ts";
+import { requireTopics } from "../topics/require-topics.ts";
+
+/** `sluice ingress`: takes telemetry from MQTT to the raw topic, until it is told to stop. */
+export async function run(options: CommonOptions): Promise<number> {
+  const { config, logger } = commandContext(options);
+  return runService(
+    async (closers) => {
+      const log = openKafka(config, logger);
+      closers.push("kafka", () => log.close());
+      const registry = new Registry();
+      await requireTopics(log.admin, config);
+      const { topics, validation } = config;
+      const ingress = new Ingress({ mqtt: mqttSettings(config), log, topics, validation, ingressId: config.mqtt.clientId, logger, registry });
+      closers.push("ingress", () => ingress.stop());
+      if (config.ingress.http !== undefined) await startIngressHttp(config.ingress.http, ingress, registry, logger, closers);
+      await ingress.start();
+      logger.info({ url: config.mqtt.url, topics: config.mqtt.topics }, "ingress takes telemetry");
+      return {};
+    },
+    { logger },
+  );
+}

@@ -1,0 +1,36 @@
+import { z } from "zod";
+import { jobSettingsSchema } from "../../processors/settings.ts";
+import {
+  applicationIdSchema,
+  fullProcessingSchema,
+  fullSchemaRegistrySchema,
+  httpSchema,
+  ingressSchema,
+  instanceIdSchema,
+  kafkaSchema,
+  logSchema,
+  mqttSchema,
+  stateSchema,
+  topicDefaultsSchema,
+} from "./sections.ts";
+
+/** The whole configuration file: what there is, its bounds and its defaults. docs/configuration.md explains each key. */
+export const configSchema = z.strictObject({
+  applicationId: applicationIdSchema,
+  instanceId: instanceIdSchema,
+  kafka: kafkaSchema,
+  mqtt: mqttSchema,
+  ingress: ingressSchema,
+  ...jobSettingsSchema.shape,
+  topicDefaults: topicDefaultsSchema,
+  processing: fullProcessingSchema,
+  schemaRegistry: fullSchemaRegistrySchema,
+  state: stateSchema,
+  http: httpSchema,
+  log: logSchema,
+});
+
+export type Config = z.infer<typeof configSchema>;
+
+/** A secret's path, and the key beside it that names a file with it. A secret never stands in the configuration file itself. */
+export const SECRETS = ["kafka.sasl.password", "mqtt.password", "schemaRegistry.password", "http.token"] as const;

@@ -1,0 +1,119 @@
+/** The configuration's sections that are not the IoT job's (those are in processors/settings.ts). Source: shared design, section 8. */
+import { z } from "zod";
+import { processingSchema, schemaRegistrySchema } from "../../processors/settings.ts";
+
+/** Group, internal topics and transactional ids are named after it: Kafka's rule for topic names, with room for suffixes. */
+const applicationName = z
+  .string()
+  .min(1)
+  .max(100)
+  .regex(/^[a-zA-Z0-9._-]+$/, 'may only hold letters, digits, ".", "_" and "-"');
+
+const hostAndPort = z.string().regex(/^(\[[^\]]+\]|[^:[\]]+):\d{1,5}$/, "must be host:port");
+const filePath = z.string().min(1);
+
+export const applicationIdSchema = applicationName.default("sluice");
+/** Set: static membership and a stable transactional id; must differ between workers. */
+export const instanceIdSchema = applicationName.optional();
+
+const tlsFiles = { caFile: filePath.optional(), certFile: filePath.optional(), keyFile: filePath.optional() };
+
+export const kafkaSchema = z
+  .strictObject({
+    /** Absent: localhost:9092, but the embedded log in `demo`. */
+    brokers: z.array(hostAndPort).min(1).optional(),
+    /** Below the broker's group.min.session.timeout.ms (6 s by default) joining fails. */
+    sessionTimeoutMs: z.int().min(1000).max(300_000).default(10_000),
+    ssl: z
+      .strictObject({ enabled: z.boolean().default(true), ...tlsFiles })
+      .optional(),
+    sasl: z
+      .strictObject({
+        mechanism: z.enum(["plain", "scram-sha-256", "scram-sha-512"]),
+        username: z.string().min(1),
+        password: z.string().optional(),
+        passwordFile: filePath.optional(),
+      })
+      .optional(),
+  })
+  .prefault({});
+
+export const mqttSchema = z
+  .strictObject({
+    url: z.string().regex(/^(mqtts?|wss?):\/\/./, "must start with mqtt://, mqtts://, ws:// or wss://").default("mqtt://localhost:1883"),
+    /** Stable and different per ingress: the broker keeps the session under it. */
+    clientId: z.string().min(1).max(256).default("sluice-ingress"),
+    topics: z.array(z.string().min(1)).min(1).default(["t/+/d/+/telemetry"]),
+    qos: z.union([z.literal(0), z.literal(1), z.literal(2)]).default(1),
+    protocolVersion: z.union([z.literal(4), z.literal(5)]).default(5),
+    username: z.string().optional(),
+    password: z.string().optional(),
+    passwordFile: filePath.optional(),
+    tls: z.strictObject(tlsFiles).optional(),
+    keepaliveS: z.int().min(1).max(65_535).default(30),
+    sessionExpiryS: z.int().nonnegative().max(4_294_967_295).default(604_800),
+    /** Messages and bytes not yet acknowledged to the broker. */
+    windowMessages: z.int().min(1).max(65_535).default(2_000),
+    windowBytes: z.int().min(65_536).default(8_388_608),
+  })
+  .prefault({});
+
+export const stateSchema = z
+  .strictObject({
+    dir: filePath.default("./data"),
+    engine: z.enum(["level", "memory"]).default("level"),
+    /** Decoded rows kept in memory, per worker. */
+    cacheMiB: z.int().min(1).max(65_536).default(64),
+  })
+  .prefault({});
+
+export const fullProcessingSchema = z
+  .strictObject({
+    ...processingSchema.unwrap().shape,
+    guarantee: z.enum(["exactly-once", "at-least-once"]).default("exactly-once"),
+    /** Under load; with little to do a commit comes sooner. */
+    commitIntervalMs: z.int().min(1).max(60_000).default(100),
+    /** Only 0 so far. */
+    standbyReplicas: z.literal(0, "must be 0: standby replicas are not there yet").default(0),
+  })
+  .prefault({});
+
+export const fullSchemaRegistrySchema = schemaRegistrySchema.unwrap().extend({ passwordFile: filePath.optional() }).optional();
+
+export const httpSchema = z
+  .strictObject({
+    host: z.string().min(1).default("127.0.0.1"),
+    /** 0: any free port. */
+    port: z.int().min(0).max(65_535).default(8080),
+    /** The URL other workers and people reach this worker under. */
+    advertised: z.url({ protocol: /^https?$/ }).optional(),
+    token: z.string().min(16).optional(),
+    tokenFile: filePath.optional(),
+  })
+  .prefault({});
+
+export const ingressSchema = z
+  .strictObject({
+    /** Health and metrics of the ingress; absent: none. Counts only, so it knows no token. */
+    http: z.strictObject({ host: z.string().min(1).default("127.0.0.1"), port: z.int().min(0).max(65_535).default(8081) }).optional(),
+  })
+  .prefault({});
+
+export const topicDefaultsSchema = z
+  .strictObject({
+    /** Absent: 8 for topics that are made, and any number for topics that are there. */
+    partitions: z.int().min(1).max(1000).optional(),
+    /** Absent: the broker's default. */
+    replicationFactor: z.int().min(1).max(32).optional(),
+    minInsyncReplicas: z.int().min(1).max(32).optional(),
+    /** Of all topics but the compacted ones. Absent: 7 days for topics that are made, and any for topics that are there. */
+    retentionMs: z.int().min(-1).optional(),
+  })
+  .prefault({});
+
+export const logSchema = z
+  .strictObject({
+    /** Absent: info for services, warn for commands that talk to people. */
+    level: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).optional(),
+  })
+  .prefault({});

@@ -1,0 +1,70 @@
+import { Argument, Command, InvalidArgumentError, Option } from "commander";
+import { EXIT } from "./exit-codes.ts";
+import type { CommonOptions } from "./command-options.ts";
+import type { SimulateCommandOptions } from "./commands/simulate.ts";
+import { version } from "./version.ts";
+
+/** `sluice` with all its commands. A command's code is loaded when it is used. `done` gets the exit code. */
+export function buildProgram(done: (exitCode: number) => void): Command {
+  const program = new Command("sluice")
+    .description("Device telemetry on MQTT into clean, deduplicated, windowed streams on Kafka")
+    .version(version())
+    .showHelpAfterError("(--help says more)")
+    .addHelpText("after", `\nExit codes: ${EXIT.ok} done, ${EXIT.failure} failed, ${EXIT.usage} wrong usage or configuration.\nEvery setting has an environment variable: docs/configuration.md.`)
+    .exitOverride();
+
+  const command = (name: string, description: string): Command =>
+    program
+      .command(name)
+      .description(description)
+      .option("-c, --config <file>", "YAML configuration file")
+      .option("--json", "JSON lines instead of text on stdout");
+
+  command("demo", "everything in one process: broker, log, a simulated fleet, worker, dashboard").action(async (options: CommonOptions) => {
+    done(await (await import("./commands/demo.ts")).run(options));
+  });
+  command("ingress", "MQTT telemetry into the raw topic, acknowledged when Kafka has it").action(async (options: CommonOptions) => {
+    done(await (await import("./commands/ingress.ts")).run(options));
+  });
+  command("worker", "process telemetry on Kafka and serve the HTTP API and dashboard").action(async (options: CommonOptions) => {
+    done(await (await import("./commands/worker.ts")).run(options));
+  });
+  const number = (text: string): number => {
+    const value = Number(text);
+    if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("must be a number");
+    return value;
+  };
+  command("simulate", "devices that do not exist, or a recording, over MQTT")
+    .option("--url <url>", "the MQTT broker (default: mqtt.url of the configuration)")
+    .option("--tenant <name>", "tenant of the devices", "demo")
+    .addOption(new Option("--qos <qos>", "of the messages").choices(["0", "1", "2"]).default("1"))
+    .option("--devices <n>", "how many", number)
+    .option("--rate <n>", "messages a second over the whole fleet; 0: as fast as the broker takes them", number)
+    .option("--count <n>", "messages in all (default: without end)", number)
+    .option("--duration-s <s>", "seconds in all", number)
+    .option("--duplicates <share>", "share of messages sent twice, 0 to 0.9", number)
+    .option("--reorder <share>", "share of messages overtaken by later ones", number)
+    .option("--gaps <share>", "share of messages before which some were lost", number)
+    .option("--reboots <share>", "share of messages that are the first of a new boot", number)
+    .option("--clock-skew-ms <ms>", "how wrong every tenth device's clock is", number)
+    .option("--metrics <names...>", "payload fields (default: tempC rpm)")
+    .option("--seed <n>", "the same seed sends the same messages", number)
+    .option("--csv <file>", "replay a file with the columns timestamp,value instead")
+    .option("--device <id>", "with --csv: the device")
+    .option("--speed <n>", "with --csv: recorded time over sending time; 0: as fast as possible", number)
+    .option("--to-now", "with --csv: move its times so that the last lies at now")
+    .action(async (options: Omit<SimulateCommandOptions, "qos"> & { qos: string }) => {
+      done(await (await import("./commands/simulate.ts")).run({ ...options, qos: Number(options.qos) as 0 | 1 | 2 }));
+    });
+  command("topics", "make the topics on Kafka, or check that they are as configured")
+    .addArgument(new Argument("<action>", "what to do").choices(["create", "verify"]))
+    .action(async (action: "create" | "verify", options: CommonOptions) => {
+      done(await (await import("./commands/topics.ts")).run(action, options));
+    });
+  command("topology", "print the job's graph")
+    .addOption(new Option("-f, --format <format>", "how").choices(["text", "mermaid"]).default("text"))
+    .action(async (options: CommonOptions & { format: "text" | "mermaid" }) => {
+      done(await (await import("./commands/topology.ts")).run(options));
+    });
+  return program;
+}

@@ -1,0 +1,26 @@
+import type { TopicSpec } from "../../eventlog/port.ts";
+import type { Config } from "../config/schema.ts";
+
+/** Kafka's default limit of a record batch. Bytes. */
+const DEFAULT_MAX_MESSAGE_BYTES = 1_048_588;
+/** Room beside the value: key, headers and batch header. Bytes. */
+const RECORD_OVERHEAD_BYTES = 32_768;
+const DEFAULT_PARTITIONS = 8;
+/** 7 days. */
+const DEFAULT_RETENTION_MS = 604_800_000;
+
+/** The topics the job needs, as `sluice topics create` makes them and `worker` and `ingress` expect them. */
+export function wantedTopics(config: Config): TopicSpec[] {
+  const { deviceState, ...streams } = config.topics;
+  const { partitions = DEFAULT_PARTITIONS, replicationFactor, minInsyncReplicas, retentionMs = DEFAULT_RETENTION_MS } = config.topicDefaults;
+  const common = {
+    "max.message.bytes": String(Math.max(DEFAULT_MAX_MESSAGE_BYTES, config.validation.maxValueBytes + RECORD_OVERHEAD_BYTES)),
+    ...(minInsyncReplicas === undefined ? {} : { "min.insync.replicas": String(minInsyncReplicas) }),
+  };
+  const stream = { "cleanup.policy": "delete", "retention.ms": String(retentionMs), ...common };
+  const table = { "cleanup.policy": "compact", ...common };
+  return [
+    ...Object.values(streams).map((name) => ({ name, partitions, replicationFactor, config: stream })),
+    { name: deviceState, partitions, replicationFactor, config: table },
+  ];
+}

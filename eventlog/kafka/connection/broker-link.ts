@@ -1,0 +1,178 @@
+/** One live connection to one broker: kafkajs's socket, framing and authentication; our own encoding and decoding. */
+import { connect as connectTcp, isIP, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import { LogError } from "../../errors.ts";
+import type { KafkaRequest } from "../wire/request.ts";
+import { WireReader } from "../wire/wire-reader.ts";
+import { WireWriter } from "../wire/wire-writer.ts";
+import { Broker, ConnectionPool, type KafkaJsConnection, type SocketFactory } from "./kafkajs.ts";
+import { kafkaJsLogger } from "./kafkajs-logger.ts";
+import type { Address, ConnectionSettings } from "./options.ts";
+
+/** kafkajs takes the greater of this and a request's own time-out; every request here brings its own. */
+const KAFKAJS_REQUEST_TIMEOUT_MS = 100;
+const KEEP_ALIVE_MS = 60_000;
+
+export class BrokerLink {
+  readonly address: Address;
+  readonly #connection: KafkaJsConnection;
+  readonly #settings: ConnectionSettings;
+
+  /** Resolves when connected and authenticated. Rejects with `unavailable`, `timed-out` or `unauthorized`. */
+  static async open(address: Address, settings: ConnectionSettings): Promise<BrokerLink> {
+    const logger = kafkaJsLogger(settings.logger);
+    const pool = new ConnectionPool({
+      host: address.host,
+      port: address.port,
+      ssl: settings.ssl === undefined || settings.ssl === false ? null : settings.ssl,
+      sasl: settings.sasl ?? null,
+      clientId: settings.clientId,
+      socketFactory,
+      connectionTimeout: settings.connectionTimeoutMs,
+      requestTimeout: KAFKAJS_REQUEST_TIMEOUT_MS,
+      logger,
+    });
+    const connection = pool.pool[0];
+    silenceNegativeTimers(connection);
+    const broker = new Broker({
+      connectionPool: pool,
+      logger,
+      allowAutoTopicCreation: false,
+      authenticationTimeout: settings.connectionTimeoutMs,
+    });
+    const where = `${address.host}:${address.port}`;
+    // kafkajs bounds the TCP connect, but not SASL's round trips.
+    const boundMs = 2 * settings.connectionTimeoutMs;
+    let timer: NodeJS.Timeout | undefined;
+    const expired = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new LogError("timed-out", `connecting to ${where} took more than ${boundMs} ms`)), boundMs);
+    });
+    try {
+      await Promise.race([broker.connect(), expired]);
+    } catch (error) {
+      await shut(connection, error as Error);
+      if (error instanceof LogError) throw error;
+      const denied = (error as Error).name === "KafkaJSSASLAuthenticationError";
+      throw new LogError(denied ? "unauthorized" : "unavailable", `no connection to ${where}: ${(error as Error).message}`, {
+        cause: error,
+      });
+    } finally {
+      clearTimeout(timer);
+    }
+    return new BrokerLink(address, connection, settings);
+  }
+
+  private constructor(address: Address, connection: KafkaJsConnection, settings: ConnectionSettings) {
+    this.address = address;
+    this.#connection = connection;
+    this.#settings = settings;
+  }
+
+  /** False once the socket is gone, or when a SASL session is about to expire (KIP-368): then a new link is due. */
+  get usable(): boolean {
+    return this.#connection.connectionStatus === "connected" && (this.#settings.sasl === undefined || this.#connection.isAuthenticated());
+  }
+
+  /**
+   * Sends at once, behind what is on its way. Rejects with `unavailable` (connection lost: the request may have been
+   * carried out or not) or `timed-out` (then the connection is closed, as answers come in order).
+   */
+  send<Response>(request: KafkaRequest<Response>, timeoutMs: number): Promise<Response> {
+    const { apiKey, apiVersion, name } = request;
+    const where = `${this.address.host}:${this.address.port}`;
+    if (this.#connection.connectionStatus !== "connected") {
+      return Promise.reject(new LogError("unavailable", `${name}: the connection to ${where} is closed`));
+    }
+    const correlationId = this.#connection.nextCorrelationId();
+    const chunks = this.#encode(request, correlationId);
+    return new Promise<Response>((resolve, reject) => {
+      this.#connection.requestQueue.push({
+        entry: {
+          apiKey,
+          apiVersion,
+          apiName: name,
+          correlationId,
+          resolve: ({ payload }) => {
+            try {
+              resolve(decode(request, payload));
+            } catch (error) {
+              reject(new LogError("unavailable", `${name}: the answer of ${where} cannot be read`, { cause: error }));
+            }
+          },
+          reject: (error) => reject(this.#failed(name, where, error)),
+        },
+        expectResponse: true,
+        requestTimeout: timeoutMs,
+        sendRequest: () => this.#write(chunks),
+      });
+    });
+  }
+
+  /** Waits for the answers still due, then closes. */
+  async drain(): Promise<void> {
+    await this.#connection.disconnect();
+  }
+
+  /** Closes now; requests in flight reject with `unavailable`. */
+  async destroy(): Promise<void> {
+    await shut(this.#connection, new Error("closed by this client"));
+  }
+
+  #encode<Response>(request: KafkaRequest<Response>, correlationId: number): Buffer[] {
+    const writer = new WireWriter();
+    writer.int32(0).int16(request.apiKey).int16(request.apiVersion).int32(correlationId).string(this.#settings.clientId);
+    if (request.flexible) writer.noTags();
+    request.encode(writer);
+    const chunks = writer.finish();
+    chunks[0].writeInt32BE(writer.byteLength - 4, 0);
+    return chunks;
+  }
+
+  #write(chunks: readonly Buffer[]): void {
+    const socket = this.#connection.socket;
+    if (socket === undefined) throw new LogError("unavailable", "the connection has no socket");
+    socket.cork();
+    for (const chunk of chunks) socket.write(chunk);
+    socket.uncork();
+  }
+
+  #failed(name: string, where: string, error: Error): LogError {
+    if (error instanceof LogError) return error;
+    if (error.name !== "KafkaJSRequestTimeoutError") {
+      return new LogError("unavailable", `${name}: connection to ${where} lost: ${error.message}`, { cause: error });
+    }
+    void this.destroy();
+    return new LogError("timed-out", `${name}: no answer from ${where} in time`, { cause: error });
+  }
+}
+
+function decode<Response>(request: KafkaRequest<Response>, payload: Buffer): Response {
+  const reader = new WireReader(payload);
+  if (request.flexible) reader.tags();
+  return request.decode(reader);
+}
+
+async function shut(connection: KafkaJsConnection, error: Error): Promise<void> {
+  connection.rejectRequests(error);
+  const socket = connection.socket;
+  await connection.disconnect();
+  socket?.destroy();
+}
+
+/** kafkajs sets a timer with a negative time after every answer (a 1 ms timer and a warning on Node 24), even with nothing queued. */
+function silenceNegativeTimers(connection: KafkaJsConnection): void {
+  const queue = connection.requestQueue;
+  const schedule = queue.scheduleCheckPendingRequests.bind(queue);
+  queue.scheduleCheckPendingRequests = () => {
+    if (queue.pending.length > 0) schedule();
+  };
+}
+
+/** kafkajs's own leaves Nagle's algorithm on, which with delayed acknowledgements costs up to 40 ms a request. */
+const socketFactory: SocketFactory = ({ host, port, ssl, onConnect }): Socket => {
+  const target = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS };
+  if (ssl === null || ssl === undefined) return connectTcp(target, onConnect);
+  const socket = connectTls({ ...target, ...(isIP(host) === 0 ? { servername: host } : {}), ...(ssl === true ? {} : ssl) }, onConnect);
+  socket.setNoDelay(true);
+  return socket;
+};

@@ -1,0 +1,58 @@
+/** The five compressions of Kafka's record batches, one entry point each way. */
+import { gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { LogError } from "../errors.ts";
+import type { Compression } from "../port.ts";
+import { compressLz4Frame, decompressLz4Frame } from "./lz4-frame.ts";
+import { compressSnappy, decompressSnappy } from "./snappy.ts";
+
+/** Lowest three bits of a batch's attributes. Source: CompressionType.java. */
+export const COMPRESSION_ID: Readonly<Record<Compression, number>> = { none: 0, gzip: 1, snappy: 2, lz4: 3, zstd: 4 };
+
+const BY_ID: readonly (Compression | undefined)[] = ["none", "gzip", "snappy", "lz4", "zstd"];
+
+/** One batch never expands past this: a small hostile batch must not take the process's memory. Kafka's default batch limit is 1 MiB. */
+export const MAX_DECOMPRESSED_BYTES = 256 * 1024 * 1024;
+
+/** Undefined for an id that Kafka does not define. */
+export function compressionById(id: number): Compression | undefined {
+  return BY_ID[id];
+}
+
+export function compress(compression: Compression, bytes: Buffer): Buffer {
+  switch (compression) {
+    case "none":
+      return bytes;
+    case "gzip":
+      return gzipSync(bytes);
+    case "zstd":
+      return zstdCompressSync(bytes);
+    case "snappy":
+      return compressSnappy(bytes);
+    case "lz4":
+      return compressLz4Frame(bytes);
+  }
+}
+
+/** Rejects broken input, and output above `maxBytes`, with `corrupt-batch`. */
+export function decompress(compression: Compression, bytes: Buffer, maxBytes: number = MAX_DECOMPRESSED_BYTES): Buffer {
+  switch (compression) {
+    case "none":
+      return bytes;
+    case "gzip":
+      return zlib("gzip", () => gunzipSync(bytes, { maxOutputLength: maxBytes }));
+    case "zstd":
+      return zlib("zstd", () => zstdDecompressSync(bytes, { maxOutputLength: maxBytes }));
+    case "snappy":
+      return decompressSnappy(bytes, maxBytes);
+    case "lz4":
+      return decompressLz4Frame(bytes, maxBytes);
+  }
+}
+
+function zlib(name: string, run: () => Buffer): Buffer {
+  try {
+    return run();
+  } catch (cause) {
+    throw new LogError("corrupt-batch", `${name} data cannot be decompressed: ${(cause as Error).message}`, { cause });
+  }
+}

@@ -1,0 +1,195 @@
+/** Stops duplicates and keeps the ledger. Source: shared design, section 6; the heuristics in words: processors/README.md. */
+import { hash } from "node:crypto";
+import type { KeyValueStore } from "../state/store.ts";
+import type { Output, Processor, ProcessorContext, ProcessorSpec, StreamRecord } from "../topology/processor.ts";
+import { FLAG, type TelemetryEvent } from "./event.ts";
+import { IdleKeys } from "./idle-keys.ts";
+import { findImplicitBoot } from "./implicit-boot.ts";
+import { IntervalSet } from "./interval-set.ts";
+import { BootRow, LedgerRow, ledgerStore } from "./ledger.ts";
+import { RecentIds, recentIdsStore, type IdVerdict } from "./recent-ids.ts";
+import type { DedupeSettings } from "./settings.ts";
+
+/** Ids of given-up explicit boots that are remembered for a device, so that their stragglers are not taken for a new boot. */
+const MAX_GIVEN_UP_BOOTS = 16;
+
+/** Idle devices dropped at one record: keeps a single record's work short. */
+const MAX_EXPIRED_PER_RECORD = 16;
+
+export const dedupeIdsStore = recentIdsStore("dedupe-ids");
+
+/** `unverified`: nothing tells this event from another; it passes, flagged and counted. */
+type Verdict = IdVerdict | "unverified";
+
+export type DedupeOutputs = { unique: { key: string; value: TelemetryEvent } };
+
+export function dedupe(settings: DedupeSettings): ProcessorSpec<string, TelemetryEvent, DedupeOutputs> {
+  return { name: "dedupe", outputs: ["unique"], stores: [ledgerStore, dedupeIdsStore], create: () => new Dedupe(settings) };
+}
+
+class Dedupe implements Processor<string, TelemetryEvent, DedupeOutputs> {
+  readonly #settings: DedupeSettings;
+  readonly #idle: IdleKeys;
+  #context!: ProcessorContext<DedupeOutputs>;
+  #unique!: Output<string, TelemetryEvent>;
+  #ledger!: KeyValueStore<string, LedgerRow>;
+  #ids!: RecentIds;
+  /** The boot that the record in hand has added to: another copy in the same batch is a duplicate, not a re-read. */
+  #freshBoot: BootRow | undefined;
+  #freshOffset = -1;
+
+  constructor(settings: DedupeSettings) {
+    this.#settings = settings;
+    this.#idle = new IdleKeys(settings.idleMs);
+  }
+
+  init(context: ProcessorContext<DedupeOutputs>): void {
+    this.#context = context;
+    this.#unique = context.output("unique");
+    this.#ledger = context.store(ledgerStore);
+    this.#ids = new RecentIds(context.store(dedupeIdsStore), this.#settings.retentionMs);
+  }
+
+  async open(): Promise<void> {
+    const entries: [string, number][] = [];
+    for await (const [key, row] of this.#ledger.scan()) entries.push([key, row.lastReceiveTs]);
+    this.#idle.load(entries);
+    await this.#ids.open();
+  }
+
+  process(record: StreamRecord<string, TelemetryEvent>): void {
+    const event = record.value;
+    const { key } = record;
+    const now = this.#context.receiveTime();
+    this.#expire(now);
+    this.#context.observeEventTime(event.ts);
+    const row = this.#touch(key, event, now);
+    event.deviceTime = row.lastTs;
+    const verdict = event.seq >= 0 ? this.#bySeq(row, event, now) : this.#byId(key, event, now);
+    if (verdict === "duplicate") {
+      row.duplicates++;
+      this.#context.count("duplicates", event.seq >= 0 ? "seq" : "id");
+    } else if (verdict !== "reread") row.received++;
+    if (verdict === "unverified") {
+      row.withoutIdentity++;
+      event.flags |= FLAG.noIdentity;
+    }
+    this.#ledger.put(key, row);
+    if (verdict !== "duplicate") this.#unique.forward(record);
+  }
+
+  /** The device's row with its clocks moved on. */
+  #touch(key: string, event: TelemetryEvent, now: number): LedgerRow {
+    const { device, ts } = event;
+    if (device === undefined) throw new Error("dedupe comes after validate");
+    let row = this.#ledger.get(key);
+    if (row !== undefined && now - row.lastReceiveTs > this.#settings.idleMs) {
+      this.#context.count("ledger", "expired");
+      row = new LedgerRow(device.tenant, device.deviceId, ts);
+    } else if (row === undefined) {
+      row = new LedgerRow(device.tenant, device.deviceId, ts);
+      this.#idle.add(key, now);
+    }
+    row.lastReceiveTs = now;
+    if (ts > row.lastTs) row.lastTs = ts;
+    else if (ts < row.firstTs) row.firstTs = ts;
+    return row;
+  }
+
+  #bySeq(row: LedgerRow, event: TelemetryEvent, now: number): Verdict {
+    const ownTs = (event.flags & (FLAG.noTs | FLAG.clockAhead)) === 0 ? event.ts : NaN;
+    const boot = event.bootId === undefined ? this.#implicit(row, event.seq, ownTs, now) : this.#explicit(row, event.bootId);
+    if (boot === undefined) {
+      this.#context.count("ledger", "boot-given-up");
+      return "unverified";
+    }
+    boot.lastReceiveTs = now;
+    const { offset } = this.#context.source;
+    const max = boot.seen.max;
+    if (!boot.seen.add(event.seq)) {
+      const isFresh = this.#freshBoot === boot && this.#freshOffset === offset;
+      return offset > boot.lastOffset || isFresh ? "duplicate" : "reread";
+    }
+    if (offset > boot.lastOffset) boot.lastOffset = offset;
+    this.#freshBoot = boot;
+    this.#freshOffset = offset;
+    if (event.seq < max) row.outOfOrder++;
+    if (!(ownTs <= boot.lastTs)) boot.lastTs = Number.isNaN(ownTs) ? boot.lastTs : ownTs;
+    if (!(ownTs >= boot.firstTs)) boot.firstTs = Number.isNaN(ownTs) ? boot.firstTs : ownTs;
+    if (boot.seen.runs > this.#settings.intervalsPerBoot) this.#lose(row, boot.seen.closeLowestGap(), "intervals");
+    return "new";
+  }
+
+  #explicit(row: LedgerRow, bootId: string): BootRow | undefined {
+    for (const boot of row.boots) if (boot.bootId === bootId && !boot.implicit) return boot;
+    return row.givenUpBoots.includes(bootId) ? undefined : this.#open(row, bootId, false);
+  }
+
+  #implicit(row: LedgerRow, seq: number, ts: number, receiveTime: number): BootRow | undefined {
+    const { boots, givenUpTs } = row;
+    const found = findImplicitBoot({ boots, givenUpTs, seq, ts, receiveTime, restartJumpMs: this.#settings.restartJumpMs });
+    if (found.kind === "known") return found.boot;
+    return found.kind === "new" ? this.#open(row, String(row.implicitBoots++), true) : undefined;
+  }
+
+  #open(row: LedgerRow, bootId: string, implicit: boolean): BootRow {
+    if (row.boots.length > 0) row.reboots++;
+    if (row.boots.length >= this.#settings.boots) this.#giveUp(row);
+    const boot = new BootRow(bootId, implicit, new IntervalSet());
+    row.boots.unshift(boot);
+    return boot;
+  }
+
+  /** The boot that was silent longest goes; what it still missed is lost. */
+  #giveUp(row: LedgerRow): void {
+    const { boots } = row;
+    let index = boots.length - 1;
+    for (let i = index - 1; i >= 0; i--) if (boots[i].lastReceiveTs < boots[index].lastReceiveTs) index = i;
+    const [boot] = boots.splice(index, 1);
+    this.#lose(row, boot.seen.missing, "boots");
+    if (boot.implicit) {
+      if (!(boot.lastTs <= row.givenUpTs) && !Number.isNaN(boot.lastTs)) row.givenUpTs = boot.lastTs;
+      return;
+    }
+    row.givenUpBoots.push(boot.bootId);
+    if (row.givenUpBoots.length > MAX_GIVEN_UP_BOOTS) row.givenUpBoots.shift();
+  }
+
+  #lose(row: LedgerRow, count: number, bound: string): void {
+    if (count === 0) return;
+    row.lost += count;
+    this.#context.count("lost", bound, count);
+  }
+
+  /** Without a seq: the message's own id, else its bytes and ts; without a ts two equal readings are two readings. */
+  #byId(key: string, event: TelemetryEvent, now: number): Verdict {
+    const id = event.messageId ?? this.#contentId(event);
+    if (id === undefined) return "unverified";
+    const verdict = this.#ids.check(key, id, now, this.#context.source.offset);
+    const evicted = this.#ids.takeEvicted();
+    if (evicted > 0) this.#context.count("ledger", "id-evicted", evicted);
+    return verdict;
+  }
+
+  #contentId(event: TelemetryEvent): string | undefined {
+    if (Number.isNaN(event.deviceTs)) return undefined;
+    const content = event.batch === undefined ? this.#context.source.valueBytes() : JSON.stringify(event.payload);
+    return content === null ? undefined : `#${hash("sha256", content, "base64url").slice(0, CONTENT_HASH_CHARS)}`;
+  }
+
+  #expire(now: number): void {
+    for (let checked = 0; checked < MAX_EXPIRED_PER_RECORD; checked++) {
+      const key = this.#idle.due(now);
+      if (key === undefined) return;
+      const row = this.#ledger.get(key);
+      if (row === undefined) continue;
+      if (now - row.lastReceiveTs > this.#settings.idleMs) {
+        this.#ledger.delete(key);
+        this.#context.count("ledger", "expired");
+      } else this.#idle.add(key, row.lastReceiveTs);
+    }
+  }
+}
+
+/** 132 bits: no two different payloads of a device meet. */
+const CONTENT_HASH_CHARS = 22;

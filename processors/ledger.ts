@@ -1,0 +1,160 @@
+/** What dedupe knows of a device: one row, one cached look-up an event, one changelog record a commit. Source: shared design, section 6. */
+import { ByteReader } from "../state/byte-reader.ts";
+import type { ByteWriter } from "../state/byte-writer.ts";
+import type { Serde } from "../state/serde.ts";
+import { keyValueStore } from "../state/store.ts";
+import { serdes } from "../state/serdes.ts";
+import { STORES } from "./formats/records.ts";
+import { IntervalSet } from "./interval-set.ts";
+
+/** Sequence numbers of one boot of a device. */
+export class BootRow {
+  readonly bootId: string;
+  /** Opened by the heuristic, the device sent no bootId; `bootId` is then a number of ours. */
+  readonly implicit: boolean;
+  readonly seen: IntervalSet;
+  /** Least and greatest event time of accepted events whose ts the device itself sent; NaN before the first. Epoch ms. */
+  firstTs = NaN;
+  lastTs = NaN;
+  /** Receive time of the partition at the boot's last event, duplicates included. Epoch ms. */
+  lastReceiveTs = 0;
+  /** Greatest source offset that changed `seen`; -1 before the first. */
+  lastOffset = -1;
+
+  constructor(bootId: string, implicit: boolean, seen: IntervalSet) {
+    this.bootId = bootId;
+    this.implicit = implicit;
+    this.seen = seen;
+  }
+}
+
+/** Counters are since the row began. */
+export class LedgerRow {
+  readonly tenant: string;
+  readonly deviceId: string;
+  received = 0;
+  duplicates = 0;
+  outOfOrder = 0;
+  lost = 0;
+  reboots = 0;
+  withoutIdentity = 0;
+  late = 0;
+  /** Least and greatest event time of valid events, duplicates included: `lastTs` is the device's stream time. Epoch ms. */
+  firstTs: number;
+  lastTs: number;
+  /** Receive time of the partition at the device's last event. Epoch ms. */
+  lastReceiveTs = 0;
+  /** Implicit boots opened so far: names the next. */
+  implicitBoots = 0;
+  /** Greatest lastTs of implicit boots that were given up; NaN for none. */
+  givenUpTs = NaN;
+  /** Explicit boots that were given up, oldest first; bounded. */
+  givenUpBoots: string[] = [];
+  /** Last opened first. */
+  boots: BootRow[] = [];
+
+  constructor(tenant: string, deviceId: string, ts: number) {
+    this.tenant = tenant;
+    this.deviceId = deviceId;
+    this.firstTs = ts;
+    this.lastTs = ts;
+  }
+}
+
+const VERSION = 1;
+const BOOT_IMPLICIT = 1;
+const BOOT_TIMED = 2;
+const reader = new ByteReader();
+
+export const ledgerSerde: Serde<LedgerRow> = {
+  name: "ledger-row",
+  write(row, out) {
+    out.u8(VERSION);
+    out.string(row.tenant);
+    out.string(row.deviceId);
+    out.varint(row.received);
+    out.varint(row.duplicates);
+    out.varint(row.outOfOrder);
+    out.varint(row.lost);
+    out.varint(row.reboots);
+    out.varint(row.withoutIdentity);
+    out.varint(row.late);
+    out.svarint(row.firstTs);
+    out.svarint(row.lastTs);
+    out.svarint(row.lastReceiveTs);
+    out.varint(row.implicitBoots);
+    out.u8(Number.isNaN(row.givenUpTs) ? 0 : 1);
+    if (!Number.isNaN(row.givenUpTs)) out.svarint(row.givenUpTs);
+    out.varint(row.givenUpBoots.length);
+    for (const bootId of row.givenUpBoots) out.string(bootId);
+    out.varint(row.boots.length);
+    for (const boot of row.boots) writeBoot(boot, out);
+  },
+  read(bytes, start, end) {
+    reader.reset(bytes, start, end);
+    const version = reader.u8();
+    if (version !== VERSION) throw new RangeError(`ledger row of version ${version}: written by a newer Sluice`);
+    const tenant = reader.string();
+    const row = new LedgerRow(tenant, reader.string(), 0);
+    row.received = reader.varint();
+    row.duplicates = reader.varint();
+    row.outOfOrder = reader.varint();
+    row.lost = reader.varint();
+    row.reboots = reader.varint();
+    row.withoutIdentity = reader.varint();
+    row.late = reader.varint();
+    row.firstTs = reader.svarint();
+    row.lastTs = reader.svarint();
+    row.lastReceiveTs = reader.svarint();
+    row.implicitBoots = reader.varint();
+    if (reader.u8() === 1) row.givenUpTs = reader.svarint();
+    for (let count = reader.varint(); count > 0; count--) row.givenUpBoots.push(reader.string());
+    for (let count = reader.varint(); count > 0; count--) row.boots.push(readBoot());
+    reader.expectEnd();
+    return row;
+  },
+};
+
+function writeBoot(boot: BootRow, out: ByteWriter): void {
+  const timed = !Number.isNaN(boot.lastTs);
+  out.u8((boot.implicit ? BOOT_IMPLICIT : 0) | (timed ? BOOT_TIMED : 0));
+  out.string(boot.bootId);
+  if (timed) {
+    out.svarint(boot.firstTs);
+    out.svarint(boot.lastTs);
+  }
+  out.svarint(boot.lastReceiveTs);
+  out.svarint(boot.lastOffset);
+  const { seen } = boot;
+  out.varint(seen.runs);
+  let before = 0;
+  for (let i = 0; i < seen.runs; i++) {
+    const from = seen.runFrom(i);
+    const to = seen.runTo(i);
+    out.varint(from - before);
+    out.varint(to - from);
+    before = to;
+  }
+}
+
+function readBoot(): BootRow {
+  const flags = reader.u8();
+  const boot = new BootRow(reader.string(), (flags & BOOT_IMPLICIT) !== 0, new IntervalSet());
+  if ((flags & BOOT_TIMED) !== 0) {
+    boot.firstTs = reader.svarint();
+    boot.lastTs = reader.svarint();
+  }
+  boot.lastReceiveTs = reader.svarint();
+  boot.lastOffset = reader.svarint();
+  let before = 0;
+  for (let runs = reader.varint(); runs > 0; runs--) {
+    const from = before + reader.varint();
+    const to = from + reader.varint();
+    boot.seen.appendRun(from, to);
+    before = to;
+  }
+  return boot;
+}
+
+/** Declared by every processor that reads or writes the ledger. Key `tenant|deviceId`. */
+export const ledgerStore = keyValueStore<string, LedgerRow>({ name: STORES.ledger, key: serdes.string, value: ledgerSerde });

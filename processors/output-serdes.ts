@@ -1,0 +1,11 @@
+/** How the job's outputs become bytes: JSON, or Avro with a schema registry. */
+import type { Serde } from "../state/serde.ts";
+import type { TelemetryEvent } from "./event.ts";
+import type { AggregateRecord, AlertRecord, DeviceStateRecord } from "./formats/records.ts";
+
+export interface OutputSerdes {
+  readonly normalized: Serde<TelemetryEvent>;
+  readonly aggregate: Serde<AggregateRecord>;
+  readonly alert: Serde<AlertRecord>;
+  readonly deviceState: Serde<DeviceStateRecord>;
+}

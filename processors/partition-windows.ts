@@ -1,0 +1,60 @@
+/** Windows by the partition's time, Kafka Streams' rule: final when `end + grace <= stream time`, for all devices alike. */
+import type { StreamRecord } from "../topology/processor.ts";
+import type { TelemetryEvent } from "./event.ts";
+import { WindowSet, type Clocks } from "./window-set.ts";
+
+export class PartitionWindows extends WindowSet {
+  /** Keys of each window start, in the order of their first record. */
+  readonly #keys = new Map<number, string[]>();
+  /** The starts of #keys, ascending. */
+  readonly #starts: number[] = [];
+
+  override advance(_key: string, clocks: Clocks): void {
+    this.advanceIdle(clocks);
+  }
+
+  override advanceIdle({ streamTime, receiveTime }: Clocks): void {
+    while (this.#starts.length > 0 && this.#starts[0] + this.finalAfterMs <= streamTime) {
+      const start = this.#starts.shift() as number;
+      const keys = this.#keys.get(start) ?? [];
+      this.#keys.delete(start);
+      for (const key of keys) this.close(key, start, false, receiveTime);
+    }
+  }
+
+  override closeAll(receiveTime: number): void {
+    for (const start of this.#starts)
+      for (const key of this.#keys.get(start) ?? []) if (this.row(key, start)?.closed === false) this.close(key, start, true, receiveTime);
+  }
+
+  override add(record: StreamRecord<string, TelemetryEvent>, clocks: Clocks): boolean {
+    const start = this.startOf(record.value.ts);
+    if (start + this.finalAfterMs <= clocks.streamTime) return false;
+    const row = this.row(record.key, start);
+    if (row?.closed === true) return false;
+    if (row === undefined) this.#remember(record.key, start);
+    this.aggregate(row, record, start, clocks.receiveTime);
+    return true;
+  }
+
+  protected override clear(): void {
+    this.#keys.clear();
+    this.#starts.length = 0;
+  }
+
+  protected override restore(key: string, start: number): void {
+    this.#remember(key, start);
+  }
+
+  #remember(key: string, start: number): void {
+    const keys = this.#keys.get(start);
+    if (keys !== undefined) {
+      keys.push(key);
+      return;
+    }
+    this.#keys.set(start, [key]);
+    let at = this.#starts.length;
+    while (at > 0 && this.#starts[at - 1] > start) at--;
+    this.#starts.splice(at, 0, start);
+  }
+}

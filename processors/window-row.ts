@@ -1,0 +1,184 @@
+/** The aggregate of one device and window while it is open. */
+import { ByteReader } from "../state/byte-reader.ts";
+import type { Serde } from "../state/serde.ts";
+import { serdes } from "../state/serdes.ts";
+import { windowStore, type StoreSpec, type WindowStore } from "../state/store.ts";
+import type { MetricAggregate } from "./formats/records.ts";
+import type { WindowSettings } from "./settings.ts";
+
+/** Metrics of one window: bounds the row. What is above is dropped and counted. */
+const MAX_METRICS = 512;
+
+/** Numbers per metric in `stats`, in this order. */
+const COUNT = 0;
+const SUM = 1;
+const MIN = 2;
+const MAX = 3;
+/** Running mean and sum of squared distances from it: Welford's method, stable where sums of squares cancel. */
+const MEAN = 4;
+const SQUARES = 5;
+const FIRST = 6;
+const FIRST_TS = 7;
+const LAST = 8;
+const LAST_TS = 9;
+const STRIDE = 10;
+
+export class WindowRow {
+  /** Emitted, and kept so that later records for the window are known to be late. Holds no metrics then. */
+  closed = false;
+  /** Receive time of the partition at the window's last record. Epoch ms. */
+  lastReceiveTs: number;
+  /** Shared between rows: replaced, never changed. */
+  names: readonly string[];
+  stats: number[] = [];
+
+  constructor(names: readonly string[], lastReceiveTs: number) {
+    this.names = names;
+    this.lastReceiveTs = lastReceiveTs;
+    this.#extend();
+  }
+
+  /** Returns how many metrics found no place. */
+  add(names: readonly string[], values: readonly number[], ts: number): number {
+    if (this.names !== names && !this.#adopt(names)) return this.#addByName(names, values, ts);
+    for (let i = 0; i < values.length; i++) this.#update(i * STRIDE, values[i], ts);
+    return 0;
+  }
+
+  aggregates(): Record<string, MetricAggregate> {
+    const metrics: Record<string, MetricAggregate> = {};
+    const { stats } = this;
+    for (let i = 0; i < this.names.length; i++) {
+      const at = i * STRIDE;
+      const count = stats[at + COUNT];
+      if (count === 0) continue;
+      const sum = stats[at + SUM];
+      metrics[this.names[i]] = {
+        count,
+        sum: finite(sum),
+        min: stats[at + MIN],
+        max: stats[at + MAX],
+        mean: finite(Number.isFinite(sum) ? sum / count : stats[at + MEAN]),
+        variance: finite(Math.max(0, stats[at + SQUARES] / count)),
+        first: stats[at + FIRST],
+        last: stats[at + LAST],
+      };
+    }
+    return metrics;
+  }
+
+  /** The same names in another array (after a restart, say): take that one, so that the next look is a comparison of references. */
+  #adopt(names: readonly string[]): boolean {
+    if (names.length !== this.names.length) return false;
+    for (let i = 0; i < names.length; i++) if (names[i] !== this.names[i]) return false;
+    this.names = names;
+    return true;
+  }
+
+  #addByName(names: readonly string[], values: readonly number[], ts: number): number {
+    let dropped = 0;
+    for (let i = 0; i < values.length; i++) {
+      let index = this.names.indexOf(names[i]);
+      if (index < 0) {
+        if (this.names.length >= MAX_METRICS) {
+          dropped++;
+          continue;
+        }
+        index = this.names.length;
+        this.names = [...this.names, names[i]];
+        this.#extend();
+      }
+      this.#update(index * STRIDE, values[i], ts);
+    }
+    return dropped;
+  }
+
+  #extend(): void {
+    while (this.stats.length < this.names.length * STRIDE) this.stats.push(0);
+  }
+
+  #update(at: number, value: number, ts: number): void {
+    const { stats } = this;
+    const count = stats[at + COUNT] + 1;
+    stats[at + COUNT] = count;
+    if (count === 1) {
+      stats[at + SUM] = stats[at + MIN] = stats[at + MAX] = stats[at + MEAN] = stats[at + FIRST] = stats[at + LAST] = value;
+      stats[at + FIRST_TS] = stats[at + LAST_TS] = ts;
+      return;
+    }
+    stats[at + SUM] += value;
+    if (value < stats[at + MIN]) stats[at + MIN] = value;
+    if (value > stats[at + MAX]) stats[at + MAX] = value;
+    const distance = value - stats[at + MEAN];
+    stats[at + MEAN] += distance / count;
+    stats[at + SQUARES] += distance * (value - stats[at + MEAN]);
+    if (ts < stats[at + FIRST_TS]) {
+      stats[at + FIRST] = value;
+      stats[at + FIRST_TS] = ts;
+    }
+    if (ts >= stats[at + LAST_TS]) {
+      stats[at + LAST] = value;
+      stats[at + LAST_TS] = ts;
+    }
+  }
+}
+
+/** Sums of huge finite values overflow; JSON has no infinity, so the greatest number stands for it. */
+function finite(value: number): number {
+  if (value - value === 0) return value;
+  return value === -Infinity ? -Number.MAX_VALUE : Number.MAX_VALUE;
+}
+
+const VERSION = 1;
+const CLOSED = 1;
+const reader = new ByteReader();
+
+const windowRowSerde: Serde<WindowRow> = {
+  name: "window-row",
+  write(row, out) {
+    out.u8(VERSION);
+    out.u8(row.closed ? CLOSED : 0);
+    out.svarint(row.lastReceiveTs);
+    out.varint(row.names.length);
+    const { stats } = row;
+    for (let i = 0; i < row.names.length; i++) {
+      const at = i * STRIDE;
+      out.string(row.names[i]);
+      out.varint(stats[at + COUNT]);
+      for (let j = SUM; j <= FIRST; j++) out.f64(stats[at + j]);
+      out.f64(stats[at + LAST]);
+      out.svarint(stats[at + FIRST_TS]);
+      out.svarint(stats[at + LAST_TS]);
+    }
+  },
+  read(bytes, start, end) {
+    reader.reset(bytes, start, end);
+    const version = reader.u8();
+    if (version !== VERSION) throw new RangeError(`window row of version ${version}: written by a newer Sluice`);
+    const closed = (reader.u8() & CLOSED) !== 0;
+    const row = new WindowRow([], reader.svarint());
+    row.closed = closed;
+    const names: string[] = [];
+    const { stats } = row;
+    for (let count = reader.varint(); count > 0; count--) {
+      const at = names.length * STRIDE;
+      names.push(reader.string());
+      stats[at + COUNT] = reader.varint();
+      for (let j = SUM; j <= FIRST; j++) stats[at + j] = reader.f64();
+      stats[at + FIRST_TS] = 0;
+      stats[at + LAST] = reader.f64();
+      stats[at + FIRST_TS] = reader.svarint();
+      stats[at + LAST_TS] = reader.svarint();
+    }
+    row.names = names;
+    reader.expectEnd();
+    return row;
+  },
+};
+
+export type WindowRows = WindowStore<string, WindowRow>;
+
+/** Keyed by device and window start, the latter with WindowSet's offset. */
+export function windowRowStore(window: WindowSettings): StoreSpec<WindowRows> {
+  return windowStore<string, WindowRow>({ name: `windows-${window.time}-${window.sizeMs}`, key: serdes.string, value: windowRowSerde });
+}

@@ -1,0 +1,109 @@
+/** What the two kinds of time share: the rows of one window definition, and how one is closed. */
+import type { Output, StreamRecord } from "../topology/processor.ts";
+import type { TelemetryEvent } from "./event.ts";
+import { parseDeviceKey } from "./formats/names.ts";
+import type { AggregateRecord } from "./formats/records.ts";
+import type { WindowSettings } from "./settings.ts";
+import { MAX_TIME_MS } from "./timestamp.ts";
+import { WindowRow, type WindowRows } from "./window-row.ts";
+
+/** A store takes no negative starts, and clocks before 1970 exist: what is added to a start in the row's key. ms. */
+const STORED_START_OFFSET = 2 * MAX_TIME_MS;
+
+/** The clocks at a record, itself counted in. Epoch ms. */
+export interface Clocks {
+  /** Of the record's device. */
+  deviceTime: number;
+  streamTime: number;
+  receiveTime: number;
+}
+
+/** `dropped`: metrics that found no place in the row. */
+export interface WindowCounters {
+  dropped: number;
+}
+
+export abstract class WindowSet {
+  protected readonly sizeMs: number;
+  /** From a window's start to the time at which it is final. */
+  protected readonly finalAfterMs: number;
+  readonly #rows: WindowRows;
+  readonly #aggregates: Output<string, AggregateRecord>;
+  readonly #counters: WindowCounters;
+
+  constructor(settings: WindowSettings, rows: WindowRows, aggregates: Output<string, AggregateRecord>, counters: WindowCounters) {
+    this.sizeMs = settings.sizeMs;
+    this.finalAfterMs = settings.sizeMs + settings.graceMs;
+    this.#rows = rows;
+    this.#aggregates = aggregates;
+    this.#counters = counters;
+  }
+
+  /** Rebuilds the indexes from the store. */
+  async open(): Promise<void> {
+    this.clear();
+    const rows: { key: string; start: number; closed: boolean; lastReceiveTs: number }[] = [];
+    for await (const { key, windowStart, value } of this.#rows.scan())
+      rows.push({ key, start: windowStart - STORED_START_OFFSET, closed: value.closed, lastReceiveTs: value.lastReceiveTs });
+    rows.sort((a, b) => a.lastReceiveTs - b.lastReceiveTs || a.start - b.start);
+    for (const row of rows) this.restore(row.key, row.start, row.closed, row.lastReceiveTs);
+  }
+
+  /** Closes what is due before the record of this key is looked at. */
+  abstract advance(key: string, clocks: Clocks): void;
+
+  /** Closes what is due by the clocks of the partition alone. */
+  abstract advanceIdle(clocks: Clocks): void;
+
+  /** Closes everything that is open (wall-clock bound). */
+  abstract closeAll(receiveTime: number): void;
+
+  /** Aggregates the event; false when its window is final: the record is late. */
+  abstract add(record: StreamRecord<string, TelemetryEvent>, clocks: Clocks): boolean;
+
+  protected abstract clear(): void;
+  protected abstract restore(key: string, start: number, closed: boolean, lastReceiveTs: number): void;
+
+  protected startOf(ts: number): number {
+    return Math.floor(ts / this.sizeMs) * this.sizeMs;
+  }
+
+  protected row(key: string, start: number): WindowRow | undefined {
+    return this.#rows.fetch(key, start + STORED_START_OFFSET);
+  }
+
+  protected aggregate(row: WindowRow | undefined, record: StreamRecord<string, TelemetryEvent>, start: number, receiveTime: number): void {
+    const event = record.value;
+    const { names } = event.metrics;
+    const target = row ?? new WindowRow(names, receiveTime);
+    target.lastReceiveTs = receiveTime;
+    this.#counters.dropped += target.add(names, event.values, event.ts);
+    this.#rows.put(record.key, start + STORED_START_OFFSET, target);
+  }
+
+  /** Emits the window; as a stub it stays to tell late records. */
+  protected close(key: string, start: number, keepStub: boolean, receiveTime: number): void {
+    const row = this.row(key, start);
+    if (keepStub) {
+      const stub = new WindowRow([], receiveTime);
+      stub.closed = true;
+      this.#rows.put(key, start + STORED_START_OFFSET, stub);
+    } else this.forget(key, start);
+    if (row === undefined || row.closed) return;
+    const end = start + this.sizeMs;
+    const { tenant, deviceId } = parseDeviceKey(key) ?? { tenant: "", deviceId: key };
+    const value: AggregateRecord = {
+      v: 1,
+      tenant,
+      deviceId,
+      window: { type: "tumbling", start, end },
+      final: true,
+      metrics: row.aggregates(),
+    };
+    this.#aggregates.forward({ key, value, timestamp: Math.max(0, end) });
+  }
+
+  protected forget(key: string, start: number): void {
+    this.#rows.delete(key, start + STORED_START_OFFSET);
+  }
+}

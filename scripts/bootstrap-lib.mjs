@@ -1,0 +1,72 @@
+/**
+ * Decisions of bootstrap.mjs, apart from what it does, so that a test can look at them.
+ * Plain JavaScript without dependencies: it runs on the machine's own Node (18 or later) before anything is installed.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { delimiter, isAbsolute, join, relative, sep } from "node:path";
+
+/** Oldest Node that runs our TypeScript files as they are (package.json, engines). */
+export const NODE_MAJOR = 24;
+
+/**
+ * Is what npm installed (node_modules/.package-lock.json) what package-lock.json asks for? Optional packages of other
+ * platforms may be absent.
+ * @param {{packages?: Record<string, {version?: string, optional?: boolean}>} | undefined} wanted
+ * @param {{packages?: Record<string, {version?: string}>} | undefined} installed
+ * @returns {boolean}
+ */
+export function isInstalled(wanted, installed) {
+  if (wanted?.packages === undefined || installed?.packages === undefined) return false;
+  for (const [path, entry] of Object.entries(wanted.packages)) {
+    if (path === "") continue;
+    const found = installed.packages[path];
+    if (found === undefined ? entry.optional !== true : found.version !== entry.version) return false;
+  }
+  return true;
+}
+
+/**
+ * @param {string} file
+ * @returns {any} undefined when there is no readable JSON
+ */
+export function readJson(file) {
+  if (!existsSync(file)) return undefined;
+  try {
+    return JSON.parse(readFileSync(file, "utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * PATH without the repository's node_modules: npm puts its .bin first, and `npm ci` deletes the node it would find there.
+ * @param {string} path
+ * @param {string} root
+ */
+export function pathWithout(path, root) {
+  const own = join(root, "node_modules") + sep;
+  return path
+    .split(delimiter)
+    .filter((entry) => !(entry + sep).startsWith(own))
+    .join(delimiter);
+}
+
+/**
+ * What to run: a file of the repository (`cli/main.ts`), or the command of an installed package (`eslint`).
+ * @param {string} root
+ * @param {string} target
+ */
+export function resolveTarget(root, target) {
+  if (isAbsolute(target)) return target;
+  const file = /\.[cm]?[jt]s$/.test(target) ? join(root, target) : join(root, "node_modules", ".bin", target);
+  if (relative(root, file).startsWith("..")) throw new Error(`not in this repository: ${target}`);
+  return file;
+}
+
+/**
+ * May this Node stand in when the pinned one could not be fetched?
+ * @param {string} version process.versions.node
+ */
+export function isNewEnough(version) {
+  return Number(version.split(".")[0]) >= NODE_MAJOR;
+}

@@ -1,0 +1,172 @@
+/** Appends binary values to one buffer that grows by doubling and is reused. */
+
+const INITIAL_BYTES = 256;
+
+/** Up to here a loop over ASCII characters beats a call into native code. Characters. */
+const SHORT_STRING_CHARS = 48;
+
+const TWO_POW_32 = 0x1_0000_0000;
+
+/** Multi-byte numbers are big-endian. `buffer` is replaced when it grows: read it again after writing. */
+export class ByteWriter {
+  buffer: Buffer;
+  /** Where the next byte goes; also the number of bytes written. */
+  position = 0;
+  /** Of `buffer`: floats go through it because the engine inlines it, unlike Buffer's methods. */
+  #view: DataView;
+
+  constructor(initialBytes: number = INITIAL_BYTES) {
+    this.buffer = Buffer.allocUnsafeSlow(Math.max(1, initialBytes));
+    this.#view = new DataView(this.buffer.buffer);
+  }
+
+  reset(): void {
+    this.position = 0;
+  }
+
+  u8(value: number): void {
+    if (this.position >= this.buffer.length) this.#grow(1);
+    this.buffer[this.position++] = value;
+  }
+
+  u16(value: number): void {
+    if (this.position + 2 > this.buffer.length) this.#grow(2);
+    const { buffer } = this;
+    buffer[this.position++] = value >>> 8;
+    buffer[this.position++] = value;
+  }
+
+  u32(value: number): void {
+    if (this.position + 4 > this.buffer.length) this.#grow(4);
+    const { buffer } = this;
+    buffer[this.position++] = value >>> 24;
+    buffer[this.position++] = value >>> 16;
+    buffer[this.position++] = value >>> 8;
+    buffer[this.position++] = value;
+  }
+
+  i32(value: number): void {
+    this.u32(value >>> 0);
+  }
+
+  /** Eight bytes; an integer from 0 to 2^53 (RangeError otherwise), so byte order is numeric order. */
+  u64(value: number): void {
+    if (!(value >= 0 && value <= 2 ** 53) || value % 1 !== 0) throw new RangeError(`not an integer from 0 to 2^53: ${value}`);
+    this.u32(Math.floor(value / TWO_POW_32));
+    this.u32(value % TWO_POW_32 | 0);
+  }
+
+  /** Unsigned LEB128; an integer from 0 to 2^53 (RangeError otherwise). */
+  varint(value: number): void {
+    if (value >= 0 && value < 0x80 && (value & 0x7f) === value) {
+      if (this.position >= this.buffer.length) this.#grow(1);
+      this.buffer[this.position++] = value;
+      return;
+    }
+    if (!(value >= 0 && value <= 2 ** 53) || value % 1 !== 0) throw new RangeError(`not an integer from 0 to 2^53: ${value}`);
+    if (this.position + 8 > this.buffer.length) this.#grow(8);
+    const { buffer } = this;
+    let rest = value;
+    while (rest >= 0x8000_0000) {
+      buffer[this.position++] = (rest % 0x80) | 0x80;
+      rest = Math.floor(rest / 0x80);
+    }
+    while (rest >= 0x80) {
+      buffer[this.position++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    buffer[this.position++] = rest;
+  }
+
+  /** Zigzag: small magnitudes of either sign are short. An integer from -2^53 to 2^53 (RangeError otherwise). */
+  svarint(value: number): void {
+    if (value >= -0x2000_0000 && value < 0x2000_0000 && (value | 0) === value) {
+      this.varint(((value << 1) ^ (value >> 31)) >>> 0);
+      return;
+    }
+    if (!(value >= -(2 ** 53) && value <= 2 ** 53) || value % 1 !== 0) throw new RangeError(`not an integer within 2^53: ${value}`);
+    // Doubling could pass 2^53, where odd numbers end: the low seven bits are written apart.
+    const negative = value < 0;
+    const magnitude = negative ? -(value + 1) : value;
+    this.u8(((magnitude % 0x40) << 1) | (negative ? 1 : 0) | 0x80);
+    this.varint(Math.floor(magnitude / 0x40));
+  }
+
+  f64(value: number): void {
+    if (this.position + 8 > this.buffer.length) this.#grow(8);
+    this.#view.setFloat64(this.position, value);
+    this.position += 8;
+  }
+
+  bytes(source: Uint8Array, start: number = 0, end: number = source.length): void {
+    const length = end - start;
+    if (this.position + length > this.buffer.length) this.#grow(length);
+    const { buffer, position } = this;
+    if (length <= SHORT_STRING_CHARS) {
+      for (let i = 0; i < length; i++) buffer[position + i] = source[start + i] as number;
+    } else {
+      buffer.set(start === 0 && end === source.length ? source : source.subarray(start, end), position);
+    }
+    this.position = position + length;
+  }
+
+  /** Without a length. Lone surrogates become U+FFFD, as everywhere in Node. */
+  utf8(text: string): void {
+    const { length } = text;
+    if (length <= SHORT_STRING_CHARS) {
+      if (this.position + length > this.buffer.length) this.#grow(length);
+      const { buffer, position } = this;
+      let i = 0;
+      for (; i < length; i++) {
+        const code = text.charCodeAt(i);
+        if (code >= 0x80) break;
+        buffer[position + i] = code;
+      }
+      if (i === length) {
+        this.position = position + length;
+        return;
+      }
+    }
+    // Three bytes a UTF-16 unit is the most there can be.
+    if (this.position + 3 * length > this.buffer.length) this.#grow(3 * length);
+    this.position += this.buffer.write(text, this.position, "utf8");
+  }
+
+  /** The UTF-8 length as a varint, then the text. */
+  string(text: string): void {
+    const { length } = text;
+    if (length < 0x80 && length <= SHORT_STRING_CHARS) {
+      // Most strings are short ASCII: guess one length byte, and correct it when the guess was wrong.
+      const start = this.position;
+      this.u8(length);
+      this.utf8(text);
+      const written = this.position - start - 1;
+      if (written === length) return;
+      this.position = start;
+      this.varint(written);
+      this.utf8(text);
+      return;
+    }
+    this.varint(Buffer.byteLength(text, "utf8"));
+    this.utf8(text);
+  }
+
+  /** One byte a character; for byte strings made by `toString("latin1")`. */
+  latin1(text: string): void {
+    const { length } = text;
+    if (this.position + length > this.buffer.length) this.#grow(length);
+    this.position += this.buffer.write(text, this.position, "latin1");
+  }
+
+  /** A copy of what was written. */
+  toBuffer(): Buffer {
+    return Buffer.from(this.buffer.subarray(0, this.position));
+  }
+
+  #grow(needed: number): void {
+    const grown = Buffer.allocUnsafeSlow(Math.max(this.buffer.length * 2, this.position + needed));
+    grown.set(this.buffer.subarray(0, this.position));
+    this.buffer = grown;
+    this.#view = new DataView(grown.buffer);
+  }
+}

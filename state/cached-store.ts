@@ -1,0 +1,141 @@
+/** What key-value and window stores share: entries, dirty tracking, loading on a miss, scanning. */
+import { ByteReader } from "./byte-reader.ts";
+import { ByteWriter } from "./byte-writer.ts";
+import type { CommittedRows } from "./committed-rows.ts";
+import { StateError } from "./errors.ts";
+import { Entry } from "./object-cache.ts";
+import type { EntryOwner, ObjectCache } from "./object-cache.ts";
+import { decodeKey, decodeValue } from "./row-format.ts";
+import type { StoreSpec } from "./store.ts";
+
+/** The guess for a row that was never encoded, until the store has an average of its own. Bytes. */
+const FIRST_ROW_BYTES = 96;
+
+/** A new row counts one in so many in the running average of row sizes. */
+const AVERAGE_OVER_ROWS = 16;
+
+/** What a store needs of its task. */
+export interface StoreHome {
+  readonly rows: CommittedRows;
+  readonly cache: ObjectCache;
+  /** Estimate, over all stores. */
+  dirtyBytes: number;
+  assertOpen(): void;
+  /** Rows of this store in frozen sets that are not committed. */
+  frozenEntries(storeIndex: number): Iterable<Entry>;
+}
+
+export abstract class CachedStore<K> implements EntryOwner {
+  readonly index: number;
+  readonly changelogged: boolean;
+  readonly spec: StoreSpec<unknown>;
+  readonly name: string;
+  readonly home: StoreHome;
+  cachedRows = 0;
+  cachedBytes = 0;
+  hits = 0;
+  misses = 0;
+  evictions = 0;
+  /** Changed since the last freeze, in the order of their first change. */
+  dirty: Entry[] = [];
+  readonly keyBuffer = new ByteWriter();
+  protected readonly reader = new ByteReader();
+  #rowBytes = FIRST_ROW_BYTES;
+  #stringKeys: boolean | undefined;
+
+  constructor(index: number, spec: StoreSpec<unknown>, home: StoreHome) {
+    this.index = index;
+    this.changelogged = spec.changelog;
+    this.spec = spec;
+    this.name = spec.name;
+    this.home = home;
+  }
+
+  abstract evicted(entry: Entry): void;
+  abstract forgetAll(): void;
+  /** The commit that held this row is done. */
+  abstract settled(entry: Entry): void;
+  /** The cached entry of encoded key bytes. */
+  abstract cached(bytes: Buffer, start: number, end: number): Entry | undefined;
+  /** The bytes of a whole row key as queries give it. */
+  abstract writeQueryKey(key: unknown, out: ByteWriter): void;
+  abstract readQueryKey(bytes: Buffer, start: number, end: number): unknown;
+
+  /** Key bytes of a row, without the store id. */
+  writeKey(entry: Entry, out: ByteWriter): void {
+    if (this.#stringKeys === true) this.spec.key.write(entry.key, out);
+    else out.latin1(entry.key);
+    if (entry.windowStart >= 0) out.u64(entry.windowStart);
+  }
+
+  decodeValue(bytes: Buffer, start: number, end: number): unknown {
+    return decodeValue(this.spec.value, this.name, bytes, start, end);
+  }
+
+  decodeKey(bytes: Buffer, start: number, end: number): K {
+    return decodeKey(this.spec.key, this.name, bytes, start, end) as K;
+  }
+
+  /** Takes the measured size of a row into the average by which new rows are weighed. */
+  measured(rowBytes: number): void {
+    this.#rowBytes += (rowBytes - this.#rowBytes) / AVERAGE_OVER_ROWS;
+  }
+
+  /** Map key: a string as it is, any other key as the latin1 string of its bytes. All keys of a store are one or the other. */
+  protected keyOf(key: K): string {
+    if (typeof key === "string") {
+      if (this.#stringKeys !== true) this.#setStringKeys(true);
+      return key;
+    }
+    if (this.#stringKeys !== false) this.#setStringKeys(false);
+    const out = this.keyBuffer;
+    out.reset();
+    this.spec.key.write(key, out);
+    return out.buffer.toString("latin1", 0, out.position);
+  }
+
+  /** A miss: a new entry with what is committed. */
+  protected load(key: string, windowStart: number): Entry {
+    const { home } = this;
+    home.assertOpen();
+    this.misses++;
+    const entry = new Entry(this, key, windowStart);
+    const out = this.keyBuffer;
+    const storeId = home.rows.storeIds[this.index] as Buffer;
+    out.reset();
+    out.bytes(storeId, 0, storeId.length);
+    this.writeKey(entry, out);
+    entry.encodedBytes = out.position;
+    if (home.rows.find(this.index, out)) {
+      const { foundBytes, foundStart, foundEnd } = home.rows;
+      entry.value = this.decodeValue(foundBytes, foundStart, foundEnd);
+      entry.present = true;
+      entry.encodedBytes += foundEnd - foundStart;
+    }
+    return entry;
+  }
+
+  /** An entry for a row that is about to be written, without looking what is there. */
+  protected blank(key: string, windowStart: number): Entry {
+    this.home.assertOpen();
+    const entry = new Entry(this, key, windowStart);
+    entry.encodedBytes = this.#rowBytes;
+    return entry;
+  }
+
+  protected markDirty(entry: Entry): void {
+    entry.dirty = true;
+    this.dirty.push(entry);
+    this.home.dirtyBytes += entry.encodedBytes;
+  }
+
+  #setStringKeys(stringKeys: boolean): void {
+    if (this.#stringKeys !== undefined) throw new TypeError(`store "${this.name}" got keys that are strings and keys that are not`);
+    this.#stringKeys = stringKeys;
+  }
+}
+
+/** For callers with names: a wrong one is a mistake in the program. */
+export function unknownStore(name: string): StateError {
+  return new StateError("incompatible-schema", `there is no store "${name}" in this task`);
+}

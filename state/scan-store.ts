@@ -1,0 +1,89 @@
+/** Iterating over a whole store, uncommitted rows included. */
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { ByteWriter } from "./byte-writer.ts";
+import type { CachedStore } from "./cached-store.ts";
+import { WHOLE_STORE } from "./key-range.ts";
+import type { KeyRange } from "./key-range.ts";
+import { readPage } from "./row-page.ts";
+import type { PageRow, RowView } from "./row-page.ts";
+
+/** Rows a page; between pages the event loop gets a turn, also when all rows are in memory. */
+const PAGE_ROWS = 1000;
+
+/**
+ * Each row as it is when it is handed out: the cached object when there is one, else a fresh one. A row that exists
+ * during the whole scan comes exactly once; one that comes or goes meanwhile may or may not be seen. `toRow` makes what
+ * the store hands out; its key is as in readQueryKey.
+ */
+export async function* scanStore<R>(store: CachedStore<unknown>, toRow: (key: unknown, value: unknown) => R): AsyncIterable<R> {
+  const { rows: committed } = store.home;
+  const view = newestRows(store);
+  let range: KeyRange | undefined = WHOLE_STORE;
+  while (range !== undefined) {
+    store.home.assertOpen();
+    const page = await readPage(committed, store.index, view, range, PAGE_ROWS);
+    for (const row of page.rows) {
+      store.home.assertOpen();
+      const keyBytes = Buffer.from(row.key, "latin1");
+      const entry = store.cached(keyBytes, 0, keyBytes.length);
+      const key = store.readQueryKey(keyBytes, 0, keyBytes.length);
+      if (entry !== undefined) {
+        if (entry.present) yield toRow(key, entry.value);
+        continue;
+      }
+      const found = committedValue(store, row, page.generation);
+      if (found !== undefined) yield toRow(key, found.value);
+    }
+    range = page.rest;
+    if (range !== undefined) await nextTurn();
+  }
+}
+
+/** The committed value, decoded anew; undefined when the row is gone. */
+export function committedValue(store: CachedStore<unknown>, row: PageRow, generation: number): { value: unknown } | undefined {
+  const { rows: committed } = store.home;
+  let exists = committed.findInMemory(store.index, row.key);
+  if (exists === undefined) {
+    if (row.engineValue !== undefined && generation === committed.generation) {
+      return { value: store.decodeValue(row.engineValue, 0, row.engineValue.length) };
+    }
+    const engineKey = new ByteWriter(64);
+    engineKey.bytes(committed.storeIds[store.index] as Buffer);
+    engineKey.latin1(row.key);
+    exists = committed.find(store.index, engineKey);
+  }
+  if (!exists) return undefined;
+  return { value: store.decodeValue(committed.foundBytes, committed.foundStart, committed.foundEnd) };
+}
+
+/** Committed rows in memory only: what queries may see over the engine. */
+export function committedRows(store: CachedStore<unknown>): RowView {
+  const { rows: committed } = store.home;
+  return {
+    keys: () => committed.keysInMemory(store.index),
+    exists: (key) => committed.findInMemory(store.index, key),
+  };
+}
+
+function newestRows(store: CachedStore<unknown>): RowView {
+  const committed = committedRows(store);
+  return {
+    *keys() {
+      for (const entry of store.dirty) yield encodedKey(store, entry);
+      for (const entry of store.home.frozenEntries(store.index)) yield encodedKey(store, entry);
+      yield* committed.keys();
+    },
+    exists: (key) => {
+      const keyBytes = Buffer.from(key, "latin1");
+      const entry = store.cached(keyBytes, 0, keyBytes.length);
+      return entry === undefined ? committed.exists(key) : entry.present;
+    },
+  };
+}
+
+function encodedKey(store: CachedStore<unknown>, entry: CachedStore<unknown>["dirty"][number]): string {
+  const out = store.keyBuffer;
+  out.reset();
+  store.writeKey(entry, out);
+  return out.buffer.toString("latin1", 0, out.position);
+}

@@ -1,0 +1,64 @@
+/** Stores as processors see them, and the declarations a topology carries. */
+import type { Serde } from "./serde.ts";
+
+/**
+ * Values are decoded objects shared with the cache. A processor may mutate what get() returned, and must then
+ * put() it: put marks the row dirty, the commit encodes it once. A value that was mutated and not put is a bug.
+ */
+export interface KeyValueStore<K, V> {
+  readonly name: string;
+  get(key: K): V | undefined;
+  put(key: K, value: V): void;
+  delete(key: K): void;
+  /** All rows, uncommitted ones included, in key-byte order. For Processor.open() and wall-clock work, not per record. */
+  scan(): AsyncIterable<readonly [K, V]>;
+}
+
+/** Rows keyed by (key, window start in epoch ms). Same ownership rule as KeyValueStore. */
+export interface WindowStore<K, V> {
+  readonly name: string;
+  fetch(key: K, windowStart: number): V | undefined;
+  put(key: K, windowStart: number, value: V): void;
+  delete(key: K, windowStart: number): void;
+  /** In (key bytes, window start) order. */
+  scan(): AsyncIterable<{ readonly key: K; readonly windowStart: number; readonly value: V }>;
+}
+
+export interface StoreOptions<K, V> {
+  /** `[a-zA-Z0-9._-]+`, unique in a topology; names the changelog `<applicationId>-<name>-changelog`. */
+  readonly name: string;
+  readonly key: Serde<K>;
+  readonly value: Serde<V>;
+  /** Default true. Without one the store lives and dies with its worker. */
+  readonly changelog?: boolean;
+}
+
+/** `S` is the store a processor gets for it, so that a wrong store type does not compile. */
+export interface StoreSpec<S> {
+  readonly kind: "key-value" | "window";
+  readonly name: string;
+  readonly key: Serde<unknown>;
+  readonly value: Serde<unknown>;
+  readonly changelog: boolean;
+  /** Type-level only. */
+  readonly __store?: S;
+}
+
+export function keyValueStore<K, V>(options: StoreOptions<K, V>): StoreSpec<KeyValueStore<K, V>> {
+  return spec("key-value", options);
+}
+
+export function windowStore<K, V>(options: StoreOptions<K, V>): StoreSpec<WindowStore<K, V>> {
+  return spec("window", options);
+}
+
+function spec<K, V, S>(kind: StoreSpec<S>["kind"], options: StoreOptions<K, V>): StoreSpec<S> {
+  if (!/^[a-zA-Z0-9._-]+$/.test(options.name)) throw new Error(`store name "${options.name}" may only hold letters, digits, ".", "_" and "-"`);
+  return {
+    kind,
+    name: options.name,
+    key: options.key as Serde<unknown>,
+    value: options.value as Serde<unknown>,
+    changelog: options.changelog ?? true,
+  };
+}

@@ -1,0 +1,128 @@
+/** The cached store behind WindowStore: per key a short list of windows, so that no composite key is built per record. */
+import type { ByteWriter } from "./byte-writer.ts";
+import { CachedStore } from "./cached-store.ts";
+import { StateError } from "./errors.ts";
+import type { Entry } from "./object-cache.ts";
+import { scanStore } from "./scan-store.ts";
+import type { WindowStore } from "./store.ts";
+
+/** The key of a window store's row in queries. */
+export interface WindowKey {
+  readonly key: unknown;
+  /** Epoch ms. */
+  readonly windowStart: number;
+}
+
+/** The window start ends the row key: 8 bytes, big-endian, so that byte order is time order. */
+const WINDOW_START_BYTES = 8;
+
+/**
+ * Rows are ordered by their bytes: key bytes, then window start. Where one key's bytes begin another's, that is the
+ * order of the keys too as long as keys hold text (no byte below 0x02), because a start's first bytes are 0x00 0x00.
+ */
+export class CachedWindowStore<K, V> extends CachedStore<K> implements WindowStore<K, V> {
+  /** The newest window is usually the last of its list. */
+  readonly #entries = new Map<string, Entry[]>();
+
+  fetch(key: K, windowStart: number): V | undefined {
+    const mapKey = this.keyOf(key);
+    let entry = this.#find(mapKey, windowStart);
+    if (entry === undefined) {
+      checkStart(windowStart);
+      entry = this.#add(this.load(mapKey, windowStart));
+    } else {
+      this.hits++;
+      entry.referenced = true;
+    }
+    return entry.value as V | undefined;
+  }
+
+  put(key: K, windowStart: number, value: V): void {
+    const mapKey = this.keyOf(key);
+    const entry = this.#find(mapKey, windowStart) ?? this.#addBlank(mapKey, windowStart);
+    entry.value = value;
+    entry.present = true;
+    entry.referenced = true;
+    if (!entry.dirty) this.markDirty(entry);
+  }
+
+  delete(key: K, windowStart: number): void {
+    const mapKey = this.keyOf(key);
+    let entry = this.#find(mapKey, windowStart);
+    if (entry === undefined) entry = this.#addBlank(mapKey, windowStart);
+    else if (!entry.present) return;
+    entry.value = undefined;
+    entry.present = false;
+    if (!entry.dirty) this.markDirty(entry);
+  }
+
+  scan(): AsyncIterable<{ readonly key: K; readonly windowStart: number; readonly value: V }> {
+    return scanStore(this, (row, value) => {
+      const { key, windowStart } = row as WindowKey;
+      return { key: key as K, windowStart, value: value as V };
+    });
+  }
+
+  override cached(bytes: Buffer, start: number, end: number): Entry | undefined {
+    if (this.#entries.size === 0) return undefined;
+    const { key, windowStart } = this.readQueryKey(bytes, start, end);
+    return this.#find(this.keyOf(key as K), windowStart);
+  }
+
+  override writeQueryKey(key: unknown, out: ByteWriter): void {
+    const row = key as WindowKey;
+    this.spec.key.write(row.key, out);
+    out.u64(row.windowStart);
+  }
+
+  override readQueryKey(bytes: Buffer, start: number, end: number): WindowKey {
+    const keyEnd = end - WINDOW_START_BYTES;
+    if (keyEnd < start) throw new StateError("corrupt-row", `store "${this.name}": a row key of ${end - start} bytes has no window start`);
+    this.reader.reset(bytes, keyEnd, end);
+    return { key: this.decodeKey(bytes, start, keyEnd), windowStart: this.reader.u64() };
+  }
+
+  override evicted(entry: Entry): void {
+    const list = this.#entries.get(entry.key) as Entry[];
+    if (list.length === 1) this.#entries.delete(entry.key);
+    else list.splice(list.indexOf(entry), 1);
+  }
+
+  override forgetAll(): void {
+    this.#entries.clear();
+  }
+
+  /** A closed window does not come back: without this the list of a key would grow with every window there ever was. */
+  override settled(entry: Entry): void {
+    if (entry.present || entry.dirty || entry.frozen > 0) return;
+    this.home.cache.remove(entry);
+    this.evicted(entry);
+  }
+
+  #find(mapKey: string, windowStart: number): Entry | undefined {
+    const list = this.#entries.get(mapKey);
+    if (list === undefined) return undefined;
+    for (let i = list.length - 1; i >= 0; i--) {
+      const entry = list[i] as Entry;
+      if (entry.windowStart === windowStart) return entry;
+    }
+    return undefined;
+  }
+
+  #addBlank(mapKey: string, windowStart: number): Entry {
+    checkStart(windowStart);
+    return this.#add(this.blank(mapKey, windowStart));
+  }
+
+  #add(entry: Entry): Entry {
+    const list = this.#entries.get(entry.key);
+    if (list === undefined) this.#entries.set(entry.key, [entry]);
+    else list.push(entry);
+    this.home.cache.add(entry);
+    return entry;
+  }
+}
+
+function checkStart(windowStart: number): void {
+  if (!(Number.isSafeInteger(windowStart) && windowStart >= 0)) throw new RangeError(`window start ${windowStart} is no epoch time in ms`);
+}

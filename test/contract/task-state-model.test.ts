@@ -1,0 +1,4 @@
+import { taskStateModel } from "./task-state.model.ts";
+
+taskStateModel("memory", 150);
+taskStateModel("level", 60);

@@ -1,0 +1,4 @@
+import { taskStateContract } from "./task-state.contract.ts";
+
+taskStateContract("memory");
+taskStateContract("level");

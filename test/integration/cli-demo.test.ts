@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { test, type TestContext } from "node:test";
+import mqtt from "mqtt";
+import { spawnCli, type CliProcess } from "../support/spawn-cli.ts";
+import { tempDir } from "../support/temp-dir.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+interface Running {
+  dashboard: string;
+  api: string;
+  mqtt: string;
+}
+
+const ANY_PORT = { mqtt: { url: "mqtt://127.0.0.1:0" }, http: { port: 0 } };
+
+async function startDemo(t: TestContext, dir: string): Promise<{ cli: CliProcess; running: Running }> {
+  const cli = await spawnCli(t, ["demo", "--json"], { config: { ...ANY_PORT, state: { dir } } });
+  const [line] = await cli.waitForOutput(/^\{.*"event":"running".*\}$/m, 60_000);
+  return { cli, running: JSON.parse(line) as Running };
+}
+
+async function get(url: string): Promise<unknown> {
+  const answer = await fetch(url, { signal: AbortSignal.timeout(5_000) });
+  return answer.ok ? answer.json() : undefined;
+}
+
+async function received(running: Running, device: string): Promise<number> {
+  const ledger = (await get(`${running.api}/${device}/ledger`)) as { received: number } | undefined;
+  return ledger?.received ?? 0;
+}
+
+test("the demo shows live devices, takes a publisher's message within 2 s, stops cleanly and goes on where it was", async (t) => {
+  const dir = tempDir(t, "demo");
+  const first = await startDemo(t, dir);
+  await waitFor("21 devices", async () => ((await get(`${first.running.api}?limit=100`)) as { devices: unknown[] }).devices.length === 21, { deadlineMs: 30_000 });
+  const publisher = await mqtt.connectAsync(first.running.mqtt);
+  await publisher.publishAsync("t/demo/d/device-123/telemetry", JSON.stringify({ deviceId: "device-123", ts: Date.now(), seq: 1, tempC: 21.5, rpm: 1200 }), { qos: 1 });
+  await waitFor("its last value", async () => JSON.stringify(await get(`${first.running.api}/device-123`))?.includes("21.5"), { deadlineMs: 2_000 });
+  await publisher.endAsync();
+  const before = await received(first.running, "machine-1");
+  assert.deepEqual(await first.cli.stop(), { code: 0, signal: null });
+  assert.equal(first.cli.stderr(), "");
+
+  const second = await startDemo(t, dir);
+  await waitFor("the machine's ledger went on", async () => (await received(second.running, "machine-1")) > before);
+  assert.match(JSON.stringify(await get(`${second.running.api}/device-123`)), /21\.5/);
+  assert.deepEqual(await second.cli.stop(), { code: 0, signal: null });
+});
+
+test("a demo whose ports are taken picks others and says so; a second one on the same data refuses", async (t) => {
+  const taken = createServer();
+  taken.listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  t.after(() => taken.close());
+  const { port } = taken.address() as { port: number };
+  const dir = tempDir(t, "demo");
+  const config = { mqtt: { url: `mqtt://127.0.0.1:${port}` }, http: { port }, state: { dir } };
+  const cli = await spawnCli(t, ["demo"], { config });
+  await cli.waitForOutput(/is running/, 60_000);
+  await cli.waitForOutput(new RegExp(`HTTP port ${port} is taken`));
+  await cli.waitForOutput(new RegExp(`MQTT port ${port} is taken`));
+
+  const other = await spawnCli(t, ["demo"], { config: { ...ANY_PORT, state: { dir } } });
+  assert.equal((await other.exited).code, 1);
+  assert.notEqual(other.stderr(), "");
+  assert.equal((await cli.stop()).code, 0);
+});

@@ -1,0 +1,258 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { PlainWriter } from "../../eventlog/port.ts";
+import { need } from "../support/need.ts";
+import { sharedKafka } from "../support/shared-kafka.ts";
+import { uniqueName } from "../support/unique-name.ts";
+import { waitFor } from "../support/wait-for.ts";
+import { makeTopic, openLog, readAll, recordSet } from "./kafka/harness.ts";
+import { LossyProxy } from "./kafka/lossy-proxy.ts";
+
+const skip = await need("kafka");
+
+const API = { produce: 0, findCoordinator: 10, addPartitionsToTxn: 24, endTxn: 26, txnOffsetCommit: 28 } as const;
+
+function sendText(writer: PlainWriter, topic: string, partition: number, text: string): Promise<Error | undefined> {
+  return new Promise((resolve) => writer.send({ topic, partition }, null, Buffer.from(text), undefined, Date.now(), resolve));
+}
+
+test("a transactional id taken over fences its old holder, whose data stays invisible", { skip }, async (t) => {
+  const log = openLog(t, (await sharedKafka()).bootstrap);
+  const topic = await makeTopic(log, 1);
+  const transactionalId = uniqueName("txn");
+  const [old, next] = [0, 1].map(() => log.txnWriter({ transactionalId, timeoutMs: 60_000 }));
+  t.after(() => Promise.all([old.close(), next.close()]));
+  await old.open();
+  old.begin();
+  await old.write(recordSet(topic, [{ partition: 0, value: "zombie" }]));
+  assert.deepEqual(await log.admin.openTransactions(transactionalId), [transactionalId]);
+  await next.open();
+  assert.deepEqual(await log.admin.openTransactions(transactionalId), []);
+  next.begin();
+  await next.write(recordSet(topic, [{ partition: 0, value: "heir" }]));
+  await assert.rejects(() => old.commit(), { code: "fenced", action: "fenced" });
+  assert.throws(() => old.begin(), { code: "fenced" });
+  await next.commit();
+  assert.deepEqual(
+    (await readAll(t, log, topic)).map(({ value }) => value),
+    ["heir"],
+  );
+});
+
+test("abort after a fenced write does not take the id back", { skip }, async (t) => {
+  const log = openLog(t, (await sharedKafka()).bootstrap);
+  const topic = await makeTopic(log, 1);
+  const transactionalId = uniqueName("txn");
+  const [old, next] = [0, 1].map(() => log.txnWriter({ transactionalId, timeoutMs: 60_000 }));
+  t.after(() => Promise.all([old.close(), next.close()]));
+  await old.open();
+  old.begin();
+  await next.open();
+  await assert.rejects(() => old.write(recordSet(topic, [{ partition: 0, value: "zombie" }])), { code: "fenced" });
+  await assert.rejects(() => old.abort(), { code: "fenced" });
+  next.begin();
+  await next.write(recordSet(topic, [{ partition: 0, value: "heir" }]));
+  await next.commit();
+});
+
+test("offsets under another's open transaction are unstable, and fencing it frees them within a second", { skip }, async (t) => {
+  const log = openLog(t, (await sharedKafka()).bootstrap);
+  const topic = await makeTopic(log, 1);
+  const group = { groupId: uniqueName("group"), generationId: -1, memberId: "" };
+  const transactionalId = uniqueName("txn");
+  const dead = log.txnWriter({ transactionalId, timeoutMs: 600_000 });
+  t.after(() => dead.close());
+  await dead.open();
+  dead.begin();
+  await dead.sendOffsets([{ topic, partition: 0, offset: 5 }], group);
+  await dead.commit();
+  dead.begin();
+  await dead.sendOffsets([{ topic, partition: 0, offset: 9 }], group);
+  const member = log.group({
+    groupId: group.groupId,
+    sessionTimeoutMs: 6_000,
+    rebalanceTimeoutMs: 6_000,
+    heartbeatIntervalMs: 1_000,
+    userData: () => Buffer.alloc(0),
+    assignor: { name: "none", assign: (members) => Promise.resolve(new Map(members.map(({ memberId }) => [memberId, Buffer.alloc(0)]))) },
+    listener: { onRevoked: async () => {}, onAssigned: async () => {}, onLost: async () => {}, onFatal: (error) => assert.fail(error) },
+  });
+  t.after(() => member.leave());
+  await assert.rejects(() => member.committed([{ topic, partition: 0 }]), { code: "unstable-offsets", action: "retriable" });
+  const started = performance.now();
+  await log.admin.fence(transactionalId);
+  const offsets = await waitFor("the offset is stable", () => member.committed([{ topic, partition: 0 }]));
+  assert.ok(performance.now() - started < 1_000);
+  assert.deepEqual(offsets, [{ topic, partition: 0, offset: 5 }]);
+  await assert.rejects(() => dead.commit(), { code: "fenced" });
+});
+
+test(
+  "offsets sent with a generation that is over are refused as stale-generation, and the transaction can be aborted",
+  { skip },
+  async (t) => {
+    const log = openLog(t, (await sharedKafka()).bootstrap);
+    const topic = await makeTopic(log, 1);
+    const groupId = uniqueName("group");
+    const writer = log.txnWriter({ transactionalId: uniqueName("txn"), timeoutMs: 60_000 });
+    t.after(() => writer.close());
+    await writer.open();
+    writer.begin();
+    await writer.write(recordSet(topic, [{ partition: 0, value: "late" }]));
+    const stale = { groupId, generationId: 3, memberId: "gone" };
+    await assert.rejects(() => writer.sendOffsets([{ topic, partition: 0, offset: 1 }], stale), {
+      code: "stale-generation",
+      action: "fenced",
+    });
+    await assert.rejects(() => writer.commit(), { code: "transaction-aborted" });
+    await writer.abort();
+    assert.deepEqual(await readAll(t, log, topic), []);
+    assert.deepEqual(await log.admin.groupOffsets(groupId, [{ topic, partition: 0 }]), []);
+  },
+);
+
+for (const [name, apiKey] of Object.entries(API)) {
+  test(`a transaction goes through once when the answer to ${name} is lost`, { skip }, async (t) => {
+    const kafka = await sharedKafka();
+    const proxy = await LossyProxy.start(t, kafka.bootstrap[0]);
+    const log = openLog(t, [proxy.address]);
+    const topic = await makeTopic(log, 2);
+    const group = { groupId: uniqueName("group"), generationId: -1, memberId: "" };
+    const writer = log.txnWriter({ transactionalId: uniqueName("txn"), timeoutMs: 60_000 });
+    t.after(() => writer.close());
+    if (name !== "findCoordinator") await writer.open();
+    proxy.loseNextAnswerTo(apiKey);
+    if (name === "findCoordinator") await writer.open();
+    for (let i = 0; i < 5; i++) {
+      writer.begin();
+      const written = await writer.write(
+        recordSet(
+          topic,
+          [0, 1].map((partition) => ({ partition, value: `${i}` })),
+        ),
+      );
+      assert.deepEqual(
+        written.map(({ partition, baseOffset, nextOffset }) => [partition, nextOffset - baseOffset]),
+        [
+          [0, 1],
+          [1, 1],
+        ],
+      );
+      assert.ok(written.every(({ baseOffset }) => baseOffset === i * 2));
+      await writer.sendOffsets([{ topic, partition: 0, offset: i + 1 }], group);
+      await writer.commit();
+    }
+    assert.equal(proxy.losses, 1);
+    const read = await readAll(t, log, topic);
+    for (const partition of [0, 1]) {
+      assert.deepEqual(
+        read.filter((record) => record.partition === partition).map(({ value }) => value),
+        ["0", "1", "2", "3", "4"],
+      );
+    }
+    assert.equal((await log.admin.groupOffsets(group.groupId, [{ topic, partition: 0 }]))[0].offset, 5);
+  });
+}
+
+test("plain writes over a connection that is cut again and again are neither lost nor doubled nor reordered", { skip }, async (t) => {
+  const kafka = await sharedKafka();
+  const proxy = await LossyProxy.start(t, kafka.bootstrap[0]);
+  const log = openLog(t, [proxy.address]);
+  const topic = await makeTopic(log, 2);
+  const writer = log.plainWriter({ lingerMs: 1, maxBatchBytes: 2_000 });
+  t.after(() => writer.close());
+  for (let round = 0; round < 10; round++) {
+    proxy.loseNextAnswerTo(API.produce);
+    const answers: Promise<Error | undefined>[] = [];
+    for (let i = round * 300; i < (round + 1) * 300; i++) {
+      answers.push(sendText(writer, topic, i % 2, `${i}`));
+      if (i % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (i % 300 === 250 && round % 2 === 1) proxy.cut();
+    }
+    assert.deepEqual(new Set(await Promise.all(answers)), new Set([undefined]));
+  }
+  assert.ok(proxy.losses >= 5);
+  const read = await readAll(t, openLog(t, kafka.bootstrap), topic);
+  for (const partition of [0, 1]) {
+    const values = read.filter((record) => record.partition === partition).map(({ value }) => Number(value));
+    assert.deepEqual(
+      values,
+      Array.from({ length: 1_500 }, (_, i) => i * 2 + partition),
+    );
+  }
+});
+
+test("a batch over the topic's own limit is split; only a record that is too large by itself fails", { skip }, async (t) => {
+  const log = openLog(t, (await sharedKafka()).bootstrap);
+  const topic = await makeTopic(log, 1, { "max.message.bytes": "2000" });
+  const writer = log.plainWriter({ lingerMs: 20 });
+  t.after(() => writer.close());
+  const texts = Array.from({ length: 100 }, (_, i) => (i === 40 ? "x".repeat(3_000) : `${i} `.padEnd(100, ".")));
+  const errors = await Promise.all(texts.map((text) => sendText(writer, topic, 0, text)));
+  for (const [index, error] of errors.entries()) {
+    if (index === 40) assert.equal((error as { code?: string } | undefined)?.code, "record-too-large");
+    else assert.equal(error, undefined);
+  }
+  assert.deepEqual(
+    (await readAll(t, log, topic)).map(({ value }) => value),
+    texts.filter((_, i) => i !== 40),
+  );
+  const txn = log.txnWriter({ transactionalId: uniqueName("txn"), timeoutMs: 60_000 });
+  t.after(() => txn.close());
+  await txn.open();
+  txn.begin();
+  await assert.rejects(() => txn.write(recordSet(topic, [{ partition: 0, value: "x".repeat(3_000) }])), { code: "record-too-large" });
+  await txn.abort();
+  txn.begin();
+  await txn.write(recordSet(topic, [{ partition: 0, value: "after" }]));
+  await txn.commit();
+});
+
+test("a full writer says so, and ready() waits for room", { skip }, async (t) => {
+  const log = openLog(t, (await sharedKafka()).bootstrap);
+  const topic = await makeTopic(log, 1);
+  const writer = log.plainWriter({ maxBufferedBytes: 1_000 });
+  t.after(() => writer.close());
+  const errors: (Error | undefined)[] = [];
+  const send = (): void =>
+    writer.send({ topic, partition: 0 }, null, Buffer.alloc(100), undefined, Date.now(), (error) => errors.push(error));
+  let sent = 0;
+  assert.throws(
+    () => {
+      for (; sent < 100; sent++) send();
+    },
+    { code: "buffer-full", action: "retriable" },
+  );
+  assert.ok(sent > 10 && sent < 30);
+  await writer.ready();
+  send();
+  await writer.flush();
+  assert.deepEqual(
+    errors,
+    Array.from({ length: sent + 1 }, () => undefined),
+  );
+});
+
+for (const compression of ["gzip", "snappy", "lz4", "zstd"] as const) {
+  test(`a transaction written with ${compression} is read back`, { skip }, async (t) => {
+    const log = openLog(t, (await sharedKafka()).bootstrap);
+    const topic = await makeTopic(log, 1);
+    const writer = log.txnWriter({ transactionalId: uniqueName("txn"), timeoutMs: 60_000, compression });
+    t.after(() => writer.close());
+    await writer.open();
+    writer.begin();
+    const values = Array.from({ length: 2_000 }, (_, i) => `the same text again and again ${i}`);
+    await writer.write(
+      recordSet(
+        topic,
+        values.map((value) => ({ partition: 0, value })),
+        20_000,
+      ),
+    );
+    await writer.commit();
+    assert.deepEqual(
+      (await readAll(t, log, topic)).map(({ value }) => value),
+      values,
+    );
+  });
+}

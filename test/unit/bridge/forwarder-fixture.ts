@@ -1,0 +1,52 @@
+import { Forwarder, type ForwarderBounds, type InboundMessage } from "../../../bridge/forwarder.ts";
+import { RawHeaders } from "../../../bridge/raw-headers.ts";
+import { RouteCache } from "../../../bridge/route-cache.ts";
+import { FakeWriter } from "./fake-writer.ts";
+
+export const BOUNDS: ForwarderBounds = { windowMessages: 10, windowBytes: 1 << 20, qos0Messages: 3, qos0Bytes: 1 << 20, maxValueBytes: 1000 };
+
+/** A forwarder between a fake writer and a fake connection. */
+export class Fixture {
+  readonly writer = new FakeWriter();
+  /** `puback 7`, `pubrec 9`, in the order sent. */
+  readonly acks: string[] = [];
+  readonly redeliveries: Error[] = [];
+  roomAgain = 0;
+  readonly forwarder: Forwarder;
+
+  constructor(bounds: Partial<ForwarderBounds> = {}) {
+    this.forwarder = new Forwarder({
+      writer: this.writer,
+      routes: new RouteCache({ raw: "raw", rawPartitions: 4, dlq: "dlq", dlqPartitions: 4 }, 100),
+      headers: new RawHeaders("ingress-1"),
+      bounds: { ...BOUNDS, ...bounds },
+      link: {
+        sendAcks: (bytes) => this.acks.push(...readAcks(bytes)),
+        redeliver: (error) => {
+          this.redeliveries.push(error);
+          this.forwarder.connectionLost();
+        },
+        roomAgain: () => void this.roomAgain++,
+      },
+    });
+  }
+
+  take(messageId: number, changes: Partial<InboundMessage> = {}): boolean {
+    const payload = Buffer.from(`{"seq":${messageId}}`);
+    return this.forwarder.take({ topic: "t/demo/d/a/telemetry", payload, qos: 1, dup: false, retain: false, messageId, ...changes });
+  }
+
+  /** Lets the scheduled acknowledgements go. */
+  async settled(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+export function readAcks(bytes: Buffer): string[] {
+  const acks: string[] = [];
+  for (let at = 0; at < bytes.length; at += 4) {
+    const name = { 0x40: "puback", 0x50: "pubrec" }[bytes[at]] ?? `type ${bytes[at]}`;
+    acks.push(`${name} ${bytes.readUInt16BE(at + 2)}`);
+  }
+  return acks;
+}

@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { RouteCache } from "../../../bridge/route-cache.ts";
+import { partitionForKey } from "../../../eventlog/records/murmur2.ts";
+
+const TARGETS = { raw: "raw", rawPartitions: 8, dlq: "dlq", dlqPartitions: 3 };
+
+test("a device's records go to the partition Java's partitioner gives its key", () => {
+  const route = new RouteCache(TARGETS, 10).route("t/demo/d/device-123/telemetry");
+  const key = Buffer.from("demo|device-123");
+  assert.deepEqual(Buffer.from(route.key ?? []), key);
+  assert.deepEqual(route.raw, { topic: "raw", partition: partitionForKey(key, 0, key.length, 8) });
+  assert.deepEqual(route.dlq, { topic: "dlq", partition: partitionForKey(key, 0, key.length, 3) });
+});
+
+test("a topic that does not parse has no key and a dead-letter partition", () => {
+  const route = new RouteCache(TARGETS, 10).route("weather/paris");
+  assert.equal(route.key, null);
+  assert.equal(route.dlq.topic, "dlq");
+});
+
+test("the cache keeps what is used and never more than its bound", () => {
+  const cache = new RouteCache(TARGETS, 100);
+  const busy = cache.route("t/demo/d/busy/telemetry");
+  for (let i = 0; i < 10_000; i++) {
+    cache.route(`t/demo/d/${i}/telemetry`);
+    if (i % 20 === 0) assert.equal(cache.route("t/demo/d/busy/telemetry"), busy);
+    assert.ok(cache.size <= 100);
+  }
+});

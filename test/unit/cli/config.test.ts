@@ -1,0 +1,156 @@
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import { parse } from "yaml";
+import { ConfigError } from "../../../cli/config/errors.ts";
+import { envName, leavesOf } from "../../../cli/config/leaves.ts";
+import { loadConfig } from "../../../cli/config/load.ts";
+import { configSchema, SECRETS } from "../../../cli/config/schema.ts";
+import { tempDir } from "../../support/temp-dir.ts";
+
+function file(t: TestContext, text: string): string {
+  const path = join(tempDir(t, "config"), "sluice.yaml");
+  writeFileSync(path, text);
+  return path;
+}
+
+function issuesOf(path: string | undefined, env: Record<string, string> = {}): string[] {
+  try {
+    loadConfig(path, env);
+  } catch (error) {
+    assert.ok(error instanceof ConfigError);
+    return error.issues.map((issue) => issue.path);
+  }
+  return [];
+}
+
+/** The table of the design, section 8, word for word where it has values. */
+const DESIGN = `
+applicationId: sluice
+instanceId:
+kafka:      { sessionTimeoutMs: 10000 }
+mqtt:       { url: "mqtt://localhost:1883", clientId: sluice-ingress, topics: ["t/+/d/+/telemetry"], qos: 1 }
+topics:     { raw: iot.telemetry.raw, normalized: iot.telemetry.normalized, aggregates: iot.telemetry.aggregates, alerts: iot.alerts, dlq: iot.telemetry.dlq }
+processing: { guarantee: exactly-once, commitIntervalMs: 100, standbyReplicas: 0, idleCloseMs: 0 }
+validation: { maxFutureMs: 300000, maxValueBytes: 1000000 }
+state:      { dir: ./data, engine: level, cacheMiB: 64 }
+windows:    [ { type: tumbling, sizeMs: 10000, graceMs: 30000, time: device, idleMs: 60000 } ]
+rules:      []
+http:       { host: 127.0.0.1, port: 8080, advertised: }
+`;
+
+test("an empty configuration has the design's defaults", () => {
+  const wanted = parse(DESIGN, (_key, value: unknown) => value ?? undefined) as Record<string, unknown>;
+  assert.partialDeepStrictEqual(loadConfig(undefined, {}).config, wanted);
+});
+
+test("the design's own table is a valid file", (t) => {
+  const { config } = loadConfig(file(t, DESIGN), {});
+  assert.deepEqual(config, loadConfig(undefined, {}).config);
+});
+
+test("every setting has a variable of its own, named after its path", () => {
+  const names = leavesOf(configSchema).map((leaf) => leaf.env);
+  assert.equal(new Set(names).size, names.length);
+  assert.equal(envName(["kafka", "brokers"]), "SLUICE_KAFKA_BROKERS");
+  assert.equal(envName(["state", "cacheMiB"]), "SLUICE_STATE_CACHE_MIB");
+  assert.equal(envName(["processing", "commitIntervalMs"]), "SLUICE_PROCESSING_COMMIT_INTERVAL_MS");
+  for (const name of ["SLUICE_KAFKA_BROKERS", "SLUICE_STATE_CACHE_MIB", "SLUICE_INSTANCE_ID", "SLUICE_WINDOWS"]) assert.ok(names.includes(name), name);
+});
+
+test("the environment wins over the file, for text, numbers, lists, booleans and structures", (t) => {
+  const path = file(t, "kafka: { brokers: [a:1] }\nstate: { cacheMiB: 8 }\n");
+  const { config } = loadConfig(path, {
+    SLUICE_KAFKA_BROKERS: "b:9092, c:9093",
+    SLUICE_STATE_CACHE_MIB: "128",
+    SLUICE_MQTT_QOS: "2",
+    SLUICE_KAFKA_SSL_ENABLED: "false",
+    SLUICE_INSTANCE_ID: "w1",
+    SLUICE_WINDOWS: "[{sizeMs: 5000, graceMs: 0}]",
+    SLUICE_HTTP_ADVERTISED: "",
+  });
+  assert.deepEqual(config.kafka.brokers, ["b:9092", "c:9093"]);
+  assert.equal(config.state.cacheMiB, 128);
+  assert.equal(config.mqtt.qos, 2);
+  assert.equal(config.kafka.ssl?.enabled, false);
+  assert.equal(config.instanceId, "w1");
+  assert.deepEqual(config.windows, [{ type: "tumbling", sizeMs: 5000, graceMs: 0, time: "device", idleMs: 60_000 }]);
+  assert.equal(config.http.advertised, undefined);
+});
+
+test("a variable that cannot be read is named", () => {
+  assert.deepEqual(issuesOf(undefined, { SLUICE_STATE_CACHE_MIB: "much", SLUICE_KAFKA_SSL_ENABLED: "yes" }).sort(), ["SLUICE_KAFKA_SSL_ENABLED", "SLUICE_STATE_CACHE_MIB"]);
+});
+
+test("a variable that names no setting is reported, not refused", () => {
+  assert.deepEqual(loadConfig(undefined, { SLUICE_KAFKA_BROKER: "x", SLUICE_CACHE: "/c", PATH: "/bin" }).unknownVariables, ["SLUICE_KAFKA_BROKER"]);
+});
+
+test("every wrong key is named with its path", (t) => {
+  const path = file(
+    t,
+    `
+kafka: { brokers: ["nohost"], brokerz: [] }
+state: { engine: rocks }
+windows: [ { sizeMs: -1 } ]
+procesing: {}
+http: { port: 99999 }
+`,
+  );
+  assert.deepEqual(issuesOf(path).sort(), ["http.port", "kafka.brokers[0]", "kafka.brokerz", "procesing", "state.engine", "windows[0].sizeMs"]);
+});
+
+test("a rule of the job that spans sections holds in the whole file too", (t) => {
+  assert.deepEqual(issuesOf(file(t, "windows: [{ sizeMs: 1000, idleMs: 99999 }]\ndedupe: { idleMs: 5000 }\n")), ["windows[0].idleMs"]);
+});
+
+test("a file that is absent, no YAML, or no mapping is refused with its name", (t) => {
+  assert.throws(() => loadConfig("/nonexistent/sluice.yaml", {}), /nonexistent/);
+  assert.throws(() => loadConfig(file(t, "a: [1"), {}), ConfigError);
+  assert.throws(() => loadConfig(file(t, "- a\n"), {}), /mapping/);
+  assert.throws(() => loadConfig(file(t, "a: 1\na: 2\n"), {}), ConfigError);
+  assert.deepEqual(issuesOf(file(t, "")), []);
+});
+
+test("a secret in the file is refused without being repeated", (t) => {
+  const path = file(t, "mqtt: { password: hunter2hunter2 }\nhttp: { token: hunter2hunter2hunter2 }\n");
+  assert.deepEqual(issuesOf(path).sort(), ["http.token", "mqtt.password"]);
+  assert.throws(
+    () => loadConfig(path, {}),
+    (error: Error) => !error.message.includes("hunter2"),
+  );
+});
+
+test("a secret comes from its file or from the environment, and the environment wins", (t) => {
+  const secret = join(tempDir(t, "secret"), "password");
+  writeFileSync(secret, "from file\n");
+  const path = file(t, `mqtt: { username: u, passwordFile: ${secret} }\nkafka: { sasl: { mechanism: plain, username: u, passwordFile: ${secret} } }\n`);
+  const { config } = loadConfig(path, { SLUICE_KAFKA_SASL_PASSWORD: "from env" });
+  assert.equal(config.mqtt.password, "from file");
+  assert.equal(config.kafka.sasl?.password, "from env");
+});
+
+test("a secret's file that is absent or empty is named", (t) => {
+  const empty = join(tempDir(t, "secret"), "empty");
+  writeFileSync(empty, "\n");
+  assert.deepEqual(issuesOf(file(t, `http: { tokenFile: ${empty} }`)), ["http.tokenFile"]);
+  assert.deepEqual(issuesOf(file(t, `http: { tokenFile: ${empty}.not }`)), ["http.tokenFile"]);
+});
+
+test("each secret has a setting that names its file", () => {
+  const paths = new Set(leavesOf(configSchema).map((leaf) => leaf.path.join(".")));
+  for (const secret of SECRETS) assert.ok(paths.has(secret) && paths.has(`${secret}File`), secret);
+});
+
+test("standby replicas are refused as long as there are none", () => {
+  assert.deepEqual(issuesOf(undefined, { SLUICE_PROCESSING_STANDBY_REPLICAS: "1" }), ["processing.standbyReplicas"]);
+});
+
+test("docs/configuration.md explains every setting", () => {
+  const text = readFileSync(new URL("../../../docs/configuration.md", import.meta.url), "utf8");
+  const missing = leavesOf(configSchema)
+    .map((leaf) => leaf.path.join("."))
+    .filter((path) => !text.includes(`\`${path}\``));
+  assert.deepEqual(missing, []);
+});

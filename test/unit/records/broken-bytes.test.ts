@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { LogError } from "../../../eventlog/errors.ts";
+import type { Compression } from "../../../eventlog/port.ts";
+import { BatchBuilder } from "../../../eventlog/records/batch-builder.ts";
+import { compress, decompress } from "../../../eventlog/records/compression.ts";
+import { crc32c } from "../../../eventlog/records/crc32c.ts";
+import { encodeBatch } from "../../../eventlog/records/encode-batch.ts";
+import { parseBatches } from "../../../eventlog/records/parse-batches.ts";
+
+const CRC_AT = 17;
+const COVERED_FROM = 21;
+
+function sample(compression: Compression = "none"): Buffer {
+  const builder = new BatchBuilder("t", 0, 1_000_000);
+  for (let i = 0; i < 40; i++) {
+    const value = Buffer.from(`value ${i} of a telling length`);
+    builder.append(1_767_225_600_000 + i, Buffer.from("k"), 0, 1, value, 0, value.length, [{ key: "h", value: Buffer.from("x") }]);
+  }
+  return Buffer.from(encodeBatch(builder.batches[0], { baseOffset: 5, compression }));
+}
+
+/** Reads everything there is to read, as a user would. */
+function readAll(bytes: Buffer): number {
+  let records = 0;
+  for (const batch of parseBatches(bytes)) {
+    if (batch.isControl) {
+      assert.ok(batch.controlType !== null);
+      continue;
+    }
+    const view = batch.records();
+    for (let i = 0; i < view.count; i++) {
+      view.key(i);
+      view.value(i);
+      view.headers(i);
+      records++;
+    }
+  }
+  return records;
+}
+
+function onlyLogErrors(run: () => void): void {
+  try {
+    run();
+  } catch (error) {
+    if (!(error instanceof LogError)) throw error;
+    assert.ok(error.code === "corrupt-batch" || error.code === "unsupported-compression", error.code);
+  }
+}
+
+test("a batch cut off at any byte is skipped, and the whole ones before it are read", () => {
+  const one = sample();
+  const two = Buffer.concat([one, one]);
+  for (let length = one.length; length < two.length; length++) assert.equal(readAll(two.subarray(0, length)), 40, `${length}`);
+  for (let length = 0; length < one.length; length++) assert.equal(readAll(one.subarray(0, length)), 0, `${length}`);
+});
+
+test("stored bytes that are cut off are corrupt", () => {
+  const bytes = sample();
+  assert.throws(() => [...parseBatches(bytes, 0, bytes.length - 1, { partialTail: "error" })], { code: "corrupt-batch" });
+});
+
+test("every flipped bit under the checksum is found", () => {
+  const bytes = sample();
+  for (let at = CRC_AT; at < bytes.length; at++) {
+    for (let bit = 0; bit < 8; bit++) {
+      bytes[at] ^= 1 << bit;
+      assert.throws(() => [...parseBatches(bytes)], { code: "corrupt-batch" }, `byte ${at} bit ${bit}`);
+      bytes[at] ^= 1 << bit;
+    }
+  }
+});
+
+test("message formats 0 and 1 are named in the error", () => {
+  for (const magic of [0, 1]) {
+    const bytes = sample();
+    bytes[16] = magic;
+    assert.throws(() => [...parseBatches(bytes)], { code: "corrupt-batch", message: new RegExp(`format version ${magic}`) });
+  }
+});
+
+test("hostile batches with a right checksum give a LogError or records, nothing else", () => {
+  const compressions: Compression[] = ["none", "gzip", "snappy", "lz4", "zstd"];
+  const change = fc.record({ at: fc.nat(), to: fc.oneof(fc.constantFrom(0, 0x7f, 0x80, 0xff), fc.nat(255)) });
+  fc.assert(
+    fc.property(fc.constantFrom(...compressions), fc.array(change, { minLength: 1, maxLength: 6 }), (compression, changes) => {
+      const bytes = sample(compression);
+      for (const { at, to } of changes) bytes[COVERED_FROM + (at % (bytes.length - COVERED_FROM))] = to;
+      bytes.writeUInt32BE(crc32c(bytes, COVERED_FROM), CRC_AT);
+      onlyLogErrors(() => readAll(bytes));
+    }),
+    { numRuns: 3000 },
+  );
+});
+
+test("noise is never decompressed into anything but a LogError or bytes", () => {
+  fc.assert(
+    fc.property(fc.constantFrom<Compression>("gzip", "snappy", "lz4", "zstd"), fc.uint8Array({ maxLength: 300 }), fc.boolean(), (compression, noise, framed) => {
+      const valid = compress(compression, Buffer.from("some text some text some text some text"));
+      const bytes = framed ? Buffer.concat([valid.subarray(0, 19), Buffer.from(noise)]) : Buffer.from(noise);
+      onlyLogErrors(() => decompress(compression, bytes, 100_000));
+    }),
+    { numRuns: 3000 },
+  );
+});
