@@ -8,7 +8,9 @@ const RECORDS_PER_ROUND = 50_000;
 const ROUNDS = 30;
 const MAX_BATCH_BYTES = 512 * 1024;
 const key = Buffer.from("demo|device-00123");
-const value = Buffer.from(JSON.stringify({ deviceId: "device-00123", seq: 17, ts: 1_767_225_600_000, tempC: 21.37, rpm: 1203 }).padEnd(93, " "));
+const value = Buffer.from(
+  JSON.stringify({ deviceId: "device-00123", seq: 17, ts: 1_767_225_600_000, tempC: 21.37, rpm: 1203 }).padEnd(93, " "),
+);
 
 const set = new RecordSet(MAX_BATCH_BYTES);
 let batches: Buffer[] = [];
@@ -41,7 +43,9 @@ function measure(name: string, run: () => void): void {
   const { user, system } = process.cpuUsage(before);
   const seconds = (user + system) / 1e6;
   const bytes = batches.reduce((total, batch) => total + batch.length, 0);
-  console.log(`${name}: ${Math.round((RECORDS_PER_ROUND * ROUNDS) / seconds / 1000)}k records/s, ${Math.round((bytes * ROUNDS) / seconds / 1e6)} MB/s (CPU)`);
+  console.log(
+    `${name}: ${Math.round((RECORDS_PER_ROUND * ROUNDS) / seconds / 1000)}k records/s, ${Math.round((bytes * ROUNDS) / seconds / 1e6)} MB/s (CPU)`,
+  );
 }
 
 measure("build + encode", build);

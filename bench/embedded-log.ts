@@ -9,7 +9,9 @@ const RECORDS = 1_000_000;
 const RECORDS_PER_TXN = 20_000;
 const PARTITIONS = 4;
 const key = Buffer.from("demo|device-00123");
-const value = Buffer.from(JSON.stringify({ deviceId: "device-00123", seq: 17, ts: 1_767_225_600_000, tempC: 21.37, rpm: 1203 }).padEnd(93, " "));
+const value = Buffer.from(
+  JSON.stringify({ deviceId: "device-00123", seq: 17, ts: 1_767_225_600_000, tempC: 21.37, rpm: 1203 }).padEnd(93, " "),
+);
 
 const dir = await mkdtemp(join(tmpdir(), "sluice-bench-"));
 const log = await EmbeddedLog.open({ dir });
@@ -21,7 +23,9 @@ async function measure(name: string, run: () => Promise<void>): Promise<void> {
   await run();
   const seconds = (performance.now() - start) / 1000;
   const { user, system } = process.cpuUsage(before);
-  console.log(`${name}: ${Math.round(RECORDS / seconds / 1000)}k records/s, ${Math.round(RECORDS / ((user + system) / 1e6) / 1000)}k per CPU second`);
+  console.log(
+    `${name}: ${Math.round(RECORDS / seconds / 1000)}k records/s, ${Math.round(RECORDS / ((user + system) / 1e6) / 1000)}k per CPU second`,
+  );
 }
 
 await measure("write in transactions", async () => {
@@ -30,7 +34,8 @@ await measure("write in transactions", async () => {
   const set = new RecordSet(512 * 1024);
   for (let n = 0; n < RECORDS; n += RECORDS_PER_TXN) {
     set.clear();
-    for (let i = 0; i < RECORDS_PER_TXN; i++) set.partition("txn", i % PARTITIONS).append(Date.now(), key, 0, key.length, value, 0, value.length);
+    for (let i = 0; i < RECORDS_PER_TXN; i++)
+      set.partition("txn", i % PARTITIONS).append(Date.now(), key, 0, key.length, value, 0, value.length);
     writer.begin();
     await writer.write(set);
     await writer.commit();

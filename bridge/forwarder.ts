@@ -200,7 +200,7 @@ export class Forwarder {
     message.dup = inbound.dup;
     message.contentType = inbound.properties?.contentType;
     message.receivedTs = Date.now();
-    message.deadLetter = undefined; message.durable = true; this.#scheduleFlush();
+    message.deadLetter = undefined;
     if (inbound.qos === 0) {
       this.#qos0Writes++;
       this.#qos0Bytes += bytes;

@@ -21,7 +21,8 @@ export async function startIngressHttp(
 ): Promise<void> {
   const answer = async (path: string): Promise<[status: number, type: string, body: string]> => {
     if (path === "/health/live") return [200, "text/plain", "live\n"];
-    if (path === "/health/ready") return ingress.stats().connected ? [200, "text/plain", "ready\n"] : [503, "text/plain", "not connected to the MQTT broker\n"];
+    if (path === "/health/ready")
+      return ingress.stats().connected ? [200, "text/plain", "ready\n"] : [503, "text/plain", "not connected to the MQTT broker\n"];
     if (path === "/metrics") return [200, registry.contentType, await registry.metrics()];
     return [404, "text/plain", "not found\n"];
   };

@@ -10,7 +10,10 @@ export function buildProgram(done: (exitCode: number) => void): Command {
     .description("Device telemetry on MQTT into clean, deduplicated, windowed streams on Kafka")
     .version(version())
     .showHelpAfterError("(--help says more)")
-    .addHelpText("after", `\nExit codes: ${EXIT.ok} done, ${EXIT.failure} failed, ${EXIT.usage} wrong usage or configuration.\nEvery setting has an environment variable: docs/configuration.md.`)
+    .addHelpText(
+      "after",
+      `\nExit codes: ${EXIT.ok} done, ${EXIT.failure} failed, ${EXIT.usage} wrong usage or configuration.\nEvery setting has an environment variable: docs/configuration.md.`,
+    )
     .exitOverride();
 
   const command = (name: string, description: string): Command =>

@@ -45,7 +45,8 @@ class Validate implements Processor<string | null, TelemetryEvent, ValidateOutpu
     const event = record.value;
     const found = this.#check(record.key, event);
     if (found !== undefined) return reject(this.#context, event, found.reason, found.message);
-    this.#valid.forward({ key: record.key as string, value: event, timestamp: event.ts });
+    // The log has no times before 1970; the event's own ts keeps them.
+    this.#valid.forward({ key: record.key as string, value: event, timestamp: Math.max(0, event.ts) });
   }
 
   #check(key: string | null, event: TelemetryEvent): Problem | undefined {

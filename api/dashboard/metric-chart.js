@@ -89,7 +89,7 @@ export class MetricChart {
           {
             ...axis,
             grid: { show: false },
-            size: 26,
+            size: 22,
             space: 52,
             values: (_plot, splits) => splits.map((seconds) => time(seconds * 1000).slice(0, splits[1] - splits[0] < 60 ? 8 : 5)),
           },

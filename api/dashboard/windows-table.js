@@ -60,5 +60,11 @@ function body({ record, isNew }, names) {
       ? make("td", {}, "–")
       : make("td", {}, value(metric.mean), make("span", { class: "range" }, `${value(metric.min)} – ${value(metric.max)}`)),
   );
-  return make("tr", { "data-new": String(isNew) }, make("td", { title: `to ${time(record.window.end)}` }, time(record.window.start)), make("td", {}, String(events)), ...cells);
+  return make(
+    "tr",
+    { "data-new": String(isNew) },
+    make("td", { title: `to ${time(record.window.end)}` }, time(record.window.start)),
+    make("td", {}, String(events)),
+    ...cells,
+  );
 }

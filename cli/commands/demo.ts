@@ -44,7 +44,8 @@ export async function run(options: CommonOptions): Promise<number> {
 }
 
 async function openLog(config: Config, logger: Logger, closers: Closers): Promise<EventLog> {
-  const log = config.kafka.brokers === undefined ? await EmbeddedLog.open({ dir: embeddedLogDir(config), logger }) : openKafka(config, logger);
+  const log =
+    config.kafka.brokers === undefined ? await EmbeddedLog.open({ dir: embeddedLogDir(config), logger }) : openKafka(config, logger);
   closers.push("log", () => log.close());
   return log;
 }

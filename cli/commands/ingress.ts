@@ -17,7 +17,15 @@ export async function run(options: CommonOptions): Promise<number> {
       const registry = new Registry();
       await requireTopics(log.admin, config);
       const { topics, validation } = config;
-      const ingress = new Ingress({ mqtt: mqttSettings(config), log, topics, validation, ingressId: config.mqtt.clientId, logger, registry });
+      const ingress = new Ingress({
+        mqtt: mqttSettings(config),
+        log,
+        topics,
+        validation,
+        ingressId: config.mqtt.clientId,
+        logger,
+        registry,
+      });
       closers.push("ingress", () => ingress.stop());
       if (config.ingress.http !== undefined) await startIngressHttp(config.ingress.http, ingress, registry, logger, closers);
       await ingress.start();

@@ -27,7 +27,13 @@ export function applyEnvironment(
   return { issues, unknown };
 }
 
-const EXPECTED = { text: "text", number: "a number", boolean: "true or false", list: "a list with commas", structure: "YAML or JSON" } as const;
+const EXPECTED = {
+  text: "text",
+  number: "a number",
+  boolean: "true or false",
+  list: "a list with commas",
+  structure: "YAML or JSON",
+} as const;
 
 /** Undefined when the text is not of the leaf's kind. */
 function read(text: string, leaf: Leaf): unknown {

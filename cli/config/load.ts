@@ -41,7 +41,11 @@ function readTree(file: string): Tree {
     throw new ConfigError(file, [{ path: "", message: error instanceof Error ? error.message : String(error) }], error);
   }
   const document = parseDocument(text);
-  if (document.errors.length > 0) throw new ConfigError(file, document.errors.map((error) => ({ path: "", message: error.message })));
+  if (document.errors.length > 0)
+    throw new ConfigError(
+      file,
+      document.errors.map((error) => ({ path: "", message: error.message })),
+    );
   // maxAliasCount (100) keeps a nested-alias bomb from unfolding.
   const tree: unknown = document.toJS() ?? {};
   if (!isSection(tree)) throw new ConfigError(file, [{ path: "", message: "must be a YAML mapping" }]);

@@ -24,9 +24,7 @@ export const kafkaSchema = z
     brokers: z.array(hostAndPort).min(1).optional(),
     /** Below the broker's group.min.session.timeout.ms (6 s by default) joining fails. */
     sessionTimeoutMs: z.int().min(1000).max(300_000).default(10_000),
-    ssl: z
-      .strictObject({ enabled: z.boolean().default(true), ...tlsFiles })
-      .optional(),
+    ssl: z.strictObject({ enabled: z.boolean().default(true), ...tlsFiles }).optional(),
     sasl: z
       .strictObject({
         mechanism: z.enum(["plain", "scram-sha-256", "scram-sha-512"]),
@@ -40,7 +38,10 @@ export const kafkaSchema = z
 
 export const mqttSchema = z
   .strictObject({
-    url: z.string().regex(/^(mqtts?|wss?):\/\/./, "must start with mqtt://, mqtts://, ws:// or wss://").default("mqtt://localhost:1883"),
+    url: z
+      .string()
+      .regex(/^(mqtts?|wss?):\/\/./, "must start with mqtt://, mqtts://, ws:// or wss://")
+      .default("mqtt://localhost:1883"),
     /** Stable and different per ingress: the broker keeps the session under it. */
     clientId: z.string().min(1).max(256).default("sluice-ingress"),
     topics: z.array(z.string().min(1)).min(1).default(["t/+/d/+/telemetry"]),

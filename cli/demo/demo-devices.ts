@@ -38,7 +38,13 @@ export function* machineEvents(now: number, run: string): Generator<SimulatedEve
   const readings = readCsv(RECORDING);
   let startMs = now;
   for (let round = 1; ; round++) {
-    const options = { tenant: TENANT, deviceId: "machine-1", metric: "machine_temperature", bootId: `${run}-${round}`, speed: RECORDING_SPEED };
+    const options = {
+      tenant: TENANT,
+      deviceId: "machine-1",
+      metric: "machine_temperature",
+      bootId: `${run}-${round}`,
+      speed: RECORDING_SPEED,
+    };
     for (const event of replay(readings, options, startMs)) {
       yield changed(event, { ts: Math.round(event.sendAtMs) });
       startMs = event.sendAtMs + READING_INTERVAL_MS / RECORDING_SPEED;

@@ -12,7 +12,12 @@ const DEFAULT_RETENTION_MS = 604_800_000;
 /** The topics the job needs, as `sluice topics create` makes them and `worker` and `ingress` expect them. */
 export function wantedTopics(config: Config): TopicSpec[] {
   const { deviceState, ...streams } = config.topics;
-  const { partitions = DEFAULT_PARTITIONS, replicationFactor, minInsyncReplicas, retentionMs = DEFAULT_RETENTION_MS } = config.topicDefaults;
+  const {
+    partitions = DEFAULT_PARTITIONS,
+    replicationFactor,
+    minInsyncReplicas,
+    retentionMs = DEFAULT_RETENTION_MS,
+  } = config.topicDefaults;
   const common = {
     "max.message.bytes": String(Math.max(DEFAULT_MAX_MESSAGE_BYTES, config.validation.maxValueBytes + RECORD_OVERHEAD_BYTES)),
     ...(minInsyncReplicas === undefined ? {} : { "min.insync.replicas": String(minInsyncReplicas) }),

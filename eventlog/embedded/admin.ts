@@ -36,7 +36,11 @@ export class EmbeddedAdmin implements Admin {
   }
 
   /** Both isolations end at the last stable offset, as readers of both do. A time after the last record gives the end. */
-  async listOffsets(partitions: readonly TopicPartition[], at: "earliest" | "latest" | number, _isolation: IsolationLevel): Promise<readonly PartitionOffset[]> {
+  async listOffsets(
+    partitions: readonly TopicPartition[],
+    at: "earliest" | "latest" | number,
+    _isolation: IsolationLevel,
+  ): Promise<readonly PartitionOffset[]> {
     const sources = partitions.map((to) => this.#log.topics.partition(to));
     return Promise.all(
       sources.map(async (source): Promise<PartitionOffset> => {

@@ -47,7 +47,8 @@ export class CommittedOffsets {
   /** Throws `unstable-offsets` while a transaction is about to change one of them. */
   getStable(groupId: string, partitions: readonly TopicPartition[]): CommittedOffset[] {
     const unstable = partitions.filter((to) => this.#held.has(heldName(groupId, to)));
-    if (unstable.length > 0) throw new LogError("unstable-offsets", `a transaction is open on offsets of group ${groupId}`, { partitions: unstable });
+    if (unstable.length > 0)
+      throw new LogError("unstable-offsets", `a transaction is open on offsets of group ${groupId}`, { partitions: unstable });
     return this.get(groupId, partitions);
   }
 
@@ -99,7 +100,9 @@ export class CommittedOffsets {
 
   async #delete(gone: readonly { groupId: string; offset: CommittedOffset }[]): Promise<void> {
     if (gone.length === 0) return;
-    await this.#database.write(gone.map(({ groupId, offset }) => ({ type: "del", key: committedKey(groupId, offset.topic, offset.partition) })));
+    await this.#database.write(
+      gone.map(({ groupId, offset }) => ({ type: "del", key: committedKey(groupId, offset.topic, offset.partition) })),
+    );
   }
 
   #set(groupId: string, offset: CommittedOffset): void {
@@ -111,7 +114,8 @@ export class CommittedOffsets {
 
 function putOperation(groupId: string, { topic, partition, offset, metadata = "" }: CommittedOffset): Operation {
   const text = Buffer.from(metadata);
-  if (text.length > MAX_METADATA_BYTES) throw new LogError("record-too-large", `offset metadata of ${text.length} bytes is over ${MAX_METADATA_BYTES}`);
+  if (text.length > MAX_METADATA_BYTES)
+    throw new LogError("record-too-large", `offset metadata of ${text.length} bytes is over ${MAX_METADATA_BYTES}`);
   const value = Buffer.allocUnsafe(8 + text.length);
   writeInt64(value, offset, 0);
   text.copy(value, 8);

@@ -22,7 +22,12 @@ const BATCH_SLICE_BYTES = 512 * 1024;
 const MAX_KEYS = 1_000_000;
 
 /** Returns how many records went. */
-export async function compactPartition(database: Database, partitionRows: PartitionRows, partition: Partition, now: number): Promise<number> {
+export async function compactPartition(
+  database: Database,
+  partitionRows: PartitionRows,
+  partition: Partition,
+  now: number,
+): Promise<number> {
   const { config, topicId, partition: number } = partition;
   if (!config.compact || !(await isDue(database, partition, now))) return 0;
   const { newest, to } = await noteKeys(database, partition);
@@ -44,7 +49,12 @@ export async function compactPartition(database: Database, partitionRows: Partit
       if (kept.count === 0) operations.push({ type: "del", key }, { type: "del", key: indexKey });
       else if (kept.count < view.count) {
         const rewritten = rewriteBatch(batch, view, kept.records);
-        const row = encodeBatchIndex({ nextOffset: index.nextOffset, maxTimestamp: rewritten.maxTimestamp, bytes: rewritten.bytes.length, tombstonesSeenAt: stillSeen });
+        const row = encodeBatchIndex({
+          nextOffset: index.nextOffset,
+          maxTimestamp: rewritten.maxTimestamp,
+          bytes: rewritten.bytes.length,
+          tombstonesSeenAt: stillSeen,
+        });
         operations.push({ type: "put", key, value: rewritten.bytes }, { type: "put", key: indexKey, value: row });
       } else if (stillSeen !== index.tombstonesSeenAt) {
         operations.push({ type: "put", key: indexKey, value: encodeBatchIndex({ ...index, tombstonesSeenAt: stillSeen }) });
@@ -94,7 +104,11 @@ async function noteKeys(database: Database, partition: Partition): Promise<{ new
   return { newest, to: Math.max(to, stable) };
 }
 
-function choose(view: RecordsView, newest: ReadonlyMap<string, number>, tombstonesDue: boolean): { kept: { count: number; records: Uint8Array }; tombstones: number } {
+function choose(
+  view: RecordsView,
+  newest: ReadonlyMap<string, number>,
+  tombstonesDue: boolean,
+): { kept: { count: number; records: Uint8Array }; tombstones: number } {
   const records = new Uint8Array(view.count);
   let count = 0;
   let tombstones = 0;

@@ -3,7 +3,8 @@ import { ClassicLevel } from "classic-level";
 import { LogError } from "../errors.ts";
 import { META_KEY } from "./keys.ts";
 
-export type Operation = { readonly type: "put"; readonly key: Buffer; readonly value: Buffer } | { readonly type: "del"; readonly key: Buffer };
+export type Operation =
+  { readonly type: "put"; readonly key: Buffer; readonly value: Buffer } | { readonly type: "del"; readonly key: Buffer };
 
 export interface Range {
   readonly gte: Buffer;
@@ -30,7 +31,11 @@ export class Database {
 
   /** @param fsync each write waits for the disk. Throws `unavailable` (fatal) when another process has the directory. */
   static async open(dir: string, fsync: boolean): Promise<Database> {
-    const level = new ClassicLevel<Buffer, Buffer>(dir, { ...ENCODING, writeBufferSize: WRITE_BUFFER_BYTES, maxFileSize: WRITE_BUFFER_BYTES });
+    const level = new ClassicLevel<Buffer, Buffer>(dir, {
+      ...ENCODING,
+      writeBufferSize: WRITE_BUFFER_BYTES,
+      maxFileSize: WRITE_BUFFER_BYTES,
+    });
     try {
       await level.open();
     } catch (error) {
@@ -43,7 +48,9 @@ export class Database {
     if (version === undefined) await database.write([{ type: "put", key: META_KEY, value: Buffer.from([FORMAT_VERSION]) }]);
     else if (version[0] !== FORMAT_VERSION) {
       await level.close();
-      throw new LogError("unavailable", `the event log in ${dir} has format ${version[0]}, this version reads ${FORMAT_VERSION}`, { action: "fatal" });
+      throw new LogError("unavailable", `the event log in ${dir} has format ${version[0]}, this version reads ${FORMAT_VERSION}`, {
+        action: "fatal",
+      });
     }
     return database;
   }

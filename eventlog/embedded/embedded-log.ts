@@ -1,7 +1,18 @@
 /** The embedded event log: opens its directory and hands out readers, writers and group members. */
 import type { Logger } from "pino";
 import { LogError } from "../errors.ts";
-import type { Admin, Compression, EventLog, GroupMember, GroupOptions, LogReader, PlainWriter, PlainWriterOptions, ReaderOptions, TxnWriter } from "../port.ts";
+import type {
+  Admin,
+  Compression,
+  EventLog,
+  GroupMember,
+  GroupOptions,
+  LogReader,
+  PlainWriter,
+  PlainWriterOptions,
+  ReaderOptions,
+  TxnWriter,
+} from "../port.ts";
 import { EmbeddedAdmin } from "./admin.ts";
 import { CommittedOffsets } from "./committed-offsets.ts";
 import { Database } from "./database.ts";
@@ -64,7 +75,14 @@ export class EmbeddedLog implements EventLog {
     try {
       const topics = await Topics.load(database);
       const offsets = await CommittedOffsets.load(database);
-      const parts = { database, topics, offsets, partitionRows: new PartitionRows(database), groups: new Groups(offsets), transactions: new Transactions() };
+      const parts = {
+        database,
+        topics,
+        offsets,
+        partitionRows: new PartitionRows(database),
+        groups: new Groups(offsets),
+        transactions: new Transactions(),
+      };
       return new EmbeddedLog(parts, options);
     } catch (error) {
       await database.close();

@@ -19,7 +19,13 @@ export interface Fetched {
  * @param aligned `from` is where a batch ended, so none can reach over it
  * Throws `offset-out-of-range`.
  */
-export async function fetchBatches(database: Database, partition: Partition, from: number, aligned: boolean, maxBytes: number): Promise<Fetched> {
+export async function fetchBatches(
+  database: Database,
+  partition: Partition,
+  from: number,
+  aligned: boolean,
+  maxBytes: number,
+): Promise<Fetched> {
   if (from < partition.start || from > partition.end) throw outOfRange(partition, from);
   const stable = partition.stable;
   if (from >= stable) return { batches: [], bytes: 0, nextOffset: from };
@@ -48,7 +54,10 @@ export async function fetchBatches(database: Database, partition: Partition, fro
 /** Base offset of the last batch that begins at or before `offset`, which may hold it; `offset` itself without one. */
 async function batchAround(database: Database, partition: Partition, offset: number): Promise<number> {
   const { topicId, partition: number } = partition;
-  const row = await database.last({ gte: offsetKey(TABLE.index, topicId, number, 0), lt: offsetKey(TABLE.index, topicId, number, offset + 1) });
+  const row = await database.last({
+    gte: offsetKey(TABLE.index, topicId, number, 0),
+    lt: offsetKey(TABLE.index, topicId, number, offset + 1),
+  });
   return row === undefined ? offset : offsetOfKey(row[0]);
 }
 

@@ -62,7 +62,7 @@ export class Group {
     this.#wanted = true;
     if (this.#rebalancing) return;
     this.#rebalancing = true;
-    void this.#run().finally(() => (this.#rebalancing = false));
+    void this.#run();
   }
 
   /** Throws `stale-generation` unless this is a member of the current generation, or a stand-alone commit to an empty group. */
@@ -88,6 +88,7 @@ export class Group {
       await this.#revokeAll();
       await this.#assignAll();
     }
+    this.#rebalancing = false; // in the same turn as the check above, so that no request falls in between
   }
 
   async #revokeAll(): Promise<void> {
@@ -112,11 +113,15 @@ export class Group {
     const leader = seats.find((seat) => !seat.away);
     if (leader === undefined) return;
     this.#generationId++;
-    for (const seat of seats) if (!seat.away) seat.userData = seat.options.userData();
+    for (const seat of seats) if (!seat.away && !this.#askUserData(seat)) return;
     let assignments: Map<string, Buffer>;
     try {
       assignments = await leader.options.assignor.assign(
-        seats.map(({ memberId, userData, options: { instanceId } }) => ({ memberId, userData, ...(instanceId === undefined ? {} : { instanceId }) })),
+        seats.map(({ memberId, userData, options: { instanceId } }) => ({
+          memberId,
+          userData,
+          ...(instanceId === undefined ? {} : { instanceId }),
+        })),
       );
     } catch (error) {
       leader.fatal(error as Error);
@@ -127,11 +132,25 @@ export class Group {
     for (const seat of seats) seat.assign(assignments.get(seat.memberId) ?? NOTHING, this.#generationId);
   }
 
+  /** False when the member failed at it and is out; that asks for another round. */
+  #askUserData(seat: GroupSeat): boolean {
+    try {
+      seat.userData = seat.options.userData();
+      return true;
+    } catch (error) {
+      seat.fatal(error as Error);
+      this.#remove(seat);
+      return false;
+    }
+  }
+
   /** It held the others up for longer than agreed: they go on without it. When it has noticed, it starts anew as another member. */
   #expel(seat: GroupSeat, timeoutMs: number): void {
     if (this.#seats.get(seat.memberId) !== seat) return;
     this.#seats.delete(seat.memberId);
-    const lost = seat.lost(new LogError("stale-generation", `the member did not give up its partitions within ${timeoutMs} ms and lost them`));
+    const lost = seat.lost(
+      new LogError("stale-generation", `the member did not give up its partitions within ${timeoutMs} ms and lost them`),
+    );
     void lost.then(() => {
       if (seat.ended || this.#closed) return;
       seat.memberId = newMemberId(seat.options);

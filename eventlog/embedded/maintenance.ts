@@ -18,7 +18,10 @@ export class Maintenance {
   #running: Promise<MaintenanceResult> | undefined;
   #stopped = false;
 
-  constructor(log: { database: Database; partitionRows: PartitionRows; topics: Topics }, options: { intervalMs: number; now: () => number; logger?: Logger }) {
+  constructor(
+    log: { database: Database; partitionRows: PartitionRows; topics: Topics },
+    options: { intervalMs: number; now: () => number; logger?: Logger },
+  ) {
     this.#log = log;
     this.#now = options.now;
     this.#timer = setInterval(() => {
@@ -30,7 +33,7 @@ export class Maintenance {
 
   /** A whole round; waits for one under way first. */
   async run(): Promise<MaintenanceResult> {
-    await Promise.allSettled([this.#running]);
+    while (this.#running !== undefined) await Promise.allSettled([this.#running]);
     this.#running = this.#round().finally(() => (this.#running = undefined));
     return this.#running;
   }

@@ -24,7 +24,11 @@ export class Partition implements TopicPartition {
   readonly #reservations: Reservation[] = [];
   readonly #listeners = new Set<() => void>();
 
-  constructor(topic: { name: string; id: number; config: TopicConfig }, partition: number, kept: { start: number; end: number; compactedTo: number }) {
+  constructor(
+    topic: { name: string; id: number; config: TopicConfig },
+    partition: number,
+    kept: { start: number; end: number; compactedTo: number },
+  ) {
     this.topic = topic.name;
     this.topicId = topic.id;
     this.partition = partition;
@@ -75,4 +79,3 @@ export class Partition implements TopicPartition {
     for (const listener of this.#listeners) listener();
   }
 }
-

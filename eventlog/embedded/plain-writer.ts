@@ -6,6 +6,7 @@ import { HEADER_BYTES } from "../records/batch-format.ts";
 import type { RecordSet } from "../records/record-set.ts";
 import type { Database } from "./database.ts";
 import { stageAppend, tooLarge, writeStaged } from "./stage-append.ts";
+import type { StagedAppend } from "./stage-append.ts";
 import { unknownTopic } from "./topics.ts";
 import type { Topics } from "./topics.ts";
 
@@ -22,7 +23,8 @@ type Done = (error: Error | undefined) => void;
 class Filling {
   readonly builders = new Map<string, BatchBuilder>();
   dones: Done[] = [];
-  errors: (LogError | undefined)[] = [];
+  /** Per record: the builder it went into, or why it was refused. */
+  fates: (BatchBuilder | LogError)[] = [];
   bytes = 0;
 }
 
@@ -54,26 +56,23 @@ export class EmbeddedPlainWriter implements PlainWriter {
     this.#compression = options.compression ?? "none";
   }
 
-  send(to: TopicPartition, key: Uint8Array | null, value: Uint8Array | null, headers: readonly RecordHeader[] | undefined, timestamp: number, done: Done): void {
+  send(
+    to: TopicPartition,
+    key: Uint8Array | null,
+    value: Uint8Array | null,
+    headers: readonly RecordHeader[] | undefined,
+    timestamp: number,
+    done: Done,
+  ): void {
     this.#assertOpen();
     if (this.#filling.bytes + this.#inFlightBytes > 2 * this.#maxBufferedBytes) {
       throw new LogError("buffer-full", `over ${2 * this.#maxBufferedBytes} bytes wait to be written; await ready()`);
     }
     const filling = this.#filling;
-    const partition = this.#topics.find(to.topic, to.partition);
-    let error: LogError | undefined;
-    if (partition === undefined) error = unknownTopic(to);
-    else {
-      const bytes = recordBytes(key, value, headers);
-      if (HEADER_BYTES + bytes > partition.config.maxMessageBytes) error = tooLarge(partition, HEADER_BYTES + bytes);
-      else {
-        const builder = this.#builder(to, partition.config.maxMessageBytes);
-        builder.append(timestamp, key, 0, key?.length ?? 0, value, 0, value?.length ?? 0, headers);
-        filling.bytes += bytes;
-      }
-    }
+    const fate = this.#place(to, recordBytes(key, value, headers));
+    if (fate instanceof BatchBuilder) fate.append(timestamp, key, 0, key?.length ?? 0, value, 0, value?.length ?? 0, headers);
     filling.dones.push(done);
-    filling.errors.push(error);
+    filling.fates.push(fate);
     if (filling.bytes >= this.#maxBatchBytes) this.#sendSoon();
     else this.#timer ??= setTimeout(() => this.#sendSoon(), this.#lingerMs);
   }
@@ -88,10 +87,17 @@ export class EmbeddedPlainWriter implements PlainWriter {
   // async: every refusal is a rejection
   async write(records: RecordSet): Promise<readonly WrittenRange[]> {
     this.#assertOpen();
-    await this.flush();
-    const staged = stageAppend(this.#topics, records.builders, this.#compression, false);
-    await writeStaged(this.#database, staged);
-    return staged.ranges;
+    if (this.#filling.dones.length > 0) this.#sendSoon();
+    const written = this.#sending.then(async () => {
+      const staged = stageAppend(this.#topics, records.builders, this.#compression, false);
+      await writeStaged(this.#database, [staged]);
+      return staged.ranges;
+    });
+    this.#sending = written.then(
+      () => undefined,
+      () => undefined, // the caller has the error; what follows is no part of it
+    );
+    return written;
   }
 
   async flush(): Promise<void> {
@@ -121,27 +127,51 @@ export class EmbeddedPlainWriter implements PlainWriter {
     this.#filling = this.#spare ?? new Filling();
     this.#spare = undefined;
     this.#inFlightBytes = sent.bytes;
-    let failure: Error | undefined;
-    try {
-      await writeStaged(this.#database, stageAppend(this.#topics, sent.builders.values(), this.#compression, false));
-    } catch (error) {
-      failure = error as Error;
-    }
+    const failures = await this.#writeBuilders(sent.builders);
     this.#inFlightBytes = 0;
-    const { dones, errors } = sent;
+    const { dones, fates } = sent;
     sent.dones = [];
-    sent.errors = [];
+    sent.fates = [];
     sent.bytes = 0;
     for (const builder of sent.builders.values()) builder.clear();
     this.#spare = sent;
-    for (let i = 0; i < dones.length; i++) dones[i](errors[i] ?? failure);
+    for (let i = 0; i < dones.length; i++) {
+      const fate = fates[i];
+      tell(dones[i], fate instanceof BatchBuilder ? failures.get(fate) : fate);
+    }
     if (this.#filling.bytes <= this.#maxBufferedBytes) {
       this.#room?.resolve();
       this.#room = undefined;
     }
   }
 
-  #builder(to: TopicPartition, maxMessageBytes: number): BatchBuilder {
+  /** One write for all builders; those whose topic went meanwhile fail alone. */
+  async #writeBuilders(builders: Map<string, BatchBuilder>): Promise<Map<BatchBuilder, Error>> {
+    const failures = new Map<BatchBuilder, Error>();
+    const staged: StagedAppend[] = [];
+    for (const [name, builder] of builders) {
+      try {
+        staged.push(stageAppend(this.#topics, [builder], this.#compression, false));
+      } catch (error) {
+        failures.set(builder, error as Error);
+        builders.delete(name);
+      }
+    }
+    try {
+      await writeStaged(this.#database, staged);
+    } catch (error) {
+      for (const builder of builders.values()) failures.set(builder, error as Error);
+    }
+    return failures;
+  }
+
+  /** The builder for a record of this size, or why there is none. */
+  #place(to: TopicPartition, bytes: number): BatchBuilder | LogError {
+    const partition = this.#topics.find(to.topic, to.partition);
+    if (partition === undefined) return unknownTopic(to);
+    const { maxMessageBytes } = partition.config;
+    if (HEADER_BYTES + bytes > maxMessageBytes) return tooLarge(partition, HEADER_BYTES + bytes);
+    this.#filling.bytes += bytes;
     const { builders } = this.#filling;
     const name = `${to.topic}/${to.partition}`;
     let builder = builders.get(name);
@@ -161,4 +191,15 @@ function recordBytes(key: Uint8Array | null, value: Uint8Array | null, headers: 
   let bytes = RECORD_OVERHEAD_BYTES + (key?.length ?? 0) + (value?.length ?? 0);
   if (headers !== undefined) for (const header of headers) bytes += 10 + header.key.length * 3 + (header.value?.length ?? 0);
   return bytes;
+}
+
+/** A callback that throws is its owner's bug: it goes to the process, and the writer stays right. */
+function tell(done: Done, error: Error | undefined): void {
+  try {
+    done(error);
+  } catch (thrown) {
+    queueMicrotask(() => {
+      throw thrown;
+    });
+  }
 }

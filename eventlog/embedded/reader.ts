@@ -162,7 +162,10 @@ export class EmbeddedReader implements LogReader {
   #fill(): void {
     this.#fillAgain = true;
     if (this.#filling !== undefined || this.#closed) return;
-    this.#filling = this.#run().finally(() => (this.#filling = undefined));
+    this.#filling = this.#run().finally(() => {
+      this.#filling = undefined;
+      if (this.#fillAgain) this.#fill(); // asked for between the last look and now
+    });
   }
 
   /** One round over the partitions for each time somebody asked; fetches one after the other, so the bound holds. */
@@ -235,7 +238,8 @@ export class EmbeddedReader implements LogReader {
   #find(to: TopicPartition): Assigned {
     this.#assertOpen();
     const assigned = this.#assigned.find((candidate) => same(candidate, to));
-    if (assigned === undefined) throw new LogError("invalid-state", `${to.topic}/${to.partition} is not assigned to this reader`, { partitions: [to] });
+    if (assigned === undefined)
+      throw new LogError("invalid-state", `${to.topic}/${to.partition} is not assigned to this reader`, { partitions: [to] });
     return assigned;
   }
 

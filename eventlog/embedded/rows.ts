@@ -21,7 +21,12 @@ export function encodeBatchIndex(index: BatchIndex): Buffer {
 }
 
 export function decodeBatchIndex(row: Buffer): BatchIndex {
-  return { nextOffset: readInt64(row, 0), maxTimestamp: readInt64(row, 8), bytes: row.readInt32BE(16), tombstonesSeenAt: readInt64(row, 20) };
+  return {
+    nextOffset: readInt64(row, 0),
+    maxTimestamp: readInt64(row, 8),
+    bytes: row.readInt32BE(16),
+    tombstonesSeenAt: readInt64(row, 20),
+  };
 }
 
 /** Written by maintenance only: what the batches that are left no longer tell. */

@@ -36,7 +36,11 @@ export function stageAppend(topics: Topics, builders: Iterable<BatchBuilder>, co
     const batches = builder.batches.map((pending): EncodedBatch => {
       const bytes = encodeBatch(pending, { compression });
       if (bytes.length > partition.config.maxMessageBytes) throw tooLarge(partition, bytes.length);
-      return { bytes: own && bytes.buffer === pending.buffer.buffer ? Buffer.from(bytes) : bytes, recordCount: pending.recordCount, maxTimestamp: pending.maxTimestamp };
+      return {
+        bytes: own && bytes.buffer === pending.buffer.buffer ? Buffer.from(bytes) : bytes,
+        recordCount: pending.recordCount,
+        maxTimestamp: pending.maxTimestamp,
+      };
     });
     encoded.push({ partition, batches, recordCount: builder.recordCount });
   }
@@ -69,12 +73,13 @@ export function decideAppend(staged: StagedAppend): void {
 }
 
 /**
- * Writes at once what was staged. When that fails nobody knows what a restart will find, so the offsets stay undecided
+ * Writes what was staged in one go. When that fails nobody knows what a restart will find, so the offsets stay undecided
  * and readers stop before them.
  */
-export async function writeStaged(database: Database, staged: StagedAppend): Promise<void> {
-  if (staged.operations.length > 0) await database.write(staged.operations);
-  decideAppend(staged);
+export async function writeStaged(database: Database, appends: readonly StagedAppend[]): Promise<void> {
+  const operations = appends.length === 1 ? appends[0].operations : appends.flatMap((staged) => staged.operations);
+  if (operations.length > 0) await database.write(operations);
+  for (const staged of appends) decideAppend(staged);
 }
 
 export function tooLarge(partition: Partition, bytes: number): LogError {

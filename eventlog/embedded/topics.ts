@@ -86,14 +86,18 @@ export class Topics {
 
   /** False when it exists already. Throws `invalid-state` for a wrong name, partition count or setting. */
   async create(spec: TopicSpec): Promise<boolean> {
-    if (!LEGAL_NAME.test(spec.name) || spec.name === "." || spec.name === "..") throw new LogError("invalid-state", `"${spec.name}" is no legal topic name`);
+    if (!LEGAL_NAME.test(spec.name) || spec.name === "." || spec.name === "..")
+      throw new LogError("invalid-state", `"${spec.name}" is no legal topic name`);
     if (!Number.isInteger(spec.partitions) || spec.partitions < 1 || spec.partitions > MAX_PARTITIONS) {
       throw new LogError("invalid-state", `topic ${spec.name}: partitions must be 1 to ${MAX_PARTITIONS}, not ${spec.partitions}`);
     }
     parseTopicConfig(spec.name, spec.config);
     if (this.#topics.has(spec.name)) return false;
     const row: TopicRow = { id: this.#nextId++, partitions: spec.partitions, config: { ...spec.config } };
-    this.#topics.set(spec.name, makeTopic(spec.name, row, () => ({ start: 0, end: 0, compactedTo: 0 })));
+    this.#topics.set(
+      spec.name,
+      makeTopic(spec.name, row, () => ({ start: 0, end: 0, compactedTo: 0 })),
+    );
     try {
       await this.#database.write([{ type: "put", key: topicKey(spec.name), value: Buffer.from(JSON.stringify(row)) }]);
     } catch (error) {

@@ -134,7 +134,10 @@ export class KafkaAdmin implements Admin {
         if (found.has(one)) continue;
         const leader = await this.#cluster.leader(one);
         if (leader === NO_LEADER) this.#cluster.forget([one.topic]);
-        if (leader === NO_LEADER) throw new LogError("unavailable", `${one.topic}/${one.partition} has no leader`, { partitions: [one] });
+        if (leader === NO_LEADER)
+          throw new LogError("unavailable", `${one.topic}/${one.partition} has no leader`, {
+            partitions: [{ topic: one.topic, partition: one.partition }],
+          });
         const list = byLeader.get(leader);
         if (list === undefined) byLeader.set(leader, [one]);
         else list.push(one);

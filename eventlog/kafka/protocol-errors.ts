@@ -106,7 +106,10 @@ export function protocolError(
   partitions: readonly { readonly topic: string; readonly partition: number }[] = [],
 ): LogError {
   const code = KNOWN[errorCode]?.[1] ?? "invalid-state";
-  return new LogError(code, `${what}: ${errorName(errorCode)}`, { partitions });
+  // Copies: callers pass their own records of partitions, which must not hang on the error.
+  return new LogError(code, `${what}: ${errorName(errorCode)}`, {
+    partitions: partitions.map(({ topic, partition }) => ({ topic, partition })),
+  });
 }
 
 /** The broker asked is not (or not yet) the right one, or cannot serve now: refresh metadata or wait, and ask again. */

@@ -79,17 +79,19 @@ export class BatchBuilder {
     valueEnd: number,
     headers: readonly RecordHeader[] = NO_HEADERS,
   ): void {
-    if (!Number.isSafeInteger(timestamp) || timestamp < -1) throw new RangeError(`timestamp must be whole milliseconds since 1970, got ${timestamp}`);
+    if (!Number.isSafeInteger(timestamp) || timestamp < -1)
+      throw new RangeError(`timestamp must be whole milliseconds since 1970, got ${timestamp}`);
     const keyLength = key === null ? -1 : keyEnd - keyStart;
     const valueLength = value === null ? -1 : valueEnd - valueStart;
     const dataBytes =
-      varintSize(keyLength) + varintSize(valueLength) + (key === null ? 0 : keyLength) + (value === null ? 0 : valueLength) + headersSize(headers);
+      varintSize(keyLength) +
+      varintSize(valueLength) +
+      (key === null ? 0 : keyLength) +
+      (value === null ? 0 : valueLength) +
+      headersSize(headers);
 
     let bodyBytes = 1 + varlongSize(timestamp - this.#baseTimestamp) + varintSize(this.#batchRecords) + dataBytes;
-    if (
-      this.#batchRecords > 0 &&
-      this.#position - this.#batchStart + varintSize(bodyBytes) + bodyBytes > this.#maxBatchBytes
-    ) {
+    if (this.#batchRecords > 0 && this.#position - this.#batchStart + varintSize(bodyBytes) + bodyBytes > this.#maxBatchBytes) {
       this.#closeBatch();
     }
     if (this.#batchRecords === 0) {

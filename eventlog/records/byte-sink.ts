@@ -27,7 +27,8 @@ export class ByteSink {
 
   /** Repeats `count` bytes from `distance` back; they may overlap what is being written. */
   repeat(distance: number, count: number, oldest = 0): void {
-    if (distance <= 0 || distance > this.#length - oldest) throw new LogError("corrupt-batch", "compressed data refers to bytes before its begin");
+    if (distance <= 0 || distance > this.#length - oldest)
+      throw new LogError("corrupt-batch", "compressed data refers to bytes before its begin");
     this.#reserve(count);
     const bytes = this.#bytes;
     let to = this.#length;
@@ -35,7 +36,7 @@ export class ByteSink {
       bytes.copyWithin(to, to - distance, to - distance + count);
       to += count;
     } else {
-      for (let from = to - distance, end = to + count; to < end; ) bytes[to++] = bytes[from++];
+      for (let from = to - distance, end = to + count; to < end;) bytes[to++] = bytes[from++];
     }
     this.#length = to;
   }

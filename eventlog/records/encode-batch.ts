@@ -1,7 +1,17 @@
 /** Turns a pending batch, or a transaction marker, into the bytes of a record batch v2. */
 import type { Compression } from "../port.ts";
 import type { PendingBatch } from "./batch-builder.ts";
-import { AT, ATTRIBUTE, HEADER_BYTES, LENGTH_PREFIX_BYTES, MAGIC_V2, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, writeInt64 } from "./batch-format.ts";
+import {
+  AT,
+  ATTRIBUTE,
+  HEADER_BYTES,
+  LENGTH_PREFIX_BYTES,
+  MAGIC_V2,
+  NO_PRODUCER_EPOCH,
+  NO_PRODUCER_ID,
+  NO_SEQUENCE,
+  writeInt64,
+} from "./batch-format.ts";
 import { COMPRESSION_ID, compress } from "./compression.ts";
 import { crc32c } from "./crc32c.ts";
 

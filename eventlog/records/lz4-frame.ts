@@ -8,7 +8,15 @@ import { LogError } from "../errors.ts";
 import { ByteSink } from "./byte-sink.ts";
 
 const MAGIC = 0x184d2204;
-const FLAG = { version: 0x40, versionMask: 0xc0, independent: 0x20, blockChecksum: 0x10, contentSize: 0x08, contentChecksum: 0x04, dictionary: 0x01 };
+const FLAG = {
+  version: 0x40,
+  versionMask: 0xc0,
+  independent: 0x20,
+  blockChecksum: 0x10,
+  contentSize: 0x08,
+  contentChecksum: 0x04,
+  dictionary: 0x01,
+};
 /** Block size id 4 in the BD byte: 64 KiB. */
 const BLOCK_SIZE_64K = 0x40;
 const BLOCK_BYTES = 65_536;

@@ -15,7 +15,12 @@ export interface ParseOptions {
  * The batches in `bytes[start, end)`, in order. Throws `corrupt-batch` for a batch that is broken or older than format v2
  * (magic 0 and 1, which Kafka 4 no longer serves). Empty although `end > start` means that not even one batch was whole.
  */
-export function* parseBatches(bytes: Buffer, start = 0, end: number = bytes.length, options: ParseOptions = {}): Generator<ParsedBatch, void> {
+export function* parseBatches(
+  bytes: Buffer,
+  start = 0,
+  end: number = bytes.length,
+  options: ParseOptions = {},
+): Generator<ParsedBatch, void> {
   const checkCrc = options.checkCrc ?? true;
   let at = start;
   while (at < end) {

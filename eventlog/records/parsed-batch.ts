@@ -67,7 +67,8 @@ export class ParsedBatch {
   get compression(): Compression {
     const id = this.attributes & ATTRIBUTE.compressionMask;
     const compression = compressionById(id);
-    if (compression === undefined) throw new LogError("unsupported-compression", `record batch at offset ${this.baseOffset} has compression ${id}`);
+    if (compression === undefined)
+      throw new LogError("unsupported-compression", `record batch at offset ${this.baseOffset} has compression ${id}`);
     return compression;
   }
 
@@ -101,4 +102,3 @@ export class ParsedBatch {
     return new LogError("corrupt-batch", `record batch at offset ${this.baseOffset} is broken: ${what}`);
   }
 }
-

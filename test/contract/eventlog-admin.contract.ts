@@ -30,10 +30,17 @@ export function adminContract(name: string, makeLog: MakeLog): void {
     const { log } = await makeLog(t);
     const topic = await makeTopic(log);
     const at = [{ topic, partition: 0 }];
-    const offset = async (of: "earliest" | "latest" | number): Promise<number> => (await log.admin.listOffsets(at, of, "read_committed"))[0].offset;
+    const offset = async (of: "earliest" | "latest" | number): Promise<number> =>
+      (await log.admin.listOffsets(at, of, "read_committed"))[0].offset;
     assert.deepEqual([await offset("earliest"), await offset("latest")], [0, 0]);
     const writer = log.plainWriter({});
-    for (const times of [[1000, 2000], [3000], [5000, 6000]]) await writer.write(recordSet(topic, times.map((timestamp) => ({ value: "x", timestamp }))));
+    for (const times of [[1000, 2000], [3000], [5000, 6000]])
+      await writer.write(
+        recordSet(
+          topic,
+          times.map((timestamp) => ({ value: "x", timestamp })),
+        ),
+      );
     await writer.close();
     assert.deepEqual([await offset("earliest"), await offset("latest")], [0, 5]);
     assert.deepEqual([await offset(0), await offset(1001), await offset(3000), await offset(3001), await offset(6000)], [0, 1, 2, 3, 4]);
@@ -51,8 +58,16 @@ export function adminContract(name: string, makeLog: MakeLog): void {
       rebalanceTimeoutMs: 10_000,
       heartbeatIntervalMs: 200,
       userData: () => Buffer.alloc(0),
-      assignor: { name: "contract", assign: (members) => Promise.resolve(new Map(members.map(({ memberId }) => [memberId, Buffer.alloc(0)]))) },
-      listener: { onRevoked: () => Promise.resolve(), onAssigned: () => Promise.resolve(), onLost: () => Promise.resolve(), onFatal: () => undefined },
+      assignor: {
+        name: "contract",
+        assign: (members) => Promise.resolve(new Map(members.map(({ memberId }) => [memberId, Buffer.alloc(0)]))),
+      },
+      listener: {
+        onRevoked: () => Promise.resolve(),
+        onAssigned: () => Promise.resolve(),
+        onLost: () => Promise.resolve(),
+        onFatal: () => undefined,
+      },
     });
     await member.start();
     await member.commitOffsets([{ topic, partition: 0, offset: 1 }]);

@@ -55,7 +55,9 @@ export function groupContract(name: string, makeLog: MakeLog): void {
     await first.start();
     await first.member.commitOffsets([{ topic, partition: 0, offset: 1, metadata: "mine" }]);
     assert.deepEqual(await first.member.committed([{ topic, partition: 0 }]), [{ topic, partition: 0, offset: 1, metadata: "mine" }]);
-    assert.deepEqual(await log.admin.groupOffsets(groupId, [{ topic, partition: 0 }]), [{ topic, partition: 0, offset: 1, metadata: "mine" }]);
+    assert.deepEqual(await log.admin.groupOffsets(groupId, [{ topic, partition: 0 }]), [
+      { topic, partition: 0, offset: 1, metadata: "mine" },
+    ]);
     await first.member.leave();
     const second = new TestMember(log, t, { groupId, partitions: 2 });
     await second.start();

@@ -2,12 +2,24 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import type { TestContext } from "node:test";
-import { setImmediate as nextTurn } from "node:timers/promises";
-import type { EventLog, FetchedBatch, GroupListener, GroupMember, GroupMetadata, GroupOptions, IsolationLevel, PartitionOffset, RecordHeader } from "../../eventlog/port.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import type {
+  EventLog,
+  FetchedBatch,
+  GroupListener,
+  GroupMember,
+  GroupMetadata,
+  GroupOptions,
+  IsolationLevel,
+  PartitionOffset,
+  RecordHeader,
+} from "../../eventlog/port.ts";
 import { RecordSet } from "../../eventlog/records/record-set.ts";
 
 /** Longest that anything in the contract may take on a slow machine with a real broker. */
 export const DEADLINE_MS = 30_000;
+/** Between two looks at a condition. */
+const POLL_MS = 2;
 export const SET_BATCH_BYTES = 900_000;
 
 export function unique(prefix: string): string {
@@ -72,7 +84,11 @@ function copy(bytes: Buffer | null): Buffer | null {
 }
 
 /** Reads every given partition from its offset up to the end that listOffsets gives now. */
-export async function readToEnd(log: EventLog, from: readonly PartitionOffset[], isolation: IsolationLevel = "read_committed"): Promise<ReadRecord[]> {
+export async function readToEnd(
+  log: EventLog,
+  from: readonly PartitionOffset[],
+  isolation: IsolationLevel = "read_committed",
+): Promise<ReadRecord[]> {
   const ends = await log.admin.listOffsets(from, "latest", isolation);
   const open = new Set(ends.filter((end, i) => end.offset > from[i].offset).map((end) => end.partition));
   const reader = log.reader({ isolation });
@@ -103,7 +119,7 @@ export async function until(what: string, holds: () => Promise<boolean> | boolea
   const end = Date.now() + deadlineMs;
   while (!(await holds())) {
     assert.ok(Date.now() < end, `waited ${deadlineMs} ms for ${what}`);
-    await nextTurn();
+    await delay(POLL_MS);
   }
 }
 
@@ -129,7 +145,11 @@ export class TestMember {
   revokeGate: Promise<void> = Promise.resolve();
   fatal: Error | undefined;
 
-  constructor(log: EventLog, t: TestContext, options: { groupId: string; partitions: number; userData?: string; instanceId?: string; rebalanceTimeoutMs?: number }) {
+  constructor(
+    log: EventLog,
+    t: TestContext,
+    options: { groupId: string; partitions: number; userData?: string; instanceId?: string; rebalanceTimeoutMs?: number },
+  ) {
     const listener: GroupListener = {
       onRevoked: async () => {
         this.events.push("revoking");

@@ -35,7 +35,13 @@ export function readerContract(name: string, makeLog: MakeLog, supports: { reado
   test(`${name}: a paused partition is not handed out until it is resumed`, async (t) => {
     const { log } = await makeLog(t);
     const topic = await makeTopic(log, 2);
-    await write(log, recordSet(topic, [0, 1].flatMap((partition) => ["a", "b"].map((value) => ({ value, partition })))));
+    await write(
+      log,
+      recordSet(
+        topic,
+        [0, 1].flatMap((partition) => ["a", "b"].map((value) => ({ value, partition }))),
+      ),
+    );
     const reader = log.reader({ isolation: "read_committed" });
     t.after(() => reader.close());
     reader.assign([0, 1].map((partition) => ({ topic, partition, offset: 0 })));
@@ -67,7 +73,10 @@ export function readerContract(name: string, makeLog: MakeLog, supports: { reado
     reader.assign([{ topic, partition: 0, offset: 2 }]);
     const next = async (): Promise<string[]> => {
       let texts: string[] = [];
-      await until("records", async () => (texts = (await reader.poll(200)).flatMap(recordsOf).map(({ value }) => String(value))).length > 0);
+      await until(
+        "records",
+        async () => (texts = (await reader.poll(200)).flatMap(recordsOf).map(({ value }) => String(value))).length > 0,
+      );
       return texts;
     };
     assert.deepEqual(await next(), ["2", "3"]);
@@ -80,7 +89,13 @@ export function readerContract(name: string, makeLog: MakeLog, supports: { reado
   test(`${name}: what stays assigned at its position goes on, what is dropped is not handed out`, async (t) => {
     const { log } = await makeLog(t);
     const topic = await makeTopic(log, 2);
-    await write(log, recordSet(topic, [0, 1].flatMap((partition) => ["a", "b", "c"].map((value) => ({ value, partition })))));
+    await write(
+      log,
+      recordSet(
+        topic,
+        [0, 1].flatMap((partition) => ["a", "b", "c"].map((value) => ({ value, partition }))),
+      ),
+    );
     const reader = log.reader({ isolation: "read_committed" });
     t.after(() => reader.close());
     reader.assign([{ topic, partition: 0, offset: 0 }]);
@@ -97,7 +112,13 @@ export function readerContract(name: string, makeLog: MakeLog, supports: { reado
     });
     assert.deepEqual(more, [1, 1, 1]);
     reader.assign([{ topic, partition: 0, offset: 3 }]);
-    await write(log, recordSet(topic, [0, 1].map((partition) => ({ value: "d", partition }))));
+    await write(
+      log,
+      recordSet(
+        topic,
+        [0, 1].map((partition) => ({ value: "d", partition })),
+      ),
+    );
     const last: string[] = [];
     await until("the new record", async () => {
       for (const record of (await reader.poll(200)).flatMap(recordsOf)) last.push(`${record.partition}:${String(record.value)}`);
@@ -127,7 +148,14 @@ export function readerContract(name: string, makeLog: MakeLog, supports: { reado
     assert.deepEqual(partitions, [{ topic, partition: 0 }]);
     reader.seek({ topic, partition: 0, offset: 0 });
     let text = "";
-    await until("the record", async () => (text = (await reader.poll(200)).flatMap(recordsOf).map(({ value }) => String(value)).join()) !== "");
+    await until(
+      "the record",
+      async () =>
+        (text = (await reader.poll(200))
+          .flatMap(recordsOf)
+          .map(({ value }) => String(value))
+          .join()) !== "",
+    );
     assert.equal(text, "only");
   });
 
@@ -158,7 +186,14 @@ export function readerContract(name: string, makeLog: MakeLog, supports: { reado
   test(`${name}: small bounds change the number of polls, not what is read`, async (t) => {
     const { log } = await makeLog(t);
     const topic = await makeTopic(log, 2);
-    for (let i = 0; i < 10; i++) await write(log, recordSet(topic, [0, 1].map((partition) => ({ value: Buffer.alloc(5000, i), partition }))));
+    for (let i = 0; i < 10; i++)
+      await write(
+        log,
+        recordSet(
+          topic,
+          [0, 1].map((partition) => ({ value: Buffer.alloc(5000, i), partition })),
+        ),
+      );
     const reader = log.reader({ isolation: "read_committed", maxBufferedBytes: 12_000, maxPartitionBytes: 6000 });
     t.after(() => reader.close());
     reader.assign([0, 1].map((partition) => ({ topic, partition, offset: 0 })));
@@ -180,8 +215,18 @@ export function readerContract(name: string, makeLog: MakeLog, supports: { reado
       const { log, compact } = await makeLog(t);
       const topic = await makeTopic(log, 1, { "cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0", "delete.retention.ms": "0" });
       const writer = log.plainWriter({});
-      await writer.write(recordSet(topic, ["a", "b", "a", "c"].map((key, i) => ({ key, value: `${i}` }))));
-      await writer.write(recordSet(topic, [{ key: "b", value: "4" }, { key: "gone", value: "5" }]));
+      await writer.write(
+        recordSet(
+          topic,
+          ["a", "b", "a", "c"].map((key, i) => ({ key, value: `${i}` })),
+        ),
+      );
+      await writer.write(
+        recordSet(topic, [
+          { key: "b", value: "4" },
+          { key: "gone", value: "5" },
+        ]),
+      );
       await writer.write(recordSet(topic, [{ key: "gone", value: null }]));
       await writer.close();
       await compact?.();

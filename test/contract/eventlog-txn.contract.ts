@@ -134,11 +134,14 @@ export function txnContract(name: string, makeLog: MakeLog): void {
     await zombie.write(values(topic, "of the zombie"));
     const heir = await openTxn(log, t, id);
     await assert.rejects(zombie.commit(), { code: "fenced", action: "fenced" });
-    await assert.rejects(async () => {
-      zombie.begin();
-      await zombie.write(values(topic, "again"));
-      await zombie.commit();
-    }, { code: "fenced" });
+    await assert.rejects(
+      async () => {
+        zombie.begin();
+        await zombie.write(values(topic, "again"));
+        await zombie.commit();
+      },
+      { code: "fenced" },
+    );
     heir.begin();
     await heir.write(values(topic, "of the heir"));
     await heir.commit();
@@ -236,7 +239,12 @@ export function txnContract(name: string, makeLog: MakeLog): void {
     const topic = await makeTopic(log, 4);
     const writer = await openTxn(log, t);
     writer.begin();
-    const ranges = await writer.write(recordSet(topic, Array.from({ length: 40 }, (_, i) => ({ value: String(i), partition: i % 4 }))));
+    const ranges = await writer.write(
+      recordSet(
+        topic,
+        Array.from({ length: 40 }, (_, i) => ({ value: String(i), partition: i % 4 })),
+      ),
+    );
     assert.deepEqual(ranges.map(({ partition, baseOffset, nextOffset }) => [partition, baseOffset, nextOffset]).sort(), [
       [0, 0, 10],
       [1, 0, 10],

@@ -19,7 +19,14 @@ export function writerContract(name: string, makeLog: MakeLog): void {
       { key: "gone", value: null },
       { key: "", value: "" },
       { key: "zero", value: "at the epoch", timestamp: 0 },
-      { key: "ü", value: "header without a value, twice", headers: [{ key: "ä", value: null }, { key: "ä", value: Buffer.alloc(0) }] },
+      {
+        key: "ü",
+        value: "header without a value, twice",
+        headers: [
+          { key: "ä", value: null },
+          { key: "ä", value: Buffer.alloc(0) },
+        ],
+      },
     ];
     const writer = log.plainWriter({});
     const [range] = await writer.write(recordSet(topic, items));
@@ -167,7 +174,9 @@ export function writerContract(name: string, makeLog: MakeLog): void {
     t.after(() => writer.close());
     const results: (string | undefined)[] = [];
     for (const size of [10, 20_000, 30]) {
-      writer.send({ topic, partition: 0 }, null, randomBytes(size), undefined, 1, (error) => results.push((error as LogError | undefined)?.code));
+      writer.send({ topic, partition: 0 }, null, randomBytes(size), undefined, 1, (error) =>
+        results.push((error as LogError | undefined)?.code),
+      );
       await writer.flush();
     }
     assert.deepEqual(results, [undefined, "record-too-large", undefined]);

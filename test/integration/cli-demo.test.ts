@@ -34,10 +34,18 @@ async function received(running: Running, device: string): Promise<number> {
 test("the demo shows live devices, takes a publisher's message within 2 s, stops cleanly and goes on where it was", async (t) => {
   const dir = tempDir(t, "demo");
   const first = await startDemo(t, dir);
-  await waitFor("21 devices", async () => ((await get(`${first.running.api}?limit=100`)) as { devices: unknown[] }).devices.length === 21, { deadlineMs: 30_000 });
+  await waitFor("21 devices", async () => ((await get(`${first.running.api}?limit=100`)) as { devices: unknown[] }).devices.length === 21, {
+    deadlineMs: 30_000,
+  });
   const publisher = await mqtt.connectAsync(first.running.mqtt);
-  await publisher.publishAsync("t/demo/d/device-123/telemetry", JSON.stringify({ deviceId: "device-123", ts: Date.now(), seq: 1, tempC: 21.5, rpm: 1200 }), { qos: 1 });
-  await waitFor("its last value", async () => JSON.stringify(await get(`${first.running.api}/device-123`))?.includes("21.5"), { deadlineMs: 2_000 });
+  await publisher.publishAsync(
+    "t/demo/d/device-123/telemetry",
+    JSON.stringify({ deviceId: "device-123", ts: Date.now(), seq: 1, tempC: 21.5, rpm: 1200 }),
+    { qos: 1 },
+  );
+  await waitFor("its last value", async () => JSON.stringify(await get(`${first.running.api}/device-123`))?.includes("21.5"), {
+    deadlineMs: 2_000,
+  });
   await publisher.endAsync();
   const before = await received(first.running, "machine-1");
   assert.deepEqual(await first.cli.stop(), { code: 0, signal: null });

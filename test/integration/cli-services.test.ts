@@ -15,7 +15,9 @@ const noServices = await need("kafka", "mosquitto");
 async function ownConfig(t: TestContext) {
   const kafka = await sharedKafka();
   const name = uniqueName("cli");
-  const topics = Object.fromEntries(["raw", "normalized", "aggregates", "alerts", "dlq", "deviceState"].map((topic) => [topic, `${name}-${topic}`]));
+  const topics = Object.fromEntries(
+    ["raw", "normalized", "aggregates", "alerts", "dlq", "deviceState"].map((topic) => [topic, `${name}-${topic}`]),
+  );
   return {
     applicationId: name,
     kafka: { brokers: kafka.bootstrap },
@@ -54,33 +56,41 @@ test("a broker that is not there is a failure that names it", { skip: noKafka },
   assert.match(stderr, /127\.0\.0\.1:1/);
 });
 
-test("simulate, Mosquitto, ingress, Kafka, worker, HTTP: all of a fleet's devices arrive, and everything stops cleanly", { skip: noServices }, async (t) => {
-  const mosquitto = await startMosquitto(t);
-  const base = await ownConfig(t);
-  const config = { ...base, mqtt: { url: mosquitto.url, clientId: base.applicationId }, ingress: { http: { port: 0 } } };
-  assert.equal((await runCli(t, ["topics", "create"], { config })).code, 0);
-  const ingress = await spawnCli(t, ["ingress"], { config });
-  const worker = await spawnCli(t, ["worker"], { config });
-  const [, url] = await worker.waitForOutput(/"url":"(http:[^"]+)"/);
-  await ingress.waitForOutput(/ingress takes telemetry/);
+test(
+  "simulate, Mosquitto, ingress, Kafka, worker, HTTP: all of a fleet's devices arrive, and everything stops cleanly",
+  { skip: noServices },
+  async (t) => {
+    const mosquitto = await startMosquitto(t);
+    const base = await ownConfig(t);
+    const config = { ...base, mqtt: { url: mosquitto.url, clientId: base.applicationId }, ingress: { http: { port: 0 } } };
+    assert.equal((await runCli(t, ["topics", "create"], { config })).code, 0);
+    const ingress = await spawnCli(t, ["ingress"], { config });
+    const worker = await spawnCli(t, ["worker"], { config });
+    const [, url] = await worker.waitForOutput(/"url":"(http:[^"]+)"/);
+    await ingress.waitForOutput(/ingress takes telemetry/);
 
-  const simulate = await runCli(t, ["simulate", "--json", "--devices", "10", "--count", "500", "--rate", "0", "--seed", "3"], { config });
-  assert.equal(simulate.code, 0, simulate.stderr);
-  assert.equal((JSON.parse(simulate.stdout) as { sent: number }).sent, 500);
+    const simulate = await runCli(t, ["simulate", "--json", "--devices", "10", "--count", "500", "--rate", "0", "--seed", "3"], { config });
+    assert.equal(simulate.code, 0, simulate.stderr);
+    assert.equal((JSON.parse(simulate.stdout) as { sent: number }).sent, 500);
 
-  const devices = await waitFor("ten devices over HTTP", async () => {
-    const answer = await fetch(`${url}/v1/tenants/demo/devices`);
-    if (!answer.ok) return undefined;
-    const body = (await answer.json()) as { devices: { deviceId: string }[] };
-    return body.devices.length === 10 ? body.devices : undefined;
-  }, { deadlineMs: 30_000 });
-  await waitFor("every message in a ledger", async () => {
-    let sum = 0;
-    for (const { deviceId } of devices) {
-      sum += ((await (await fetch(`${url}/v1/tenants/demo/devices/${deviceId}/ledger`)).json()) as { received: number }).received;
-    }
-    return sum === 500;
-  });
-  assert.deepEqual(await ingress.stop(), { code: 0, signal: null });
-  assert.deepEqual(await worker.stop(), { code: 0, signal: null });
-});
+    const devices = await waitFor(
+      "ten devices over HTTP",
+      async () => {
+        const answer = await fetch(`${url}/v1/tenants/demo/devices`);
+        if (!answer.ok) return undefined;
+        const body = (await answer.json()) as { devices: { deviceId: string }[] };
+        return body.devices.length === 10 ? body.devices : undefined;
+      },
+      { deadlineMs: 30_000 },
+    );
+    await waitFor("every message in a ledger", async () => {
+      let sum = 0;
+      for (const { deviceId } of devices) {
+        sum += ((await (await fetch(`${url}/v1/tenants/demo/devices/${deviceId}/ledger`)).json()) as { received: number }).received;
+      }
+      return sum === 500;
+    });
+    assert.deepEqual(await ingress.stop(), { code: 0, signal: null });
+    assert.deepEqual(await worker.stop(), { code: 0, signal: null });
+  },
+);

@@ -85,7 +85,9 @@ export async function partitionsOf(log: EventLog, topic: string): Promise<TopicP
 export async function readTopic(log: EventLog, topic: string): Promise<LogRecord[]> {
   const partitions = await partitionsOf(log, topic);
   const ends = await log.admin.listOffsets(partitions, "latest", "read_committed");
-  const positions = new Map((await log.admin.listOffsets(partitions, "earliest", "read_committed")).map((entry) => [entry.partition, entry.offset]));
+  const positions = new Map(
+    (await log.admin.listOffsets(partitions, "earliest", "read_committed")).map((entry) => [entry.partition, entry.offset]),
+  );
   const reader = log.reader({ isolation: "read_committed" });
   const records: LogRecord[] = [];
   reader.assign([...positions].map(([partition, offset]) => ({ topic, partition, offset })));
@@ -129,7 +131,9 @@ export async function waitUntilDrained(log: EventLog, groupId: string, topic: st
     async () => {
       const ends = await log.admin.listOffsets(partitions, "latest", "read_committed");
       const committed: readonly PartitionOffset[] = await log.admin.groupOffsets(groupId, partitions);
-      return ends.every((end) => end.offset === 0 || committed.some((entry) => entry.partition === end.partition && entry.offset >= end.offset));
+      return ends.every(
+        (end) => end.offset === 0 || committed.some((entry) => entry.partition === end.partition && entry.offset >= end.offset),
+      );
     },
     { deadlineMs, intervalMs: 50 },
   );

@@ -225,7 +225,9 @@ export class KafkaReader implements LogReader {
         this.#toBack(id);
       } else if (one === partitions[0]) {
         // KIP-74: the first partition gets its first batch whole, whatever its size.
-        one.error = new LogError("corrupt-batch", `${id} at ${one.fetchOffset}: the answer holds no whole batch`, { partitions: [one] });
+        one.error = new LogError("corrupt-batch", `${id} at ${one.fetchOffset}: the answer holds no whole batch`, {
+          partitions: [{ topic: one.topic, partition: one.partition }],
+        });
       }
     }
   }

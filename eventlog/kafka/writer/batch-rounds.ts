@@ -98,7 +98,10 @@ async function groupByLeader(lanes: readonly Lane[], cluster: Cluster, failures:
     let leader = cluster.cachedLeader(lane);
     try {
       leader ??= await cluster.leader(lane);
-      if (leader === NO_LEADER) throw new LogError("unavailable", `${lane.topic}/${lane.partition} has no leader`, { partitions: [lane] });
+      if (leader === NO_LEADER)
+        throw new LogError("unavailable", `${lane.topic}/${lane.partition} has no leader`, {
+          partitions: [{ topic: lane.topic, partition: lane.partition }],
+        });
     } catch (error) {
       if (!(error instanceof LogError) || (error.action !== "retriable" && error.code !== "unknown-topic")) throw error;
       failures.push(error);

@@ -79,7 +79,9 @@ export class KafkaPlainWriter implements PlainWriter {
     this.#checkOpen();
     const bytes = (key?.length ?? 0) + (value?.length ?? 0);
     if (bytes > MAX_RECORD_BYTES)
-      throw new LogError("record-too-large", `a record of ${bytes} bytes for ${to.topic}/${to.partition}`, { partitions: [to] });
+      throw new LogError("record-too-large", `a record of ${bytes} bytes for ${to.topic}/${to.partition}`, {
+        partitions: [{ topic: to.topic, partition: to.partition }],
+      });
     if (this.#bufferedBytes >= 2 * this.#maxBufferedBytes)
       throw new LogError("buffer-full", `${this.#bufferedBytes} bytes wait already: await ready()`);
     const queue = this.#queue(to);
@@ -273,7 +275,9 @@ export class KafkaPlainWriter implements PlainWriter {
     queue.seal();
     while (queue.sealed.length > 0 && now - queue.sealed[0].createdAt >= DELIVERY_TIMEOUT_MS) {
       const where = `${queue.topic}/${queue.partition}`;
-      const error = new LogError("timed-out", `no write to ${where} within ${DELIVERY_TIMEOUT_MS} ms`, { partitions: [queue] });
+      const error = new LogError("timed-out", `no write to ${where} within ${DELIVERY_TIMEOUT_MS} ms`, {
+        partitions: [{ topic: queue.topic, partition: queue.partition }],
+      });
       if (queue.sealed[0].attempts > 0) this.#drop(queue, unknownOutcome(queue, error));
       else this.#finish(queue, -1, error);
     }

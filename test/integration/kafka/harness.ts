@@ -2,15 +2,33 @@
 import type { TestContext } from "node:test";
 import { pino } from "pino";
 import { KafkaLog } from "../../../eventlog/kafka/kafka-log.ts";
-import type { EventLog, IsolationLevel, LogReader, PartitionOffset } from "../../../eventlog/port.ts";
+import type { EventLog, IsolationLevel, LogReader, PartitionOffset, TxnWriter } from "../../../eventlog/port.ts";
 import { RecordSet } from "../../../eventlog/records/record-set.ts";
 import { uniqueName } from "../../support/unique-name.ts";
 import { waitFor } from "../../support/wait-for.ts";
 
 export const silent = pino({ level: process.env.SLUICE_TEST_LOG ?? "silent" });
 
+/**
+ * A log whose commit() and abort() only return when the transaction's markers are written. Kafka answers before that, so that a
+ * look at the last stable offset right after a commit may still miss it.
+ */
+class SettledLog extends KafkaLog {
+  override txnWriter(options: Parameters<KafkaLog["txnWriter"]>[0]): TxnWriter {
+    const writer = super.txnWriter(options);
+    const settled = (end: () => Promise<void>) => async (): Promise<void> => {
+      await end.call(writer);
+      await waitFor(
+        "the transaction's markers",
+        async () => !(await this.admin.openTransactions(options.transactionalId)).includes(options.transactionalId),
+      );
+    };
+    return Object.assign(writer, { commit: settled(writer.commit), abort: settled(writer.abort) });
+  }
+}
+
 export function openLog(t: TestContext, brokers: readonly string[]): KafkaLog {
-  const log = new KafkaLog({ brokers, clientId: "sluice-test", logger: silent });
+  const log = new SettledLog({ brokers, clientId: "sluice-test", logger: silent });
   t.after(() => log.close());
   return log;
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { STORES } from "../../../processors/formats/records.ts";
+import { type AggregateRecord, type LedgerView, STORES } from "../../../processors/formats/records.ts";
 import { StateUnavailableError } from "../../../runtime/queries.ts";
 import { apiOverFakes } from "./support/api.ts";
 import { aggregate, alert, deviceState, ledgerRow } from "./support/rows.ts";
@@ -70,8 +70,8 @@ test("windows come by start within [from, to), in ms or ISO-8601; the newest `li
   queries.put(STORES.aggregateHistory, "demo|d10|10000|0", aggregate("d10", 5));
   const starts = async (query: string): Promise<number[]> =>
     (await app.inject(`/v1/tenants/demo/devices/d1/aggregates${query}`))
-      .json()
-      .aggregates.map((row: { window: { start: number } }) => row.window.start);
+      .json<{ aggregates: AggregateRecord[] }>()
+      .aggregates.map((row) => row.window.start);
   assert.deepEqual(await starts(""), [0, 0, 10_000, 20_000, 30_000]);
   assert.deepEqual(await starts("?sizeMs=10000"), [0, 10_000, 20_000, 30_000]);
   assert.deepEqual(await starts("?from=10000&to=30000"), [10_000, 20_000]);
@@ -103,10 +103,10 @@ test("alerts: firing ones and recent ones", async (t) => {
 test("the ledger shows the runs of sequence numbers of each boot", async (t) => {
   const { app, queries } = apiOverFakes(t);
   queries.put(STORES.ledger, "demo|d1", ledgerRow("d1"));
-  const ledger = (await app.inject("/v1/tenants/demo/devices/d1/ledger")).json();
+  const ledger = (await app.inject("/v1/tenants/demo/devices/d1/ledger")).json<LedgerView>();
   assert.equal(ledger.received, 3);
   assert.deepEqual(
-    ledger.boots.map((boot: { bootId: string; intervals: unknown }) => [boot.bootId, boot.intervals]),
+    ledger.boots.map((boot) => [boot.bootId, boot.intervals]),
     [
       [
         "b1",

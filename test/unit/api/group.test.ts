@@ -12,6 +12,16 @@ interface Two {
   readonly urls: readonly [string, string];
 }
 
+interface List {
+  devices: { deviceId: string }[];
+  next: string | null;
+  complete: boolean;
+}
+
+function ids({ devices }: List): string[] {
+  return devices.map((device) => device.deviceId);
+}
+
 /** Two workers that know each other; devices with an even number live on the first. */
 async function twoWorkers(t: TestContext, token?: string): Promise<Two> {
   const options = { peerTimeoutMs: 500, ...(token === undefined ? {} : { token }) };
@@ -101,27 +111,18 @@ test("a redirect of the owner is not followed: it could carry the token away", a
 test("a list holds the devices of all workers, page by page, from whichever is asked", async (t) => {
   const { one, two } = await twoWorkers(t);
   for (const { app } of [one, two]) {
-    const first = (await app.inject("/v1/tenants/demo/devices?limit=4")).json();
-    assert.deepEqual(
-      first.devices.map((device: { deviceId: string }) => device.deviceId),
-      ["d0", "d1", "d2", "d3"],
-    );
-    const rest = (await app.inject(`/v1/tenants/demo/devices?after=${first.next}`)).json();
-    assert.deepEqual(
-      rest.devices.map((device: { deviceId: string }) => device.deviceId),
-      ["d4", "d5", "d6", "d7", "d8", "d9"],
-    );
+    const first = (await app.inject("/v1/tenants/demo/devices?limit=4")).json<List>();
+    assert.deepEqual(ids(first), ["d0", "d1", "d2", "d3"]);
+    const rest = (await app.inject(`/v1/tenants/demo/devices?after=${first.next ?? ""}`)).json<List>();
+    assert.deepEqual(ids(rest), ["d4", "d5", "d6", "d7", "d8", "d9"]);
     assert.deepEqual([rest.next, rest.complete], [null, true]);
   }
 });
 
 test("scope=local keeps to the worker that was asked", async (t) => {
   const { one } = await twoWorkers(t);
-  const list = (await one.app.inject("/v1/tenants/demo/devices?scope=local")).json();
-  assert.deepEqual(
-    list.devices.map((device: { deviceId: string }) => device.deviceId),
-    ["d0", "d2", "d4", "d6", "d8"],
-  );
+  const list = (await one.app.inject("/v1/tenants/demo/devices?scope=local")).json<List>();
+  assert.deepEqual(ids(list), ["d0", "d2", "d4", "d6", "d8"]);
 });
 
 test("a list without one of the workers is 503; partial=true gives the rest and names who is missing", async (t) => {

@@ -48,8 +48,11 @@ test("every schema that /openapi.json refers to is in it, and parameters and pro
   assert.deepEqual(Object.keys(device.responses), ["200", "400", "401", "403", "404", "500", "503"]);
   assert.deepEqual(device.security, [{ bearer: [] }]);
   assert.equal(document.paths["/health/live"].get.security, undefined);
-  const names = document.paths["/v1/tenants/{tenant}/devices"].get.parameters.map((parameter: { name: string }) => parameter.name);
-  assert.deepEqual(names, ["tenant", "after", "limit", "scope", "partial", "contains"]);
+  const parameters: { name: string }[] = document.paths["/v1/tenants/{tenant}/devices"].get.parameters;
+  assert.deepEqual(
+    parameters.map(({ name }) => name),
+    ["tenant", "after", "limit", "scope", "partial", "contains"],
+  );
 });
 
 test("live answers while the process does; ready only when the tasks run", async (t) => {

@@ -20,7 +20,15 @@ for (const command of COMMANDS) {
   });
 }
 
-for (const args of [["nonsense"], ["worker", "--nonsense"], ["worker", "extra"], ["topics"], ["topics", "drop"], ["topology", "--format", "png"], ["simulate", "--rate", "fast"]]) {
+for (const args of [
+  ["nonsense"],
+  ["worker", "--nonsense"],
+  ["worker", "extra"],
+  ["topics"],
+  ["topics", "drop"],
+  ["topology", "--format", "png"],
+  ["simulate", "--rate", "fast"],
+]) {
   test(`sluice ${args.join(" ")} is refused before anything is started`, async () => {
     assert.ok(((await parse(args)).error?.exitCode ?? 0) > 0);
   });
@@ -42,7 +50,14 @@ async function parse(args: readonly string[]): Promise<{ error?: CommanderError;
   }
 }
 
-for (const [args, code] of [[["--help"], 0], [["--version"], 0], [["worker", "--help"], 0], [[], 2], [["nonsense"], 2], [["topics", "drop"], 2]] as const) {
+for (const [args, code] of [
+  [["--help"], 0],
+  [["--version"], 0],
+  [["worker", "--help"], 0],
+  [[], 2],
+  [["nonsense"], 2],
+  [["topics", "drop"], 2],
+] as const) {
   test(`sluice ${args.join(" ")} ends with ${code}`, async (t) => {
     const { code: actual, stdout, stderr } = await runCli(t, args);
     assert.equal(actual, code);
@@ -59,7 +74,10 @@ test("a wrong configuration ends with 2 and names the key", async (t) => {
 });
 
 test("with --json an error is one JSON line", async (t) => {
-  for (const [args, code] of [[["worker", "--json", "--nonsense"], "usage"], [["topology", "--json", "--config", "/nonexistent.yaml"], "bad-configuration"]] as const) {
+  for (const [args, code] of [
+    [["worker", "--json", "--nonsense"], "usage"],
+    [["topology", "--json", "--config", "/nonexistent.yaml"], "bad-configuration"],
+  ] as const) {
     const { stderr } = await runCli(t, args);
     assert.equal((JSON.parse(stderr) as { error: { code: string } }).error.code, code);
   }

@@ -56,7 +56,8 @@ test("every setting has a variable of its own, named after its path", () => {
   assert.equal(envName(["kafka", "brokers"]), "SLUICE_KAFKA_BROKERS");
   assert.equal(envName(["state", "cacheMiB"]), "SLUICE_STATE_CACHE_MIB");
   assert.equal(envName(["processing", "commitIntervalMs"]), "SLUICE_PROCESSING_COMMIT_INTERVAL_MS");
-  for (const name of ["SLUICE_KAFKA_BROKERS", "SLUICE_STATE_CACHE_MIB", "SLUICE_INSTANCE_ID", "SLUICE_WINDOWS"]) assert.ok(names.includes(name), name);
+  for (const name of ["SLUICE_KAFKA_BROKERS", "SLUICE_STATE_CACHE_MIB", "SLUICE_INSTANCE_ID", "SLUICE_WINDOWS"])
+    assert.ok(names.includes(name), name);
 });
 
 test("the environment wins over the file, for text, numbers, lists, booleans and structures", (t) => {
@@ -80,11 +81,16 @@ test("the environment wins over the file, for text, numbers, lists, booleans and
 });
 
 test("a variable that cannot be read is named", () => {
-  assert.deepEqual(issuesOf(undefined, { SLUICE_STATE_CACHE_MIB: "much", SLUICE_KAFKA_SSL_ENABLED: "yes" }).sort(), ["SLUICE_KAFKA_SSL_ENABLED", "SLUICE_STATE_CACHE_MIB"]);
+  assert.deepEqual(issuesOf(undefined, { SLUICE_STATE_CACHE_MIB: "much", SLUICE_KAFKA_SSL_ENABLED: "yes" }).sort(), [
+    "SLUICE_KAFKA_SSL_ENABLED",
+    "SLUICE_STATE_CACHE_MIB",
+  ]);
 });
 
 test("a variable that names no setting is reported, not refused", () => {
-  assert.deepEqual(loadConfig(undefined, { SLUICE_KAFKA_BROKER: "x", SLUICE_CACHE: "/c", PATH: "/bin" }).unknownVariables, ["SLUICE_KAFKA_BROKER"]);
+  assert.deepEqual(loadConfig(undefined, { SLUICE_KAFKA_BROKER: "x", SLUICE_CACHE: "/c", PATH: "/bin" }).unknownVariables, [
+    "SLUICE_KAFKA_BROKER",
+  ]);
 });
 
 test("every wrong key is named with its path", (t) => {
@@ -98,7 +104,14 @@ procesing: {}
 http: { port: 99999 }
 `,
   );
-  assert.deepEqual(issuesOf(path).sort(), ["http.port", "kafka.brokers[0]", "kafka.brokerz", "procesing", "state.engine", "windows[0].sizeMs"]);
+  assert.deepEqual(issuesOf(path).sort(), [
+    "http.port",
+    "kafka.brokers[0]",
+    "kafka.brokerz",
+    "procesing",
+    "state.engine",
+    "windows[0].sizeMs",
+  ]);
 });
 
 test("a rule of the job that spans sections holds in the whole file too", (t) => {
@@ -125,7 +138,10 @@ test("a secret in the file is refused without being repeated", (t) => {
 test("a secret comes from its file or from the environment, and the environment wins", (t) => {
   const secret = join(tempDir(t, "secret"), "password");
   writeFileSync(secret, "from file\n");
-  const path = file(t, `mqtt: { username: u, passwordFile: ${secret} }\nkafka: { sasl: { mechanism: plain, username: u, passwordFile: ${secret} } }\n`);
+  const path = file(
+    t,
+    `mqtt: { username: u, passwordFile: ${secret} }\nkafka: { sasl: { mechanism: plain, username: u, passwordFile: ${secret} } }\n`,
+  );
   const { config } = loadConfig(path, { SLUICE_KAFKA_SASL_PASSWORD: "from env" });
   assert.equal(config.mqtt.password, "from file");
   assert.equal(config.kafka.sasl?.password, "from env");

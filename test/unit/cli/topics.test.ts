@@ -11,11 +11,15 @@ const wanted = wantedTopics(config);
 
 /** An admin that knows these topics and can do nothing else. */
 function adminWith(topics: readonly TopicDescription[]): Admin {
-  return { describeTopics: (names: readonly string[]) => Promise.resolve(topics.filter((topic) => names.includes(topic.name))) } as Partial<Admin> as Admin;
+  return {
+    describeTopics: (names: readonly string[]) => Promise.resolve(topics.filter((topic) => names.includes(topic.name))),
+  } as Partial<Admin> as Admin;
 }
 
 function changed(name: string, partitions: number | undefined, settings: Record<string, string>): TopicSpec[] {
-  return wanted.map((topic) => (topic.name === name ? { ...topic, partitions: partitions ?? topic.partitions, config: { ...topic.config, ...settings } } : topic));
+  return wanted.map((topic) =>
+    topic.name === name ? { ...topic, partitions: partitions ?? topic.partitions, config: { ...topic.config, ...settings } } : topic,
+  );
 }
 
 async function problems(topics: readonly TopicDescription[]): Promise<string[]> {
@@ -47,9 +51,15 @@ test("topics as they were made are right", async () => {
 
 test("a wrong setting is named with what it is and must be", async () => {
   assert.deepEqual(await problems(changed("iot.telemetry.raw", 1, {})), ["topic iot.telemetry.raw: partitions is 1, must be 4"]);
-  assert.deepEqual(await problems(changed("iot.device.state", undefined, { "cleanup.policy": "delete" })), ["topic iot.device.state: cleanup.policy is delete, must be compact"]);
-  assert.deepEqual(await problems(changed("iot.alerts", undefined, { "retention.ms": "1000" })), ["topic iot.alerts: retention.ms is 1000, must be at least 604800000"]);
-  assert.deepEqual(await problems(changed("iot.alerts", undefined, { "min.insync.replicas": "1" })), ["topic iot.alerts: min.insync.replicas is 1, must be at least 2"]);
+  assert.deepEqual(await problems(changed("iot.device.state", undefined, { "cleanup.policy": "delete" })), [
+    "topic iot.device.state: cleanup.policy is delete, must be compact",
+  ]);
+  assert.deepEqual(await problems(changed("iot.alerts", undefined, { "retention.ms": "1000" })), [
+    "topic iot.alerts: retention.ms is 1000, must be at least 604800000",
+  ]);
+  assert.deepEqual(await problems(changed("iot.alerts", undefined, { "min.insync.replicas": "1" })), [
+    "topic iot.alerts: min.insync.replicas is 1, must be at least 2",
+  ]);
   assert.deepEqual(await problems(changed("iot.telemetry.raw", undefined, { "message.timestamp.type": "LogAppendTime" })), [
     "topic iot.telemetry.raw: message.timestamp.type is LogAppendTime, must be CreateTime",
   ]);

@@ -19,7 +19,10 @@ interface Service {
   healthcheck?: unknown;
   restart?: string;
 }
-const compose = parse(read("docker-compose.yml"), { merge: true }) as { services: Record<string, Service>; volumes: Record<string, unknown> };
+const compose = parse(read("docker-compose.yml"), { merge: true }) as {
+  services: Record<string, Service>;
+  volumes: Record<string, unknown>;
+};
 const services = Object.entries(compose.services);
 const ours = services.filter(([, service]) => service.image === "sluice:local");
 
@@ -43,7 +46,11 @@ test("our containers run commands that exist, with a configuration that is valid
 
 test("the workers have identities, volumes and addresses of their own", () => {
   const workers = ours.filter(([name]) => name.startsWith("worker"));
-  for (const pick of [(s: Service) => s.environment?.SLUICE_INSTANCE_ID, (s: Service) => s.environment?.SLUICE_HTTP_ADVERTISED, (s: Service) => s.volumes?.at(-1)]) {
+  for (const pick of [
+    (s: Service) => s.environment?.SLUICE_INSTANCE_ID,
+    (s: Service) => s.environment?.SLUICE_HTTP_ADVERTISED,
+    (s: Service) => s.volumes?.at(-1),
+  ]) {
     assert.equal(new Set(workers.map(([, service]) => pick(service))).size, 2);
   }
 });
@@ -63,7 +70,10 @@ test("whatever a service mounts, waits for or is waited for by is there", () => 
 
 test("ports are published on the machine itself only, and no file holds a secret", () => {
   for (const line of read("docker-compose.yml").matchAll(/^ +- "(.*:\d+:\d+)"$/gm)) assert.match(line[1], /^127\.0\.0\.1:/);
-  assert.doesNotMatch(read("docker-compose.yml") + read("Dockerfile") + read("deploy/sluice.yaml"), /(PASSWORD|TOKEN)\s*[:=]\s*["']?[^\s"'$()]*[a-z0-9]{8}/i);
+  assert.doesNotMatch(
+    read("docker-compose.yml") + read("Dockerfile") + read("deploy/sluice.yaml"),
+    /(PASSWORD|TOKEN)\s*[:=]\s*["']?[^\s"'$()]*[a-z0-9]{8}/i,
+  );
 });
 
 test("the image copies what exists, lets no more in, and runs as another user than root", () => {

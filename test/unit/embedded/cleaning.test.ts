@@ -62,8 +62,19 @@ test("retention does not touch a compacted topic, nor what is behind an open tra
 test("a tombstone stays for delete.retention.ms after the round that first saw it", async (t) => {
   let now = 0;
   const log = await openLog(t, { dir: await tempDir(t), now: () => (now += 1) });
-  const topic = await makeTopic(log, 1, { "cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0", "delete.retention.ms": String(HOUR_MS) });
-  await write(log, recordSet(topic, [{ key: "k", value: "v", timestamp: 0 }, { key: "k", value: null, timestamp: 0 }, { key: "other", value: "stays", timestamp: 0 }]));
+  const topic = await makeTopic(log, 1, {
+    "cleanup.policy": "compact",
+    "min.cleanable.dirty.ratio": "0",
+    "delete.retention.ms": String(HOUR_MS),
+  });
+  await write(
+    log,
+    recordSet(topic, [
+      { key: "k", value: "v", timestamp: 0 },
+      { key: "k", value: null, timestamp: 0 },
+      { key: "other", value: "stays", timestamp: 0 },
+    ]),
+  );
   await log.runMaintenance();
   assert.deepEqual(await readTexts(log, topic), ["null", "stays"]);
   now += HOUR_MS / 2;
@@ -89,7 +100,13 @@ test("compaction waits until enough is new", async (t) => {
 test("for any history, compaction at any time leaves the table that the log stands for", async (t) => {
   const log = await openLog(t, { dir: await tempDir(t) });
   const step = fc.oneof(
-    { weight: 4, arbitrary: fc.array(fc.record({ key: fc.constantFrom("a", "b", "c", "d"), value: fc.option(fc.string({ maxLength: 8 }), { nil: null }) }), { minLength: 1, maxLength: 6 }) },
+    {
+      weight: 4,
+      arbitrary: fc.array(
+        fc.record({ key: fc.constantFrom("a", "b", "c", "d"), value: fc.option(fc.string({ maxLength: 8 }), { nil: null }) }),
+        { minLength: 1, maxLength: 6 },
+      ),
+    },
     { weight: 1, arbitrary: fc.constantFrom("compact" as const, "abort" as const) },
   );
   await fc.assert(
@@ -107,7 +124,8 @@ test("for any history, compaction at any time leaves the table that the log stan
           await txn.abort();
         } else {
           await plain.write(recordSet(topic, next));
-          for (const { key, value } of next) if (value === null) table.delete(key);
+          for (const { key, value } of next)
+            if (value === null) table.delete(key);
             else table.set(key, value);
         }
       }

@@ -79,7 +79,10 @@ test("a transaction that takes too long is aborted, and no longer holds readers 
   writer.begin();
   await writer.write(values(topic, "too late"));
   await write(log, values(topic, "plain"));
-  await until("the abort", async () => (await log.admin.listOffsets([{ topic, partition: 0 }], "latest", "read_committed"))[0].offset === 2);
+  await until(
+    "the abort",
+    async () => (await log.admin.listOffsets([{ topic, partition: 0 }], "latest", "read_committed"))[0].offset === 2,
+  );
   assert.deepEqual(await readTexts(log, topic), ["plain"]);
   await assert.rejects(writer.commit(), { code: "transaction-aborted", action: "abortable" });
   await writer.abort();

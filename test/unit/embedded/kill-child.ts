@@ -34,7 +34,8 @@ async function writeTransactions(): Promise<void> {
     const aborted = n % 3 === 0;
     const value = Buffer.from(aborted ? "aborted" : String(n));
     set.clear();
-    for (let i = 0; i < RECORDS_PER_PARTITION; i++) for (const partition of [0, 1]) set.partition("txn", partition).append(Date.now(), null, 0, 0, value, 0, value.length);
+    for (let i = 0; i < RECORDS_PER_PARTITION; i++)
+      for (const partition of [0, 1]) set.partition("txn", partition).append(Date.now(), null, 0, 0, value, 0, value.length);
     writer.begin();
     await writer.write(set);
     await writer.sendOffsets([{ topic: "plain", partition: 0, offset: n }], { groupId: "g", generationId: -1, memberId: "" });

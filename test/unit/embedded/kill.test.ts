@@ -40,17 +40,25 @@ test("after kill -9 everything acknowledged is there once, and transactions are 
   let nextTxn = 1;
   for (let kill = 0; kill < KILLS; kill++) {
     const before = ackedTxns.length;
-    for (const line of await runAndKill(dir, nextPlain, nextTxn)) (line.startsWith("P") ? ackedPlain : ackedTxns).push(Number(line.slice(2)));
+    for (const line of await runAndKill(dir, nextPlain, nextTxn))
+      (line.startsWith("P") ? ackedPlain : ackedTxns).push(Number(line.slice(2)));
     assert.ok(ackedTxns.length > before, "the writer wrote");
 
     const log = await EmbeddedLog.open({ dir });
     try {
       const plain = (await readToEnd(log, [{ topic: "plain", partition: 0, offset: 0 }])).map(({ value }) => Number(value));
-      assert.deepEqual(plain, Array.from({ length: plain.length }, (_, n) => n), "in order, none twice, none lost in between");
+      assert.deepEqual(
+        plain,
+        Array.from({ length: plain.length }, (_, n) => n),
+        "in order, none twice, none lost in between",
+      );
       assert.ok(plain.length > Math.max(...ackedPlain), "every acknowledged record");
 
       const seen = [0, 1].map(() => new Map<string, number>());
-      const records = await readToEnd(log, [0, 1].map((partition) => ({ topic: "txn", partition, offset: 0 })));
+      const records = await readToEnd(
+        log,
+        [0, 1].map((partition) => ({ topic: "txn", partition, offset: 0 })),
+      );
       for (const { partition, value } of records) seen[partition].set(String(value), (seen[partition].get(String(value)) ?? 0) + 1);
       assert.deepEqual(seen[0], seen[1]);
       for (const [txn, count] of seen[0]) assert.equal(count, RECORDS_PER_PARTITION, `transaction ${txn}`);

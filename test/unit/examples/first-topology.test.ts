@@ -7,7 +7,12 @@ import { TopologyTestDriver } from "../../../runtime/test-driver.ts";
 test("the README's first topology counts hot readings a minute and tells when the minute is over", async (t) => {
   const driver = await TopologyTestDriver.create(topology);
   t.after(() => driver.close());
-  for (const [timestamp, celsius] of [[1_000, 31], [2_000, 20], [59_000, 40], [66_000, 35]]) {
+  for (const [timestamp, celsius] of [
+    [1_000, 31],
+    [2_000, 20],
+    [59_000, 40],
+    [66_000, 35],
+  ]) {
     await driver.pipe("readings", { key: "oven", value: JSON.stringify({ celsius }), timestamp });
   }
   driver.commit();

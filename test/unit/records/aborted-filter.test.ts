@@ -15,7 +15,11 @@ class Log {
     const builder = new BatchBuilder("t", 0, 1000);
     const bytes = Buffer.from(value);
     builder.append(1, key, 0, key?.length ?? 0, bytes, 0, bytes.length);
-    this.#parts.push(Buffer.from(encodeBatch(builder.batches[0], { baseOffset: this.#offset, producerId, producerEpoch: 0, baseSequence: 0, transactional })));
+    this.#parts.push(
+      Buffer.from(
+        encodeBatch(builder.batches[0], { baseOffset: this.#offset, producerId, producerEpoch: 0, baseSequence: 0, transactional }),
+      ),
+    );
     return this.#offset++;
   }
 

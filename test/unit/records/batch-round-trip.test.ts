@@ -19,7 +19,12 @@ function append(builder: BatchBuilder, item: Item): void {
   builder.append(item.timestamp, item.key, 0, item.key?.length ?? 0, item.value, 0, item.value?.length ?? 0, item.headers);
 }
 
-function roundTrip(items: readonly Item[], maxBatchBytes: number, compression: Compression, builder = new BatchBuilder("t", 0, maxBatchBytes)): { items: Item[]; sizes: number[] } {
+function roundTrip(
+  items: readonly Item[],
+  maxBatchBytes: number,
+  compression: Compression,
+  builder = new BatchBuilder("t", 0, maxBatchBytes),
+): { items: Item[]; sizes: number[] } {
   for (const item of items) append(builder, item);
   const sizes: number[] = [];
   const read: Item[] = [];
@@ -32,7 +37,12 @@ function roundTrip(items: readonly Item[], maxBatchBytes: number, compression: C
     assert.equal(view.count, pending.recordCount);
     for (let i = 0; i < view.count; i++) {
       assert.equal(view.offsets[i], nextOffset++);
-      read.push({ timestamp: view.timestamps[i], key: copy(view.key(i)), value: copy(view.value(i)), headers: view.headers(i).map(({ key, value }) => ({ key, value: copy(value) })) });
+      read.push({
+        timestamp: view.timestamps[i],
+        key: copy(view.key(i)),
+        value: copy(view.value(i)),
+        headers: view.headers(i).map(({ key, value }) => ({ key, value: copy(value) })),
+      });
     }
     assert.equal(batch.nextOffset, nextOffset);
   }
@@ -53,10 +63,15 @@ const anyItem: fc.Arbitrary<Item> = fc.record(
 
 test("records come back as they were written, for every split and compression", () => {
   fc.assert(
-    fc.property(fc.array(anyItem, { maxLength: 60 }), fc.integer({ min: 70, max: 5000 }), fc.constantFrom(...COMPRESSIONS), (items, maxBatchBytes, compression) => {
-      const result = roundTrip(items, maxBatchBytes, compression);
-      assert.deepEqual(result.items, items);
-    }),
+    fc.property(
+      fc.array(anyItem, { maxLength: 60 }),
+      fc.integer({ min: 70, max: 5000 }),
+      fc.constantFrom(...COMPRESSIONS),
+      (items, maxBatchBytes, compression) => {
+        const result = roundTrip(items, maxBatchBytes, compression);
+        assert.deepEqual(result.items, items);
+      },
+    ),
     { numRuns: 300 },
   );
 });
@@ -68,7 +83,10 @@ test("no batch of more than one record is larger than the limit", () => {
   assert.deepEqual(read, items);
   assert.ok(sizes.length > 50);
   for (const size of sizes) assert.ok(size <= 300, `${size}`);
-  assert.equal(builder.byteLength, sizes.reduce((a, b) => a + b));
+  assert.equal(
+    builder.byteLength,
+    sizes.reduce((a, b) => a + b),
+  );
 });
 
 test("a record larger than the limit makes its own batch", () => {

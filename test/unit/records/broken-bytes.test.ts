@@ -96,11 +96,16 @@ test("hostile batches with a right checksum give a LogError or records, nothing 
 
 test("noise is never decompressed into anything but a LogError or bytes", () => {
   fc.assert(
-    fc.property(fc.constantFrom<Compression>("gzip", "snappy", "lz4", "zstd"), fc.uint8Array({ maxLength: 300 }), fc.boolean(), (compression, noise, framed) => {
-      const valid = compress(compression, Buffer.from("some text some text some text some text"));
-      const bytes = framed ? Buffer.concat([valid.subarray(0, 19), Buffer.from(noise)]) : Buffer.from(noise);
-      onlyLogErrors(() => decompress(compression, bytes, 100_000));
-    }),
+    fc.property(
+      fc.constantFrom<Compression>("gzip", "snappy", "lz4", "zstd"),
+      fc.uint8Array({ maxLength: 300 }),
+      fc.boolean(),
+      (compression, noise, framed) => {
+        const valid = compress(compression, Buffer.from("some text some text some text some text"));
+        const bytes = framed ? Buffer.concat([valid.subarray(0, 19), Buffer.from(noise)]) : Buffer.from(noise);
+        onlyLogErrors(() => decompress(compression, bytes, 100_000));
+      },
+    ),
     { numRuns: 3000 },
   );
 });

@@ -12,7 +12,12 @@ function golden(name: string): Buffer {
   return Buffer.from(readFileSync(new URL(`../../golden/java-${name}.hex`, import.meta.url), "utf8").replaceAll("\n", ""), "hex");
 }
 
-function expected(i: number): { timestamp: number; key: string | null; value: string | null; headers: { key: string; value: Buffer | null }[] } {
+function expected(i: number): {
+  timestamp: number;
+  key: string | null;
+  value: string | null;
+  headers: { key: string; value: Buffer | null }[];
+} {
   return {
     timestamp: 1_767_225_600_000 + (i === 0 ? 0 : i % 2 === 0 ? i * 1000 : -i * 10_000_000),
     key: i % 5 === 4 ? null : `key-${i}`,

@@ -27,7 +27,8 @@ export function expectedWindows(events: readonly WindowEvent[], definition: Wind
   const emitted: ExpectedWindow[] = [];
   const late: boolean[] = [];
   const deviceTime = new Map<string, number>();
-  let streamTime = -Infinity;
+  // A partition's time begins at -1 (ProcessorContext.streamTime): it has no past before 1970.
+  let streamTime = -1;
   for (const event of events) {
     streamTime = Math.max(streamTime, event.ts);
     deviceTime.set(event.device, Math.max(deviceTime.get(event.device) ?? -Infinity, event.ts));

@@ -1,0 +1,74 @@
+/** An event log whose commits fail on demand: to reach every branch of the commit protocol's error handling. */
+import { LogError, type LogErrorCode } from "../../eventlog/errors.ts";
+import type { EventLog, PlainWriter, TxnWriter } from "../../eventlog/port.ts";
+
+/** `after-commit`: the transaction commits and the answer is lost. */
+export type FaultPoint = "write" | "offsets" | "commit" | "after-commit";
+
+export class FaultyLog {
+  readonly log: EventLog;
+  #next: { point: FaultPoint; code: LogErrorCode } | undefined;
+  /** How often a fault was injected. */
+  injected = 0;
+
+  constructor(inner: EventLog) {
+    this.log = {
+      reader: (options) => inner.reader(options),
+      txnWriter: (options) => this.#wrap(inner.txnWriter(options)),
+      plainWriter: (options) => this.#wrapPlain(inner.plainWriter(options)),
+      group: (options) => inner.group(options),
+      admin: inner.admin,
+      partitionCount: (topic) => inner.partitionCount(topic),
+      close: () => inner.close(),
+    };
+  }
+
+  /** The next transaction to come to this point fails there. */
+  failNext(point: FaultPoint, code: LogErrorCode): void {
+    this.#next = { point, code };
+  }
+
+  #trip(point: FaultPoint): void {
+    if (this.#next?.point !== point) return;
+    const { code } = this.#next;
+    this.#next = undefined;
+    this.injected++;
+    throw new LogError(code, `injected at ${point}`);
+  }
+
+  #wrapPlain(inner: PlainWriter): PlainWriter {
+    return {
+      send: (...record) => inner.send(...record),
+      ready: () => inner.ready(),
+      write: async (records) => {
+        this.#trip("write");
+        return inner.write(records);
+      },
+      flush: () => inner.flush(),
+      close: () => inner.close(),
+    };
+  }
+
+  #wrap(inner: TxnWriter): TxnWriter {
+    return {
+      transactionalId: inner.transactionalId,
+      open: () => inner.open(),
+      begin: () => inner.begin(),
+      write: async (records) => {
+        this.#trip("write");
+        return inner.write(records);
+      },
+      sendOffsets: async (offsets, group) => {
+        this.#trip("offsets");
+        return inner.sendOffsets(offsets, group);
+      },
+      commit: async () => {
+        this.#trip("commit");
+        await inner.commit();
+        this.#trip("after-commit");
+      },
+      abort: () => inner.abort(),
+      close: () => inner.close(),
+    };
+  }
+}
