@@ -43,8 +43,8 @@ function measure(name: string, run: () => void): void {
   const { user, system } = process.cpuUsage(before);
   const seconds = (user + system) / 1e6;
   const bytes = batches.reduce((total, batch) => total + batch.length, 0);
-  console.log(
-    `${name}: ${Math.round((RECORDS_PER_ROUND * ROUNDS) / seconds / 1000)}k records/s, ${Math.round((bytes * ROUNDS) / seconds / 1e6)} MB/s (CPU)`,
+  process.stdout.write(
+    `${name}: ${Math.round((RECORDS_PER_ROUND * ROUNDS) / seconds / 1000)}k records/s, ${Math.round((bytes * ROUNDS) / seconds / 1e6)} MB/s (CPU)\n`,
   );
 }
 

@@ -23,8 +23,8 @@ async function measure(name: string, run: () => Promise<void>): Promise<void> {
   await run();
   const seconds = (performance.now() - start) / 1000;
   const { user, system } = process.cpuUsage(before);
-  console.log(
-    `${name}: ${Math.round(RECORDS / seconds / 1000)}k records/s, ${Math.round(RECORDS / ((user + system) / 1e6) / 1000)}k per CPU second`,
+  process.stdout.write(
+    `${name}: ${Math.round(RECORDS / seconds / 1000)}k records/s, ${Math.round(RECORDS / ((user + system) / 1e6) / 1000)}k per CPU second\n`,
   );
 }
 

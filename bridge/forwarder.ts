@@ -291,7 +291,8 @@ export class Forwarder {
     const awaited = message.queued || message.qos2?.waiting !== undefined;
     if (message.qos2 !== undefined) this.#qos2.forget(message.messageId, message.qos2);
     // Of a connection that is gone already, the broker has delivered it again or will.
-    if (awaited) this.#link.redeliver(new BridgeError("write-failed", `the event log did not take a message: ${error.message}`, { cause: error }));
+    if (awaited)
+      this.#link.redeliver(new BridgeError("write-failed", `the event log did not take a message: ${error.message}`, { cause: error }));
   }
 
   #scheduleFlush(): void {

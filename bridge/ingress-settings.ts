@@ -8,7 +8,7 @@ export interface MqttSettings {
   readonly clientId: string;
   readonly topics: readonly string[];
   readonly qos: 0 | 1 | 2;
-  /** 4 is MQTT 3.1.1. Default 5: only it lets the client say how many messages may be outstanding. */
+  /** 4 is MQTT 3.1.1. Default 5: only it lets the client say how many messages may be outstanding. A broker that refuses 5 is asked again with 4. */
   readonly protocolVersion?: 4 | 5;
   readonly username?: string;
   readonly password?: string;
@@ -64,6 +64,7 @@ export function resolveMqttSettings(settings: MqttSettings): ResolvedMqttSetting
   if (resolved.topics.length === 0) wrong("topics", "must name at least one topic filter");
   if (resolved.windowMessages < 1 || resolved.windowMessages > MAX_WINDOW_MESSAGES) wrong("windowMessages", "must be 1 to 65535");
   if (resolved.keepaliveS < 1) wrong("keepaliveS", "must be at least 1: a dead connection is noticed by it");
-  if (resolved.reconnectMinMs < 1 || resolved.reconnectMaxMs < resolved.reconnectMinMs) wrong("reconnectMaxMs", "must not be below reconnectMinMs");
+  if (resolved.reconnectMinMs < 1 || resolved.reconnectMaxMs < resolved.reconnectMinMs)
+    wrong("reconnectMaxMs", "must not be below reconnectMinMs");
   return resolved;
 }

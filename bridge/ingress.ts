@@ -2,6 +2,7 @@
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import type { EventLog, PlainWriter } from "../eventlog/port.ts";
+import { BridgeError } from "./errors.ts";
 import { Forwarder } from "./forwarder.ts";
 import { registerIngressMetrics } from "./ingress-metrics.ts";
 import { resolveMqttSettings, type MqttSettings, type ResolvedMqttSettings } from "./ingress-settings.ts";
@@ -80,6 +81,7 @@ export class Ingress {
   async start(): Promise<void> {
     const { log, topics } = this.#options;
     const [rawPartitions, dlqPartitions] = await Promise.all([log.partitionCount(topics.raw), log.partitionCount(topics.dlq)]);
+    if (this.#stopping !== undefined) throw new BridgeError("stopped", "stopped while starting");
     this.#parts = this.#assemble(new RouteCache({ ...topics, rawPartitions, dlqPartitions }, MAX_CACHED_TOPICS));
     await this.#parts.intake.start();
   }

@@ -81,13 +81,15 @@ export class MqttIntake {
     const client = this.#connect();
     this.#client = client;
     this.#state = "running";
-    client.handleMessage = (packet, done) => this.#offer(packet, done as Done);
+    client.handleMessage = (packet, done) => this.#offer(packet, done);
     client.options.customHandleAcks = (_topic, _payload, packet: IPublishPacket, done) => {
       if (packet.qos === 2) this.#offer(packet, done);
       else done(0);
     };
     client.on("error", (error) => {
-      if (error !== NOT_YET) this.#logger.warn({ err: error, broker: this.#brokerName() }, "mqtt connection error");
+      if (error === NOT_YET) return;
+      this.#logger.warn({ err: error, broker: this.#brokerName() }, "mqtt connection error");
+      if (isVersionRefused(error)) client.options.protocolVersion = 4;
     });
     client.on("connect", (packet) => this.#ensureSubscribed(client, packet));
     client.on("reconnect", () => this.reconnects++);
@@ -182,9 +184,9 @@ export class MqttIntake {
   #ensureSubscribed(client: MqttClient, { sessionPresent }: IConnackPacket): void {
     this.#logger.info({ broker: this.#brokerName(), sessionPresent }, "connected to mqtt broker");
     if (this.#subscribed || this.#state !== "running") return;
-    const { topics, qos, protocolVersion } = this.#settings;
-    // rh 1: retained messages only for a subscription that is new, not each time this process starts.
-    client.subscribe([...topics], protocolVersion === 5 ? { qos, rh: 1 } : { qos }, (error, granted) => {
+    const { topics, qos } = this.#settings;
+    // rh 1 (MQTT 5 only): retained messages for a subscription that is new, not each time this process starts.
+    client.subscribe([...topics], { qos, rh: 1 }, (error, granted) => {
       if (error) {
         this.redeliver(new BridgeError("subscribe-refused", `subscribe failed: ${error.message}`, { cause: error }));
         return;
@@ -258,6 +260,11 @@ export class MqttIntake {
   #brokerName(): string {
     return URL.parse(this.#settings.url)?.host ?? "";
   }
+}
+
+/** Return code 1 of a broker that knows MQTT 3.1.1 only, or MQTT 5's 0x84: the next attempt asks for 3.1.1. */
+function isVersionRefused(error: Error): boolean {
+  return "code" in error && (error.code === 1 || error.code === 132);
 }
 
 function isAccepted(packet: IConnackPacket): boolean {

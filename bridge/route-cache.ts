@@ -45,6 +45,8 @@ export class RouteCache {
     const known = this.#young.get(topic);
     if (known !== undefined) return known;
     const route = this.#old.get(topic) ?? this.#compute(topic);
+    // A bad topic is not kept: its length has no bound of ours, and it is rare or an attack.
+    if (route.key === null) return route;
     if (this.#young.size >= this.#generationSize) {
       this.#old = this.#young;
       this.#young = new Map();

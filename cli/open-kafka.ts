@@ -24,5 +24,5 @@ export function openKafka(config: Config, logger: Logger): EventLog {
 function saslOptions({ mechanism, username, password }: NonNullable<Config["kafka"]["sasl"]>): SASLOptions {
   if (password === undefined)
     throw new CommandFailure("no-password", "kafka.sasl needs a password: set kafka.sasl.passwordFile or SLUICE_KAFKA_SASL_PASSWORD");
-  return { mechanism, username, password } as SASLOptions;
+  return { mechanism, username, password };
 }

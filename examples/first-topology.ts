@@ -25,16 +25,24 @@ builder
   .filter((reading) => Number.isFinite(reading.tempC))
   .groupByKey()
   .windowedBy({ type: "tumbling", sizeMs: 60_000, graceMs: 0 })
-  .aggregate({ name: "hottest", key: serdes.string, value: serdes.float64, initial: () => -Infinity, add: (_device, { tempC }, max) => Math.max(max, tempC) })
-  .map((max, { key, start }) => [key, { minute: new Date(start).toISOString().slice(11, 16), max }])
+  .aggregate({
+    name: "hottest",
+    key: serdes.string,
+    value: serdes.float64,
+    initial: () => -Infinity,
+    add: (_device, { tempC }, max) => Math.max(max, tempC),
+  })
+  .map(({ key, start }, max) => [key, { minute: new Date(start).toISOString().slice(11, 16), max }])
   .to("hottest-per-minute", { key: serdes.string, value: serdes.json() });
 const topology = builder.build();
+
+const print = (line: string): boolean => process.stdout.write(`${line}\n`);
 
 // The rest is what a test or a service has around it: a log, a worker, something to read, someone who looks.
 const dir = await mkdtemp(join(tmpdir(), "sluice-first-"));
 const log = await EmbeddedLog.open({ dir: join(dir, "log") });
 await log.admin.createTopics(["readings", "hottest-per-minute"].map((name) => ({ name, partitions: 1, config: {} })));
-console.log(topology.describe());
+print(topology.describe());
 
 const worker = new Worker({
   applicationId: "first",
@@ -62,9 +70,9 @@ await writer.flush();
 
 const reader = log.reader({ isolation: "read_committed" });
 reader.assign([{ topic: "hottest-per-minute", partition: 0, offset: 0 }]);
-for (let results = 0; results < MINUTES * 2; ) {
+for (let results = 0; results < MINUTES * 2;) {
   for (const { records } of await reader.poll(1000)) {
-    for (let i = 0; i < records.count; i++, results++) console.log(`${records.key(i)?.toString()}: ${records.value(i)?.toString()}`);
+    for (let i = 0; i < records.count; i++, results++) print([records.key(i), records.value(i)].join(": "));
   }
 }
 await reader.close();

@@ -66,7 +66,7 @@ function same<T>(value: T): T {
 
 /** avsc's instances have classes of their own. */
 function plain<T>(value: object): T {
-  return structuredClone({ ...value }) as T;
+  return structuredClone(value) as T;
 }
 
 function framed<T, A extends object>(

@@ -91,7 +91,8 @@ class Decode implements Processor<string | null, ByteSlice | null, DecodeOutputs
     const type = schemas.get(id);
     if (type === undefined) return this.#fail(problem("unknown-schema", `the registry has no Avro schema ${id}`));
     try {
-      return type.fromBuffer(bytes.subarray(start + FRAME_HEADER_BYTES, end));
+      // avsc's records have enumerable methods on their prototype; a clone has the fields alone, at every level.
+      return structuredClone(type.fromBuffer(bytes.subarray(start + FRAME_HEADER_BYTES, end)));
     } catch (error) {
       return this.#fail(problem("avro", `schema ${id}: ${error instanceof Error ? error.message : String(error)}`));
     }

@@ -20,7 +20,7 @@ export interface DeviceStateRow extends DeviceStateRecord {
 export function newDeviceStateRow(tenant: string, deviceId: string): DeviceStateRow {
   const metrics = Object.create(null) as DeviceStateRow["metrics"];
   const attributes = Object.create(null) as DeviceStateRow["attributes"];
-  return { v: 1, tenant, deviceId, ts: -Infinity, receivedTs: 0, metrics, attributes };
+  return { v: 1, tenant, deviceId, bootId: undefined, seq: undefined, ts: -Infinity, receivedTs: 0, metrics, attributes };
 }
 
 const VERSION = 1;

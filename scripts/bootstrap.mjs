@@ -13,6 +13,8 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const pinnedNode = join(root, "node_modules", "node", "bin", process.platform === "win32" ? "node.exe" : "node");
 const env = { ...process.env, PATH: pathWithout(process.env.PATH ?? "", root) };
 
+const PARENT_POLL_MS = 250;
+
 function install() {
   const wanted = readJson(join(root, "package-lock.json"));
   if (isInstalled(wanted, readJson(join(root, "node_modules", ".package-lock.json")))) return;
@@ -50,11 +52,24 @@ function hand(node, args) {
       if (signal !== "SIGINT" || !process.stdin.isTTY) child.kill(signal);
     });
   }
+  stopWithNpm(child);
   child.on("error", fail);
   child.on("exit", (code, signal) => {
     process.exitCode = code ?? 128 + constants.signals[signal];
     process.exit();
   });
+}
+
+/** npm hands SIGTERM to a shell between it and us, which dies without passing it on: when our parent is gone, the target shall stop too. */
+function stopWithNpm(child) {
+  if (process.env.npm_lifecycle_event === undefined) return;
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    child.kill("SIGTERM");
+  }, PARENT_POLL_MS);
+  timer.unref();
 }
 
 function fail(error) {

@@ -12,7 +12,8 @@ export class ByteReader {
   end = 0;
 
   reset(bytes: Buffer, start: number, end: number): void {
-    if (!(start >= 0 && start <= end && end <= bytes.length)) throw new StateError("corrupt-row", `bounds ${start}..${end} of ${bytes.length} bytes`);
+    if (!(start >= 0 && start <= end && end <= bytes.length))
+      throw new StateError("corrupt-row", `bounds ${start}..${end} of ${bytes.length} bytes`);
     this.bytes = bytes;
     this.position = start;
     this.end = end;
@@ -23,12 +24,12 @@ export class ByteReader {
   }
 
   u8(): number {
-    return this.bytes[this.#take(1)] as number;
+    return this.bytes[this.#take(1)];
   }
 
   u16(): number {
     const at = this.#take(2);
-    return ((this.bytes[at] as number) << 8) | (this.bytes[at + 1] as number);
+    return (this.bytes[at] << 8) | this.bytes[at + 1];
   }
 
   u32(): number {
@@ -38,9 +39,7 @@ export class ByteReader {
   i32(): number {
     const at = this.#take(4);
     const { bytes } = this;
-    return (
-      ((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)
-    );
+    return (bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3];
   }
 
   u64(): number {

@@ -53,7 +53,7 @@ export class ByteWriter {
   u64(value: number): void {
     if (!(value >= 0 && value <= 2 ** 53) || value % 1 !== 0) throw new RangeError(`not an integer from 0 to 2^53: ${value}`);
     this.u32(Math.floor(value / TWO_POW_32));
-    this.u32(value % TWO_POW_32 | 0);
+    this.u32((value % TWO_POW_32) | 0);
   }
 
   /** Unsigned LEB128; an integer from 0 to 2^53 (RangeError otherwise). */
@@ -103,7 +103,7 @@ export class ByteWriter {
     if (this.position + length > this.buffer.length) this.#grow(length);
     const { buffer, position } = this;
     if (length <= SHORT_STRING_CHARS) {
-      for (let i = 0; i < length; i++) buffer[position + i] = source[start + i] as number;
+      for (let i = 0; i < length; i++) buffer[position + i] = source[start + i];
     } else {
       buffer.set(start === 0 && end === source.length ? source : source.subarray(start, end), position);
     }

@@ -101,7 +101,7 @@ export abstract class CachedStore<K> implements EntryOwner {
     this.misses++;
     const entry = new Entry(this, key, windowStart);
     const out = this.keyBuffer;
-    const storeId = home.rows.storeIds[this.index] as Buffer;
+    const storeId = home.rows.storeIds[this.index];
     out.reset();
     out.bytes(storeId, 0, storeId.length);
     this.writeKey(entry, out);

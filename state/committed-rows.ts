@@ -51,7 +51,7 @@ export class CommittedRows {
   /** `engineKey` holds store id and key bytes. False when there is no such row. */
   find(storeIndex: number, engineKey: ByteWriter): boolean {
     if (this.rows > 0) {
-      const idLength = (this.storeIds[storeIndex] as Buffer).length;
+      const idLength = this.storeIds[storeIndex].length;
       const exists = this.findInMemory(storeIndex, engineKey.buffer.toString("latin1", idLength, engineKey.position));
       if (exists !== undefined) return exists;
     }
@@ -70,15 +70,15 @@ export class CommittedRows {
 
   /** Keys of rows in memory, deleted ones too; a key may come twice. */
   *keysInMemory(storeIndex: number): Iterable<string> {
-    yield* (this.#table.stores[storeIndex] as Map<string, TableRow>).keys();
-    if (this.#checkpointing !== undefined) yield* (this.#checkpointing.stores[storeIndex] as Map<string, TableRow>).keys();
+    yield* this.#table.stores[storeIndex].keys();
+    if (this.#checkpointing !== undefined) yield* this.#checkpointing.stores[storeIndex].keys();
   }
 
   #findIn(table: RowTable, storeIndex: number, key: string): boolean | undefined {
     const row = table.stores[storeIndex]?.get(key);
     if (row === undefined) return undefined;
     if (row.end < 0) return false;
-    this.foundBytes = table.slabs[row.slab] as Buffer;
+    this.foundBytes = table.slabs[row.slab];
     this.foundStart = row.keyEnd;
     this.foundEnd = row.end;
     return true;
@@ -105,7 +105,7 @@ function* operations(table: RowTable, positions: EngineOp): Iterable<EngineOp> {
   const op: { key: Uint8Array; value: Uint8Array | undefined } = { key: EMPTY, value: undefined };
   for (const rows of table.stores) {
     for (const row of rows.values()) {
-      const slab = table.slabs[row.slab] as Buffer;
+      const slab = table.slabs[row.slab];
       op.key = slab.subarray(row.start, row.keyEnd);
       op.value = row.end < 0 ? undefined : slab.subarray(row.keyEnd, row.end);
       yield op;

@@ -100,7 +100,7 @@ export class ObjectCache {
     const ring = this.#ring;
     for (let step = 0; step < steps && this.#bytes > this.#maxBytes && ring.length > 0; step++) {
       if (this.#hand >= ring.length) this.#hand = 0;
-      const entry = ring[this.#hand] as Entry;
+      const entry = ring[this.#hand];
       if (entry.dirty || entry.frozen > 0 || entry === keep) {
         this.#hand++;
       } else if (entry.referenced) {

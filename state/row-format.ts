@@ -8,9 +8,12 @@ export const ROW_FORMAT_VERSION = 1;
 /** Decodes a stored value, format byte included. `store` is for the message. */
 export function decodeValue<T>(serde: Serde<T>, store: string, bytes: Buffer, start: number, end: number): T {
   if (start >= end) throw new StateError("corrupt-row", `store "${store}": a row without a format byte`);
-  const version = bytes[start] as number;
+  const version = bytes[start];
   if (version !== ROW_FORMAT_VERSION) {
-    throw new StateError("incompatible-schema", `store "${store}": a row of format ${version}, and this version reads ${ROW_FORMAT_VERSION}`);
+    throw new StateError(
+      "incompatible-schema",
+      `store "${store}": a row of format ${version}, and this version reads ${ROW_FORMAT_VERSION}`,
+    );
   }
   try {
     return serde.read(bytes, start + 1, end);

@@ -27,7 +27,7 @@ export interface Page {
 
 /** At least one and at most `limit` rows, fewer than `limit` only with a `rest` or at the end; it may be empty with a rest. */
 export async function readPage(committed: CommittedRows, storeIndex: number, view: RowView, range: KeyRange, limit: number): Promise<Page> {
-  const storeId = committed.storeIds[storeIndex] as Buffer;
+  const storeId = committed.storeIds[storeIndex];
   for (;;) {
     const { generation } = committed;
     const engineRows = await committed.engine.read(engineRange(storeId, range, limit));
@@ -35,7 +35,7 @@ export async function readPage(committed: CommittedRows, storeIndex: number, vie
     if (generation !== committed.generation) continue;
     // From here on nothing awaits.
     const stored = engineRows.map(([key, engineValue]) => ({ key: key.toString("latin1", storeId.length), engineValue }));
-    const last = stored.length < limit ? undefined : (stored[stored.length - 1]?.key as string);
+    const last = stored.length < limit ? undefined : stored[stored.length - 1]?.key;
     const covered: KeyRange = last === undefined ? range : { ...range, to: last + "\0" };
     const fresh = smallestLive(view, covered, limit);
     const rows = merge(stored, fresh, view, limit);
@@ -55,7 +55,7 @@ function smallestLive(view: RowView, range: KeyRange, limit: number): string[] {
     if (picked.size >= 4 * limit + 64) {
       const kept = [...picked].sort(compare).slice(0, limit);
       picked = new Set(kept);
-      bound = { ...range, to: (kept[kept.length - 1] as string) + "\0" };
+      bound = { ...range, to: kept[kept.length - 1] + "\0" };
     }
   }
   return [...picked].sort(compare).slice(0, limit);
@@ -69,7 +69,7 @@ function merge(stored: readonly PageRow[], fresh: readonly string[], view: RowVi
     const row = stored[s];
     const key = fresh[f];
     if (row === undefined || (key !== undefined && key < row.key)) {
-      rows.push({ key: key as string, engineValue: undefined });
+      rows.push({ key: key, engineValue: undefined });
       f++;
     } else {
       if (row.key === key) f++;

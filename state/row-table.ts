@@ -60,7 +60,7 @@ export class RowTable {
   ): TableRow {
     let row = known;
     if (row === undefined || row.tableId !== this.#id) {
-      const rows = this.stores[storeIndex] as Map<string, TableRow>;
+      const rows = this.stores[storeIndex];
       const name = bytes.toString("latin1", keyStart, keyEnd);
       row = rows.get(name);
       if (row === undefined) {
@@ -73,7 +73,7 @@ export class RowTable {
     }
     const valueLength = valueStart < 0 ? 0 : valueEnd - valueStart;
     if (row.keyEnd + valueLength > row.limit) this.#makeRoom(row, storeIndex, bytes, keyStart, keyEnd, valueLength);
-    if (valueLength > 0) bytes.copy(this.slabs[row.slab] as Buffer, row.keyEnd, valueStart, valueEnd);
+    if (valueLength > 0) bytes.copy(this.slabs[row.slab], row.keyEnd, valueStart, valueEnd);
     row.end = valueStart < 0 ? -1 : row.keyEnd + valueLength;
     return row;
   }
@@ -83,7 +83,7 @@ export class RowTable {
     const firstSlab = this.slabs.length;
     this.slabs.push(...older.slabs);
     for (const [index, rows] of older.stores.entries()) {
-      const own = this.stores[index] as Map<string, TableRow>;
+      const own = this.stores[index];
       for (const [name, row] of rows) {
         if (own.has(name)) continue;
         row.tableId = this.#id;
@@ -100,7 +100,7 @@ export class RowTable {
 
   /** A place for the row in a slab, its key written. */
   #makeRoom(row: TableRow, storeIndex: number, bytes: Buffer, keyStart: number, keyEnd: number, valueLength: number): void {
-    const storeId = this.#storeIds[storeIndex] as Buffer;
+    const storeId = this.#storeIds[storeIndex];
     // A little room to grow, for rows whose interval sets and sums get longer.
     const size = storeId.length + (keyEnd - keyStart) + valueLength + (valueLength >>> 3) + 8;
     if (this.#slabPosition + size > this.#slab.length) {
@@ -110,7 +110,7 @@ export class RowTable {
     }
     const slab = this.#slab;
     const start = this.#slabPosition;
-    for (let i = 0; i < storeId.length; i++) slab[start + i] = storeId[i] as number;
+    for (let i = 0; i < storeId.length; i++) slab[start + i] = storeId[i];
     bytes.copy(slab, start + storeId.length, keyStart, keyEnd);
     row.slab = this.slabs.length - 1;
     row.start = start;

@@ -48,7 +48,7 @@ export function committedValue(store: CachedStore<unknown>, row: PageRow, genera
       return { value: store.decodeValue(row.engineValue, 0, row.engineValue.length) };
     }
     const engineKey = new ByteWriter(64);
-    engineKey.bytes(committed.storeIds[store.index] as Buffer);
+    engineKey.bytes(committed.storeIds[store.index]);
     engineKey.latin1(row.key);
     exists = committed.find(store.index, engineKey);
   }

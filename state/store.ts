@@ -53,12 +53,13 @@ export function windowStore<K, V>(options: StoreOptions<K, V>): StoreSpec<Window
 }
 
 function spec<K, V, S>(kind: StoreSpec<S>["kind"], options: StoreOptions<K, V>): StoreSpec<S> {
-  if (!/^[a-zA-Z0-9._-]+$/.test(options.name)) throw new Error(`store name "${options.name}" may only hold letters, digits, ".", "_" and "-"`);
+  if (!/^[a-zA-Z0-9._-]+$/.test(options.name))
+    throw new Error(`store name "${options.name}" may only hold letters, digits, ".", "_" and "-"`);
   return {
     kind,
     name: options.name,
-    key: options.key as Serde<unknown>,
-    value: options.value as Serde<unknown>,
+    key: options.key,
+    value: options.value,
     changelog: options.changelog ?? true,
   };
 }

@@ -35,7 +35,7 @@ export async function openTaskEngine(options: TaskEngineOptions): Promise<Opened
     const stores = await registerStores(engine, options, meta);
     const storeIds = options.stores.map((spec) => encodeStoreId((stores.get(spec.name) as StoreIdentity).id));
     for (const [index, spec] of options.stores.entries()) {
-      if (!spec.changelog) await clear(engine, storeIds[index] as Buffer);
+      if (!spec.changelog) await clear(engine, storeIds[index]);
     }
     return { engine, storeIds, positions: meta?.positions ?? new Map<string, number>() };
   } catch (error) {
@@ -70,7 +70,8 @@ async function registerStores(
   for (const { name, kind } of options.stores) {
     const known = stores.get(name);
     if (known === undefined) stores.set(name, { kind, id: nextId++ });
-    else if (known.kind !== kind) throw new StateError("incompatible-schema", `store "${name}" is a ${known.kind} store on disk, not a ${kind} store`);
+    else if (known.kind !== kind)
+      throw new StateError("incompatible-schema", `store "${name}" is a ${known.kind} store on disk, not a ${kind} store`);
   }
   if (meta === undefined || stores.size > before) ops.push(storesOp(stores));
   if (ops.length > 0) await engine.batch(ops);

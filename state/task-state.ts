@@ -42,14 +42,7 @@ export interface StoreStats {
 }
 
 /** Gets one changelog row of a freeze. `storeIndex` as in TaskState.storeNames; `valueStart` -1: deleted. Copy what is kept. */
-export type EmitRow = (
-  storeIndex: number,
-  bytes: Buffer,
-  keyStart: number,
-  keyEnd: number,
-  valueStart: number,
-  valueEnd: number,
-) => void;
+export type EmitRow = (storeIndex: number, bytes: Buffer, keyStart: number, keyEnd: number, valueStart: number, valueEnd: number) => void;
 
 /** Buffers kept for the next commits: as many as are in flight at once with room for one more. */
 const POOLED_WRITERS = 3;
@@ -78,7 +71,6 @@ export class TaskState implements StoreHome {
   /** Changelog offsets that the committed rows stand for, and those of the engine. */
   readonly #positions: Map<string, number>;
   #checkpointed: ReadonlyMap<string, number>;
-  #positionsChanged = false;
   /** The last checkpoint asked for, while it is under way. */
   #checkpointing: Promise<void> | undefined;
   #open = true;
@@ -157,18 +149,19 @@ export class TaskState implements StoreHome {
    */
   committed(frozen: FrozenRows, positions: ReadonlyMap<string, number>): void {
     const { out, entries, bounds } = frozen;
-    if (out === undefined || this.#frozen[0] !== frozen) throw new Error("committed() goes by the order of freeze(), once each, and not after a rollback");
+    if (out === undefined || this.#frozen[0] !== frozen)
+      throw new Error("committed() goes by the order of freeze(), once each, and not after a rollback");
     this.#frozen.shift();
     frozen.out = undefined;
     const { buffer } = out;
     let bound = 0;
     for (const entry of entries) {
-      const keyStart = bounds[bound++] as number;
-      const keyEnd = bounds[bound++] as number;
-      const valueEnd = bounds[bound++] as number;
+      const keyStart = bounds[bound++];
+      const keyEnd = bounds[bound++];
+      const valueEnd = bounds[bound++];
       entry.row = this.rows.put(entry.owner.index, buffer, keyStart, keyEnd, valueEnd < 0 ? -1 : keyEnd, valueEnd, entry.row);
       entry.frozen--;
-      (this.#stores[entry.owner.index] as CachedStore<unknown>).settled(entry);
+      this.#stores[entry.owner.index].settled(entry);
     }
     this.#advance(positions);
     this.cache.sweep(entries.length * SWEEP_PER_COMMITTED_ROW);
@@ -280,15 +273,11 @@ export class TaskState implements StoreHome {
   }
 
   async #checkpointOnce(): Promise<void> {
-    if (this.rows.rows === 0 && !this.#positionsChanged) return;
     const positions = new Map(this.#positions);
-    this.#positionsChanged = false;
-    try {
-      await this.rows.checkpoint(positionsOp(positions, Date.now()));
-    } catch (error) {
-      this.#positionsChanged = true;
-      throw error;
-    }
+    let moved = false;
+    for (const [name, position] of positions) moved ||= this.#checkpointed.get(name) !== position;
+    if (this.rows.rows === 0 && !moved) return;
+    await this.rows.checkpoint(positionsOp(positions, Date.now()));
     this.#checkpointed = positions;
   }
 
@@ -300,11 +289,7 @@ export class TaskState implements StoreHome {
   }
 
   #advance(positions: ReadonlyMap<string, number>): void {
-    for (const [name, position] of positions) {
-      if (this.#positions.get(name) === position) continue;
-      this.#positions.set(name, position);
-      this.#positionsChanged = true;
-    }
+    for (const [name, position] of positions) this.#positions.set(name, position);
   }
 
   #forgetCached(): void {
@@ -345,9 +330,9 @@ function emitRows(frozen: FrozenRows, buffer: Buffer, emit: EmitRow): void {
   let bound = 0;
   for (const entry of entries) {
     const { index, changelogged } = entry.owner;
-    const keyStart = bounds[bound++] as number;
-    const keyEnd = bounds[bound++] as number;
-    const valueEnd = bounds[bound++] as number;
+    const keyStart = bounds[bound++];
+    const keyEnd = bounds[bound++];
+    const valueEnd = bounds[bound++];
     if (changelogged) emit(index, buffer, keyStart, keyEnd, valueEnd < 0 ? -1 : keyEnd, valueEnd);
   }
 }
@@ -356,8 +341,8 @@ function markClean(frozen: FrozenRows, cache: ObjectCache): void {
   const { entries, bounds } = frozen;
   let bound = 0;
   for (const entry of entries) {
-    const keyStart = bounds[bound] as number;
-    const end = Math.max(bounds[bound + 1] as number, bounds[bound + 2] as number);
+    const keyStart = bounds[bound];
+    const end = Math.max(bounds[bound + 1], bounds[bound + 2]);
     bound += 3;
     entry.dirty = false;
     entry.frozen++;

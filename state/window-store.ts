@@ -103,7 +103,7 @@ export class CachedWindowStore<K, V> extends CachedStore<K> implements WindowSto
     const list = this.#entries.get(mapKey);
     if (list === undefined) return undefined;
     for (let i = list.length - 1; i >= 0; i--) {
-      const entry = list[i] as Entry;
+      const entry = list[i];
       if (entry.windowStart === windowStart) return entry;
     }
     return undefined;

@@ -1,7 +1,11 @@
-/** Rates out of counts: the difference of two answers of /v1/topology of the same workers. */
+/** Rates out of counts: the difference of two answers of /v1/topology of the same workers, a few seconds apart. */
+
+/** Answers that a rate spans, at one a second: an edge with a record now and then must not blink. */
+const SPAN = 6;
 
 export class Rates {
-  #last;
+  /** Oldest first, all of the same workers. */
+  #past = [];
 
   /** Records per second over each edge; undefined for the first answer, and when a worker came, went or began anew. */
   next({ edges, workers }) {
@@ -10,15 +14,12 @@ export class Rates {
       counts: new Map(edges.map((edge) => [`${edge.from}\n${edge.to}`, edge.records])),
       who: workers.join("\n"),
     };
-    const last = this.#last;
-    this.#last = now;
-    if (last === undefined || last.who !== now.who) return undefined;
-    const seconds = (now.atMs - last.atMs) / 1000;
-    const rates = edges.map(({ from, to, records }) => ({
-      from,
-      to,
-      perSecond: (records - (last.counts.get(`${from}\n${to}`) ?? 0)) / seconds,
-    }));
-    return rates.some(({ perSecond }) => perSecond < 0) ? undefined : rates;
+    const sameWorkers = this.#past.at(-1)?.who === now.who;
+    const wentBack = edges.some(({ from, to, records }) => records < (this.#past.at(-1)?.counts.get(`${from}\n${to}`) ?? 0));
+    this.#past = [...(sameWorkers && !wentBack ? this.#past : []), now].slice(-SPAN);
+    if (this.#past.length === 1) return undefined;
+    const [first] = this.#past;
+    const seconds = (now.atMs - first.atMs) / 1000;
+    return edges.map(({ from, to, records }) => ({ from, to, perSecond: (records - (first.counts.get(`${from}\n${to}`) ?? 0)) / seconds }));
   }
 }

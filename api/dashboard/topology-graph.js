@@ -3,7 +3,7 @@ import { makeSvg, setAttribute, setText } from "./dom.js";
 import { rate } from "./format.js";
 import { layOut } from "./topology-layout.js";
 
-const ROW = 60;
+const ROW_SPACE = 20;
 const NODE_HEIGHT = 40;
 /** Room for a rate between two columns; stretched when the panel is wider than the graph. */
 const MIN_GAP = 84;
@@ -11,7 +11,9 @@ const MAX_GAP = 190;
 const MARGIN = 10;
 const CHAR = 7.3;
 const MIN_NODE_WIDTH = 96;
-const STORE_HEIGHT = 24;
+const STORE_HEIGHT = 19;
+/** Stores overlap the node, and each other, a little: they belong together. */
+const STORE_STEP = 18;
 
 export class TopologyGraph {
   #flows = new Map();
@@ -90,25 +92,26 @@ function storeOwners(edges, kinds) {
 }
 
 function place(columns, nodes, owners, roomPx) {
-  const tall = Math.max(1, ...columns.map((column) => column.length));
-  const stores = Math.max(0, ...[...owners.values()].map((list) => list.length));
-  const pitch = ROW + Math.max(0, stores - 1) * (STORE_HEIGHT + 4) * 0.6;
-  const middle = (tall * pitch) / 2;
+  const storesOf = (name) => owners.get(name) ?? [];
   const widths = columns.map((column) =>
-    Math.max(MIN_NODE_WIDTH, ...column.map((name) => (nodes.has(name) ? nodeWidth(nodes.get(name), owners.get(name) ?? []) : 0))),
+    Math.max(MIN_NODE_WIDTH, ...column.map((name) => (nodes.has(name) ? nodeWidth(nodes.get(name), storesOf(name)) : 0))),
   );
   const free = roomPx - MARGIN * 2 - widths.reduce((sum, width) => sum + width, 0);
   const gap = Math.min(MAX_GAP, Math.max(MIN_GAP, free / Math.max(1, columns.length - 1)));
   const places = new Map();
   let left = MARGIN;
-  let [top, bottom] = [middle, middle];
+  let [top, bottom] = [0, 0];
   for (const [at, column] of columns.entries()) {
-    column.forEach((name, index) => {
-      const y = middle + (index - (column.length - 1) / 2) * pitch;
-      top = Math.min(top, y - NODE_HEIGHT / 2);
-      bottom = Math.max(bottom, y + NODE_HEIGHT / 2 + (owners.get(name) ?? []).length * (STORE_HEIGHT - 4));
-      places.set(name, { left, right: left + widths[at], y, width: widths[at] });
-    });
+    const heights = column.map((name) => NODE_HEIGHT + storesOf(name).length * STORE_STEP);
+    // Centred on the line y = 0 from the first node to the last, whose stores hang below: so that a lone chain is straight.
+    const drawn = heights.slice(0, -1).reduce((sum, height) => sum + height + ROW_SPACE, NODE_HEIGHT);
+    let y = -drawn / 2;
+    top = Math.min(top, y);
+    for (const [index, name] of column.entries()) {
+      places.set(name, { left, right: left + widths[at], y: y + NODE_HEIGHT / 2, width: widths[at] });
+      y += heights[index] + ROW_SPACE;
+    }
+    bottom = Math.max(bottom, y - ROW_SPACE);
     left += widths[at] + gap;
   }
   return { places, width: left - gap + MARGIN, top: top - MARGIN, height: bottom - top + MARGIN * 2 };
@@ -151,7 +154,7 @@ function drawNode({ name, kind, topic }, { left, y, width }, stores) {
     makeSvg("rect", { x: left, y: top, width, height: NODE_HEIGHT, rx: kind === "processor" ? 8 : NODE_HEIGHT / 2 }),
     text("", name, hasTopic ? -2 : 4.5),
     ...(hasTopic ? [text("sub", topic, 13)] : []),
-    ...stores.map((store, index) => drawStore(store, left + 8, top + NODE_HEIGHT - 3 + index * (STORE_HEIGHT - 4), width - 16)),
+    ...stores.map((store, index) => drawStore(store, left + 8, top + NODE_HEIGHT - 2 + index * STORE_STEP, width - 16)),
   );
 }
 
@@ -159,7 +162,7 @@ function drawStore(name, left, top, width) {
   return makeSvg(
     "g",
     { class: "store" },
-    makeSvg("rect", { x: left, y: top, width, height: STORE_HEIGHT - 5, rx: 4 }),
+    makeSvg("rect", { x: left, y: top, width, height: STORE_HEIGHT, rx: 4 }),
     makeSvg("text", { x: left + width / 2, y: top + 14, "text-anchor": "middle" }, shorten(name)),
   );
 }

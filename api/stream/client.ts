@@ -25,7 +25,11 @@ export class StreamClient {
   readonly #onDropped: (count: number) => void;
   #untold = 0;
   #dropped = 0;
-  #fullSince: number | undefined;
+  /** Since which heartbeat nothing that waits was taken. */
+  #waitingSinceMs: number | undefined;
+  readonly #onTaken = (): void => {
+    this.#waitingSinceMs = undefined;
+  };
 
   constructor(out: Writable, filter: StreamFilter, onDropped: (count: number) => void) {
     this.#out = out;
@@ -55,20 +59,18 @@ export class StreamClient {
       text += frame;
       taken += 1;
     }
-    if (taken > 0) this.#out.write(text);
+    if (taken > 0) this.#out.write(text, this.#onTaken);
     if (taken < wanted.length) this.#drop(wanted.length - taken);
   }
 
-  /** A comment keeps proxies from closing an idle stream. False when the client has been full for too long: end it. */
+  /** A comment keeps proxies from closing an idle stream. False when the client has taken nothing for too long: end it. */
   heartbeat(nowMs: number): boolean {
-    if (this.#out.writableLength === 0) {
-      this.#fullSince = undefined;
-    } else {
-      this.#fullSince ??= nowMs;
-      if (nowMs - this.#fullSince >= STALLED_MS) return false;
+    if (this.#out.writableLength > 0) {
+      this.#waitingSinceMs ??= nowMs;
+      if (nowMs - this.#waitingSinceMs >= STALLED_MS) return false;
     }
     this.#tellDropped();
-    if (this.#out.writableLength < MAX_UNSENT_BYTES) this.#out.write(": heartbeat\n\n");
+    if (this.#out.writableLength < MAX_UNSENT_BYTES) this.#out.write(": heartbeat\n\n", this.#onTaken);
     return true;
   }
 
@@ -101,7 +103,7 @@ export class StreamClient {
   #tellDropped(): void {
     // Half empty: it reads again. Told sooner, a stalled client would be told of each event it misses.
     if (this.#untold === 0 || this.#out.writableLength > MAX_UNSENT_BYTES / 2) return;
-    this.#out.write(`event: dropped\ndata: {"count":${this.#untold},"total":${this.#dropped}}\n\n`);
+    this.#out.write(`event: dropped\ndata: {"count":${this.#untold},"total":${this.#dropped}}\n\n`, this.#onTaken);
     this.#untold = 0;
   }
 }

@@ -57,6 +57,8 @@ export class StreamHub {
 
   /** Feeds `out` until it closes. */
   add(out: Writable, filter: StreamFilter): void {
+    // Gone while it asked: its "close" would never come.
+    if (out.destroyed) return;
     const client = new StreamClient(out, filter, (count) => this.#dropped.inc(count));
     this.#clients.add(client);
     this.#open.set(this.#clients.size);

@@ -82,7 +82,12 @@ function fleetEvents(options: SimulateOptions, io: SimulateIo): { events: Iterab
   const defined = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   // Without an end, a fleet may reboot as often as it likes: no exact outcome is asked for.
   const maxReboots = count === undefined ? Number.MAX_SAFE_INTEGER : undefined;
-  const fleet = generateFleet({ ...defined, ...(maxReboots === undefined ? {} : { maxReboots }), rate: rate === 0 ? UNPACED_RATE : rate, startTs: io.now() });
+  const fleet = generateFleet({
+    ...defined,
+    ...(maxReboots === undefined ? {} : { maxReboots }),
+    rate: rate === 0 ? UNPACED_RATE : rate,
+    startTs: io.now(),
+  });
   return { events: fleet.events(), paced: rate !== 0 };
 }
 

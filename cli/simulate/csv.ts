@@ -33,7 +33,8 @@ export function parseCsv(text: string, name: string): Reading[] {
     const [timestamp, text, ...rest] = line.split(",");
     const ts = Date.parse(`${timestamp.trim().replace(" ", "T")}Z`);
     const value = text === undefined || text.trim() === "" ? Number.NaN : Number(text);
-    if (Number.isNaN(ts) || !Number.isFinite(value) || rest.length > 0) throw new SyntaxError(`${name}:${index + 2}: expected timestamp,value`);
+    if (Number.isNaN(ts) || !Number.isFinite(value) || rest.length > 0)
+      throw new SyntaxError(`${name}:${index + 2}: expected timestamp,value`);
     return { ts, value };
   });
 }

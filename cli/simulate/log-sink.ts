@@ -13,7 +13,10 @@ const MAX_CACHED_TOPICS = 100_000;
 /** The log is not closed by the sink. Record timestamps are the events' `sendAtMs`. */
 export async function openLogSink(log: EventLog, rawTopic: string): Promise<EventSink> {
   const partitions = await log.partitionCount(rawTopic);
-  return new LogSink(log.plainWriter({}), new RouteCache({ raw: rawTopic, rawPartitions: partitions, dlq: rawTopic, dlqPartitions: partitions }, MAX_CACHED_TOPICS));
+  return new LogSink(
+    log.plainWriter({}),
+    new RouteCache({ raw: rawTopic, rawPartitions: partitions, dlq: rawTopic, dlqPartitions: partitions }, MAX_CACHED_TOPICS),
+  );
 }
 
 class LogSink implements EventSink {

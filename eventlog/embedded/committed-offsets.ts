@@ -107,7 +107,7 @@ export class CommittedOffsets {
 
   #set(groupId: string, offset: CommittedOffset): void {
     let group = this.#groups.get(groupId);
-    if (group === undefined) this.#groups.set(groupId, (group = new Map()));
+    if (group === undefined) this.#groups.set(groupId, (group = new Map<string, CommittedOffset>()));
     group.set(name(offset), { ...offset });
   }
 }

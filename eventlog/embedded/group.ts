@@ -34,7 +34,7 @@ export class Group {
     }
     this.#seats.delete(before.memberId);
     if (before.away) before.end();
-    else before.fatal(new LogError("fenced", `another member joined group ${this.groupId} as instance ${options.instanceId}`));
+    else before.fatal(new LogError("fenced", `another member joined group ${this.groupId} as instance ${options.instanceId ?? ""}`));
     if (this.#rebalancing || this.#wanted || before.assignment === undefined || !before.userData.equals(seat.userData)) this.rebalance();
     else seat.assign(before.assignment, this.#generationId);
     return seat;

@@ -38,7 +38,7 @@ export class EmbeddedReader implements LogReader {
   #bufferedBytes = 0;
   #filling: Promise<void> | undefined;
   #fillAgain = false;
-  #failure: unknown;
+  #failure: Error | undefined;
   #wake: (() => void) | undefined;
   #closed = false;
   readonly #onAdvance = (): void => this.#fill();
@@ -203,7 +203,7 @@ export class EmbeddedReader implements LogReader {
     } catch (error) {
       if (assigned.epoch !== epoch || this.#closed) return;
       if (error instanceof LogError) assigned.error = error;
-      else this.#failure = error;
+      else this.#failure = error as Error;
     }
     if (!assigned.paused) this.#wake?.();
   }

@@ -172,7 +172,9 @@ function copyBytes(source: Uint8Array, start: number, end: number, target: Buffe
     for (let i = start; i < end; i++) target[at++] = source[i];
     return at;
   }
-  return at + Buffer.prototype.copy.call(source as Buffer, target, at, start, end);
+  if (Buffer.isBuffer(source)) return at + source.copy(target, at, start, end);
+  target.set(source.subarray(start, end), at);
+  return at + end - start;
 }
 
 function headersSize(headers: readonly RecordHeader[]): number {

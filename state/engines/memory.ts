@@ -38,7 +38,7 @@ export class MemoryEngine implements StateEngine {
     const to = range.to === undefined ? undefined : latin1(range.to);
     const rows: EngineRow[] = [];
     for (let i = firstAtOrAfter(sorted, from); i < sorted.length && rows.length < range.limit; i++) {
-      const name = sorted[i] as string;
+      const name = sorted[i];
       if (to !== undefined && name >= to) break;
       if (name !== after) rows.push([Buffer.from(name, "latin1"), this.#rows.get(name) as Buffer]);
     }
@@ -73,7 +73,7 @@ function firstAtOrAfter(sorted: readonly string[], key: string): number {
   let high = sorted.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if ((sorted[middle] as string) < key) low = middle + 1;
+    if (sorted[middle] < key) low = middle + 1;
     else high = middle;
   }
   return low;

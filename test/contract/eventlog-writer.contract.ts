@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { test } from "node:test";
-import { LogError } from "../../eventlog/errors.ts";
+import type { LogError } from "../../eventlog/errors.ts";
 import type { Compression } from "../../eventlog/port.ts";
 import { partitionForKey } from "../../eventlog/records/murmur2.ts";
 import { makeTopic, readTexts, readToEnd, recordSet, unique, until, values, write } from "./eventlog-helpers.ts";

@@ -85,11 +85,14 @@ export function stateEngineContract(subject: EngineUnderTest): void {
       const engine = await opened(t);
       const names = Array.from({ length: 2_345 }, (_, i) => String(i).padStart(6, "0"));
       await engine.batch(names.map((name) => put(name, "v".repeat(300))));
-      assert.deepEqual((await collect(engine)).map((row) => row.slice(0, 6)), names);
+      assert.deepEqual(
+        (await collect(engine)).map((row) => row.slice(0, 6)),
+        names,
+      );
       assert.equal((await collect(engine, { limit: 2_344 })).length, 2_344);
       const paged: string[] = [];
       for (;;) {
-        const page = await collect(engine, { limit: 100, ...(paged.length === 0 ? {} : { after: key(paged[paged.length - 1] as string) }) });
+        const page = await collect(engine, { limit: 100, ...(paged.length === 0 ? {} : { after: key(paged[paged.length - 1]) }) });
         paged.push(...page.map((row) => row.slice(0, 6)));
         if (page.length < 100) break;
       }

@@ -3,8 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import type { ByteReader } from "../../state/byte-reader.ts";
-import { ByteReader as Reader } from "../../state/byte-reader.ts";
+import { ByteReader } from "../../state/byte-reader.ts";
 import type { FrozenRows } from "../../state/frozen-rows.ts";
 import type { Serde } from "../../state/serde.ts";
 import { serdes } from "../../state/serdes.ts";
@@ -20,7 +19,9 @@ export interface Counter {
   note: string;
 }
 
-const reader: ByteReader = new Reader();
+export const counter = (count: number): Counter => ({ count, note: "n" });
+
+const reader = new ByteReader();
 
 export const counterSerde: Serde<Counter> = {
   name: "counter",
@@ -96,7 +97,7 @@ export class Harness {
     const records: [string, ChangelogRecord][] = [];
     const frozen = this.state.freeze((store, bytes, keyStart, keyEnd, valueStart, valueEnd) => {
       records.push([
-        this.state.storeNames[store] as string,
+        this.state.storeNames[store],
         {
           key: Buffer.from(bytes.subarray(keyStart, keyEnd)),
           value: valueStart < 0 ? null : Buffer.from(bytes.subarray(valueStart, valueEnd)),

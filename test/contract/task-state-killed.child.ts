@@ -10,7 +10,7 @@ export function killedOptions(directory: string): TaskStateOptions {
 }
 
 if (import.meta.main) {
-  const state = await TaskState.open(killedOptions(process.argv[2] as string));
+  const state = await TaskState.open(killedOptions(process.argv[2]));
   const store = state.store(counters);
   for (let round = (state.checkpointPosition("counters") ?? 0) + 1; ; round++) {
     for (let i = 0; i < KILLED_ROWS; i++) store.put(`device-${i}`, { count: round, note: "" });
@@ -18,8 +18,8 @@ if (import.meta.main) {
       state.freeze(() => undefined),
       new Map([["counters", round]]),
     );
-    console.log(`start ${round}`);
+    process.stdout.write(`start ${round}\n`);
     await state.checkpoint();
-    console.log(`done ${round}`);
+    process.stdout.write(`done ${round}\n`);
   }
 }

@@ -20,12 +20,18 @@ interface Row {
 
 const row: fc.Arbitrary<Row> = fc.record({ key: fc.constantFrom(...KEYS), start: fc.constantFrom(undefined, ...STARTS) });
 const command = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ type: fc.constant("put" as const), row, count: fc.nat(1_000_000), note: fc.string({ maxLength: 20 }) }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({ type: fc.constant("put" as const), row, count: fc.nat(1_000_000), note: fc.string({ maxLength: 20 }) }),
+  },
   { weight: 4, arbitrary: fc.record({ type: fc.constant("mutate" as const), row }) },
   { weight: 4, arbitrary: fc.record({ type: fc.constant("delete" as const), row }) },
   { weight: 6, arbitrary: fc.record({ type: fc.constant("get" as const), row }) },
   { weight: 4, arbitrary: fc.record({ type: fc.constantFrom("freeze" as const, "commitOldest" as const) }) },
-  { weight: 1, arbitrary: fc.record({ type: fc.constantFrom("rollback", "checkpoint", "checkpointStart", "crash", "scan", "queries" as const) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ type: fc.constantFrom("rollback", "checkpoint", "checkpointStart", "crash", "scan", "queries" as const) }),
+  },
 );
 type Command = typeof command extends fc.Arbitrary<infer T> ? T : never;
 

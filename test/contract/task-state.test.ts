@@ -1,4 +1,7 @@
 import { taskStateContract } from "./task-state.contract.ts";
+import { taskStateReadsContract } from "./task-state-reads.contract.ts";
 
 taskStateContract("memory");
 taskStateContract("level");
+taskStateReadsContract("memory");
+taskStateReadsContract("level");

@@ -66,25 +66,33 @@ for (const qos of [1, 2] as const) {
     clearInterval(timer);
     await waitFor("the publisher is done", () => load.underWay === 0);
     // Ingress and reader take turns at the directory: until all is there, or the deadline says that something is lost.
-    const arrived = await waitFor("every acknowledged message in the raw topic", async () => {
-      await child.stop();
-      const log = await openLog(t, dir);
-      const raw = await readTopic(log, "raw");
-      await log.close();
-      const values = new Set(raw.map(({ value }) => value));
-      if ([...acknowledged].every((value) => values.has(value))) return raw;
-      child = await startChild(t, url, dir);
-      const before = child.acked();
-      await waitFor("progress", () => child.acked() > before);
-      return undefined;
-    }, { deadlineMs: 30_000 });
+    const arrived = await waitFor(
+      "every acknowledged message in the raw topic",
+      async () => {
+        await child.stop();
+        const log = await openLog(t, dir);
+        const raw = await readTopic(log, "raw");
+        await log.close();
+        const values = new Set(raw.map(({ value }) => value));
+        if ([...acknowledged].every((value) => values.has(value))) return raw;
+        child = await startChild(t, url, dir);
+        const before = child.acked();
+        await waitFor("progress", () => child.acked() > before);
+        return undefined;
+      },
+      { deadlineMs: 30_000 },
+    );
     assert.ok(acknowledged.size > 1000, `${acknowledged.size} messages`);
     const distinct = new Set(arrived.map(({ value }) => value));
     assert.deepEqual(sorted(distinct), sorted(acknowledged));
     // Redelivery may double, but a device's messages come in order the first time.
     for (let device = 0; device < DEVICES; device++) {
       const first = [...new Set(arrived.filter(({ key }) => key === `demo|${device}`).map(({ value }) => Number(value)))];
-      assert.deepEqual(first, [...first].sort((a, b) => a - b), `order of device ${device}`);
+      assert.deepEqual(
+        first,
+        [...first].sort((a, b) => a - b),
+        `order of device ${device}`,
+      );
     }
     t.diagnostic(`${acknowledged.size} acknowledged, ${arrived.length - distinct.size} doubled by redelivery`);
   });

@@ -29,24 +29,33 @@ for (const { broker, protocolVersion } of [
   { broker: "mosquitto", protocolVersion: 5 },
 ] as const) {
   for (const qos of [0, 1, 2] as const) {
-    test(`${broker}, MQTT ${protocolVersion === 4 ? "3.1.1" : "5"}, QoS ${qos}: a fleet's messages are in the raw topic, each device's in order`, { skip: broker === "mosquitto" && skip }, async (t) => {
-      const url = await BROKERS[broker](t);
-      const log = await openLog(t);
-      const ingress = makeIngress(t, log, { url, protocolVersion, qos });
-      await ingress.start();
-      const events = [...generateFleet({ devices: 20, count: 2000, duplicates: 0.1, reorder: 0.1 }).events()];
-      const sink = await openMqttSink({ url, qos, maxInFlight: 200 });
-      t.after(() => sink.close());
-      await publishEvents(events, sink, { paced: false });
-      await waitFor("all written", () => ingress.stats().written >= events.length, { deadlineMs: 20_000 });
-      await waitFor("all acknowledged", () => qos === 0 || ingress.stats().acked >= events.length);
-      const raw = await readTopic(log, "raw");
-      assert.equal(raw.length, events.length);
-      const byDevice = (values: { key?: string; value: string }[]): [string, string[]][] =>
-        Object.entries(Object.groupBy(values, ({ key }) => key ?? "")).map(([key, group]) => [key, (group ?? []).map(({ value }) => value)] as [string, string[]]).sort();
-      assert.deepEqual(byDevice(raw), byDevice(events.map((event) => ({ key: `${event.tenant}|${event.deviceId}`, value: event.bytes.toString() }))));
-      assert.ok(raw.every(({ headers }) => headers["mqtt.qos"] === String(qos) && headers["ingress.id"] === "ingress-test"));
-    });
+    test(
+      `${broker}, MQTT ${protocolVersion === 4 ? "3.1.1" : "5"}, QoS ${qos}: a fleet's messages are in the raw topic, each device's in order`,
+      { skip: broker === "mosquitto" && skip },
+      async (t) => {
+        const url = await BROKERS[broker](t);
+        const log = await openLog(t);
+        const ingress = makeIngress(t, log, { url, protocolVersion, qos });
+        await ingress.start();
+        const events = [...generateFleet({ devices: 20, count: 2000, duplicates: 0.1, reorder: 0.1 }).events()];
+        const sink = await openMqttSink({ url, qos, maxInFlight: 200 });
+        t.after(() => sink.close());
+        await publishEvents(events, sink, { paced: false });
+        await waitFor("all written", () => ingress.stats().written >= events.length, { deadlineMs: 20_000 });
+        await waitFor("all acknowledged", () => qos === 0 || ingress.stats().acked >= events.length);
+        const raw = await readTopic(log, "raw");
+        assert.equal(raw.length, events.length);
+        const byDevice = (values: { key?: string; value: string }[]): [string, string[]][] =>
+          Object.entries(Object.groupBy(values, ({ key }) => key ?? ""))
+            .map(([key, group]) => [key, (group ?? []).map(({ value }) => value)] as [string, string[]])
+            .sort();
+        assert.deepEqual(
+          byDevice(raw),
+          byDevice(events.map((event) => ({ key: `${event.tenant}|${event.deviceId}`, value: event.bytes.toString() }))),
+        );
+        assert.ok(raw.every(({ headers }) => headers["mqtt.qos"] === String(qos) && headers["ingress.id"] === "ingress-test"));
+      },
+    );
   }
 }
 
@@ -63,7 +72,10 @@ test("a poison message mid-stream goes to the dead letters, and the stream goes 
   await client.publishAsync("t/demo/d/a/telemetry", "", { qos: 1 });
   await client.publishAsync("t/demo/d/a/telemetry", "after", { qos: 1 });
   await waitFor("five acknowledged", () => ingress.stats().acked === 5);
-  assert.deepEqual((await readTopic(log, "raw")).map(({ value }) => value), ["before", "", "after"]);
+  assert.deepEqual(
+    (await readTopic(log, "raw")).map(({ value }) => value),
+    ["before", "", "after"],
+  );
   const letters = await readTopic(log, "dlq");
   const tooLarge = letters.find(({ headers }) => headers["dlq.reason"] === "too-large");
   assert.deepEqual([tooLarge?.value.length, tooLarge?.headers["dlq.length"], tooLarge?.key], [65_536, "5000000", "demo|a"]);
@@ -73,23 +85,30 @@ test("a poison message mid-stream goes to the dead letters, and the stream goes 
 });
 
 for (const protocolVersion of [4, 5] as const) {
-  test(`a frozen log, MQTT ${protocolVersion === 4 ? "3.1.1" : "5"}: the broker keeps what is not durable, the window bounds memory, nothing is lost after`, { skip }, async (t) => {
-    const { url } = await startMosquitto(t);
-    const writer = new FakeWriter();
-    const ingress = makeIngress(t, fakeLog(writer), { url, protocolVersion, windowMessages: 50 });
-    await ingress.start();
-    const client = await publisher(t, url);
-    const sent = Array.from({ length: 3000 }, (_, i) => `m${i}`);
-    await Promise.all(sent.map((payload) => client.publishAsync("t/demo/d/a/telemetry", payload, { qos: 1 })));
-    await waitFor("the window is full", () => writer.pending.size === 50);
-    // The broker has all 3,000 and a round trip to it is over: more would have come by now.
-    await client.publishAsync("elsewhere", "x", { qos: 1 });
-    assert.deepEqual([writer.sent.length, ingress.stats().acked, ingress.stats().inFlight], [50, 0, 50]);
-    writer.auto = true;
-    writer.release();
-    await waitFor("all acknowledged", () => ingress.stats().acked === 3000);
-    assert.deepEqual(writer.sent.map(({ value }) => value.toString()), sent);
-  });
+  test(
+    `a frozen log, MQTT ${protocolVersion === 4 ? "3.1.1" : "5"}: the broker keeps what is not durable, the window bounds memory, nothing is lost after`,
+    { skip },
+    async (t) => {
+      const { url } = await startMosquitto(t);
+      const writer = new FakeWriter();
+      const ingress = makeIngress(t, fakeLog(writer), { url, protocolVersion, windowMessages: 50 });
+      await ingress.start();
+      const client = await publisher(t, url);
+      const sent = Array.from({ length: 3000 }, (_, i) => `m${i}`);
+      await Promise.all(sent.map((payload) => client.publishAsync("t/demo/d/a/telemetry", payload, { qos: 1 })));
+      await waitFor("the window is full", () => writer.pending.size === 50);
+      // The broker has all 3,000 and a round trip to it is over: more would have come by now.
+      await client.publishAsync("elsewhere", "x", { qos: 1 });
+      assert.deepEqual([writer.sent.length, ingress.stats().acked, ingress.stats().inFlight], [50, 0, 50]);
+      writer.auto = true;
+      writer.release();
+      await waitFor("all acknowledged", () => ingress.stats().acked === 3000);
+      assert.deepEqual(
+        writer.sent.map(({ value }) => value.toString()),
+        sent,
+      );
+    },
+  );
 }
 
 test("the broker restarts with its persistence under load: what it acknowledged to the publisher arrives", { skip }, async (t) => {
@@ -107,7 +126,9 @@ test("the broker restarts with its persistence under load: what it acknowledged 
   const second = Array.from({ length: 500 }, (_, i) => publish(500 + i));
   await mosquitto.restart();
   await Promise.all([...first, ...second]);
-  await waitFor("all in the raw topic", async () => new Set((await readTopic(log, "raw")).map(({ value }) => value)).size === 1000, { intervalMs: 100 });
+  await waitFor("all in the raw topic", async () => new Set((await readTopic(log, "raw")).map(({ value }) => value)).size === 1000, {
+    intervalMs: 100,
+  });
   assert.deepEqual(sorted(new Set((await readTopic(log, "raw")).map(({ value }) => value))), sorted(acknowledged));
   assert.ok(ingress.stats().reconnects >= 1);
 });
@@ -153,5 +174,8 @@ test("stopped and started again, it goes on where it was: what came in between i
   const second = makeIngress(t, log, { url });
   await second.start();
   await waitFor("the second", () => second.stats().acked === 1);
-  assert.deepEqual((await readTopic(log, "raw")).map(({ value }) => value), ["one", "two"]);
+  assert.deepEqual(
+    (await readTopic(log, "raw")).map(({ value }) => value),
+    ["one", "two"],
+  );
 });

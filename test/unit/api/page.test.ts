@@ -6,33 +6,44 @@ import { compareBytes, mergePages, type Page } from "../../../api/page.ts";
 const keyOf = (item: { k: string }): string => item.k;
 const older = (a: { k: string }): { k: string } => a;
 
-test("merged pages walk every row of every worker once, in byte order, whatever the limits", () => {
+test("merged pages walk every matching row of every worker once, in byte order, whatever the limits and bounds", () => {
   fc.assert(
     fc.property(
       fc.array(fc.array(fc.string({ unit: "grapheme", minLength: 1, maxLength: 3 }), { maxLength: 12 }), { minLength: 1, maxLength: 4 }),
       fc.integer({ min: 1, max: 5 }),
-      (workers, limit) => {
+      fc.integer({ min: 1, max: 5 }),
+      (workers, limit, maxScanned) => {
         const rows = workers.map((keys) => [...new Set(keys)].sort(compareBytes));
         const seen: string[] = [];
         let after: string | null = null;
         do {
-          const pages: Page<{ k: string }>[] = rows.map((keys) => pageOf(keys, after, limit));
+          const pages: Page<{ k: string }>[] = rows.map((keys) => pageOf(keys, after, limit, maxScanned));
           const merged: Page<{ k: string }> = mergePages(pages, limit, keyOf, older);
           assert.ok(merged.items.length <= limit);
           seen.push(...merged.items.map(keyOf));
           after = merged.next;
         } while (after !== null);
-        assert.deepEqual(seen, [...new Set(rows.flat())].sort(compareBytes));
+        assert.deepEqual(seen, [...new Set(rows.flat())].filter(matches).sort(compareBytes));
       },
     ),
     { numRuns: 200 },
   );
 });
 
-function pageOf(keys: readonly string[], after: string | null, limit: number): Page<{ k: string }> {
+/** A filter, so that a bounded scan gives short pages. */
+function matches(key: string): boolean {
+  return (key.codePointAt(0) ?? 0) % 3 !== 0;
+}
+
+function pageOf(keys: readonly string[], after: string | null, limit: number, maxScanned: number): Page<{ k: string }> {
+  const items: { k: string }[] = [];
   const rest = keys.filter((key) => after === null || compareBytes(key, after) > 0);
-  const items = rest.slice(0, limit).map((k) => ({ k }));
-  return { items, next: items.length === limit ? items[limit - 1].k : null };
+  for (const [index, k] of rest.entries()) {
+    if (index === maxScanned) return { items, next: rest[index - 1] };
+    if (matches(k)) items.push({ k });
+    if (items.length === limit) return { items, next: k };
+  }
+  return { items, next: null };
 }
 
 test("a row on two workers is kept once, the newer one", () => {

@@ -111,11 +111,11 @@ test("open streams are bounded: one more is 503 with Retry-After, and a closed o
   await SseReader.open(t, url);
 });
 
-test("closing the app ends open streams at once", async (t) => {
+test("closing the app ends open streams at once and in order, not by cutting them", async (t) => {
   const { app, feed } = apiOverFakes(t);
   const stream = await SseReader.open(t, `${await listening(app)}/v1/stream`);
   await app.close();
-  await stream.ended();
+  assert.equal(await stream.ended(), "orderly");
   assert.equal(feed.listeners.size, 0);
 });
 

@@ -18,7 +18,14 @@ export class FakeWriter implements PlainWriter {
   auto = false;
   #flushes: (() => void)[] = [];
 
-  send(to: TopicPartition, key: Uint8Array | null, value: Uint8Array | null, headers: readonly RecordHeader[] | undefined, timestamp: number, done: (error: Error | undefined) => void): void {
+  send(
+    to: TopicPartition,
+    key: Uint8Array | null,
+    value: Uint8Array | null,
+    headers: readonly RecordHeader[] | undefined,
+    timestamp: number,
+    done: (error: Error | undefined) => void,
+  ): void {
     const record: SentRecord = {
       ...to,
       key: key === null ? null : Buffer.from(key).toString(),

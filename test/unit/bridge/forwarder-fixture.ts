@@ -3,7 +3,13 @@ import { RawHeaders } from "../../../bridge/raw-headers.ts";
 import { RouteCache } from "../../../bridge/route-cache.ts";
 import { FakeWriter } from "./fake-writer.ts";
 
-export const BOUNDS: ForwarderBounds = { windowMessages: 10, windowBytes: 1 << 20, qos0Messages: 3, qos0Bytes: 1 << 20, maxValueBytes: 1000 };
+export const BOUNDS: ForwarderBounds = {
+  windowMessages: 10,
+  windowBytes: 1 << 20,
+  qos0Messages: 3,
+  qos0Bytes: 1 << 20,
+  maxValueBytes: 1000,
+};
 
 /** A forwarder between a fake writer and a fake connection. */
 export class Fixture {

@@ -111,7 +111,10 @@ test("a failed write is not acknowledged: the connection ends, and what came aft
   f.writer.sent[1].done(new LogError("unknown-outcome", "timed out"));
   await f.settled();
   assert.deepEqual(f.acks, ["puback 1"]);
-  assert.deepEqual(f.redeliveries.map((error) => (error as { code?: string }).code), ["write-failed"]);
+  assert.deepEqual(
+    f.redeliveries.map((error) => (error as { code?: string }).code),
+    ["write-failed"],
+  );
 });
 
 test("a burst of failures ends the connection once", () => {

@@ -8,7 +8,15 @@ import type { Cleanup } from "../../support/cleanup.ts";
 /** An ingress with settings fit for tests, stopped after the test. Not started. */
 export function makeIngress(t: Cleanup, log: EventLog, mqtt: Partial<MqttSettings> & { url: string }, registry = new Registry()): Ingress {
   const ingress = new Ingress({
-    mqtt: { clientId: "ingress-test", topics: ["t/+/d/+/telemetry"], qos: 2, reconnectMinMs: 20, reconnectMaxMs: 200, stopTimeoutMs: 2000, ...mqtt },
+    mqtt: {
+      clientId: "ingress-test",
+      topics: ["t/+/d/+/telemetry"],
+      qos: 2,
+      reconnectMinMs: 20,
+      reconnectMaxMs: 200,
+      stopTimeoutMs: 2000,
+      ...mqtt,
+    },
     log,
     topics: { raw: "raw", dlq: "dlq" },
     validation: { maxValueBytes: 100_000 },

@@ -25,7 +25,10 @@ async function roundTrip(connection: ScriptedConnection): Promise<void> {
   const before = connection.acks.length;
   connection.send({ cmd: "pubrel", messageId: 60_000 });
   await waitFor("the answer to a PUBREL", () => connection.acks.slice(before).includes("pubcomp 60000"));
-  connection.received.splice(connection.received.findIndex((packet) => packet.cmd === "pubcomp" && packet.messageId === 60_000), 1);
+  connection.received.splice(
+    connection.received.findIndex((packet) => packet.cmd === "pubcomp" && packet.messageId === 60_000),
+    1,
+  );
 }
 
 for (const version of [4, 5] as const) {
@@ -44,7 +47,10 @@ for (const version of [4, 5] as const) {
     }
     const subscribe = await connection.expect("subscribe");
     assert.ok(subscribe.cmd === "subscribe");
-    assert.deepEqual(subscribe.subscriptions.map(({ topic, qos }) => [topic, qos]), [["t/+/d/+/telemetry", 2]]);
+    assert.deepEqual(
+      subscribe.subscriptions.map(({ topic, qos }) => [topic, qos]),
+      [["t/+/d/+/telemetry", 2]],
+    );
   });
 
   test(`${name}: messages right behind CONNACK are taken, and acknowledged only when durable, in order`, async (t) => {
@@ -94,7 +100,10 @@ for (const version of [4, 5] as const) {
     second.send({ cmd: "pubrel", messageId: 7 }, second.publish(7, 2, "the id again"));
     await waitFor("the next message", () => writer.sent.length === 2);
     assert.deepEqual(second.acks, ["pubrec 7", "pubcomp 7"]);
-    assert.deepEqual(writer.sent.map(({ value }) => value.toString()), ['{"seq":7}', "the id again"]);
+    assert.deepEqual(
+      writer.sent.map(({ value }) => value.toString()),
+      ['{"seq":7}', "the id again"],
+    );
     writer.release();
   });
 }
@@ -123,7 +132,10 @@ test("a subscription is renewed when the broker lost the session, and only then"
   const third = await broker.connection(2);
   third.send(third.connack(false));
   await third.expect("subscribe");
-  assert.equal(second.received.some(({ cmd }) => cmd === "subscribe"), false);
+  assert.equal(
+    second.received.some(({ cmd }) => cmd === "subscribe"),
+    false,
+  );
 });
 
 test("a refused connection and a refused subscription are tried again", async (t) => {
@@ -188,12 +200,19 @@ test("stop: waits for what is in flight, acknowledges it, takes nothing new, the
   const stopped = ingress.stop();
   connection.send(connection.publish(3, 1));
   await new Promise((resolve) => setImmediate(resolve));
-  assert.equal(connection.received.some(({ cmd }) => cmd === "disconnect"), false);
+  assert.equal(
+    connection.received.some(({ cmd }) => cmd === "disconnect"),
+    false,
+  );
   writer.release();
   await stopped;
   await waitFor("DISCONNECT", () => connection.received.at(-1)?.cmd === "disconnect");
   assert.deepEqual(connection.acks, ["puback 1", "puback 2"]);
-  assert.equal(connection.received.some(({ cmd }) => cmd === "unsubscribe"), false, "the session keeps its subscription");
+  assert.equal(
+    connection.received.some(({ cmd }) => cmd === "unsubscribe"),
+    false,
+    "the session keeps its subscription",
+  );
   assert.equal(writer.sent.length, 2);
 });
 

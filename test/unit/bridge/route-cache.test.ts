@@ -13,10 +13,12 @@ test("a device's records go to the partition Java's partitioner gives its key", 
   assert.deepEqual(route.dlq, { topic: "dlq", partition: partitionForKey(key, 0, key.length, 3) });
 });
 
-test("a topic that does not parse has no key and a dead-letter partition", () => {
-  const route = new RouteCache(TARGETS, 10).route("weather/paris");
+test("a topic that does not parse has no key, has a dead-letter partition, and is not remembered", () => {
+  const cache = new RouteCache(TARGETS, 10);
+  const route = cache.route("weather/paris");
   assert.equal(route.key, null);
   assert.equal(route.dlq.topic, "dlq");
+  assert.equal(cache.size, 0, "topics of any length would fill the memory");
 });
 
 test("the cache keeps what is used and never more than its bound", () => {

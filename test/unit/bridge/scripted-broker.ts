@@ -37,9 +37,7 @@ export class ScriptedConnection {
   }
 
   connack(sessionPresent: boolean): Packet {
-    return this.#version === 5
-      ? { cmd: "connack", reasonCode: 0, sessionPresent }
-      : { cmd: "connack", returnCode: 0, sessionPresent };
+    return this.#version === 5 ? { cmd: "connack", reasonCode: 0, sessionPresent } : { cmd: "connack", returnCode: 0, sessionPresent };
   }
 
   publish(messageId: number, qos: 0 | 1 | 2, payload = `{"seq":${messageId}}`, dup = false): Packet {
@@ -50,7 +48,7 @@ export class ScriptedConnection {
   get acks(): string[] {
     return this.received
       .filter(({ cmd }) => cmd === "puback" || cmd === "pubrec" || cmd === "pubcomp")
-      .map((packet) => `${packet.cmd} ${packet.messageId}`);
+      .map((packet) => `${packet.cmd} ${packet.messageId ?? 0}`);
   }
 
   async expect(cmd: Packet["cmd"]): Promise<Packet> {

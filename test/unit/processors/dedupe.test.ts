@@ -19,7 +19,10 @@ const life = fc.record({
   swaps: fc.array(fc.tuple(fc.nat(), fc.integer({ min: 1, max: 5 })), { maxLength: 10 }),
 });
 
-function streamOf(device: number, { boots, copies, swaps }: { boots: number[][]; copies: [number, number][]; swaps: [number, number][] }): Sent[] {
+function streamOf(
+  device: number,
+  { boots, copies, swaps }: { boots: number[][]; copies: [number, number][]; swaps: [number, number][] },
+): Sent[] {
   const sent: Sent[] = boots.flatMap((steps, boot) => {
     let seq = -1;
     return steps.map((step) => ({ device, boot, seq: (seq += step) }));
@@ -77,7 +80,7 @@ test("with bootId and seq: exactly the distinct events pass, in order of arrival
           ids.add(id);
         }
       assert.deepEqual(
-        job.normalized().map((record) => `${record.deviceId}/${record.bootId}/${record.seq}`),
+        job.normalized().map((record) => [record.deviceId, record.bootId, record.seq].join("/")),
         distinct,
       );
       streams.forEach((stream, device) => {
@@ -93,7 +96,10 @@ test("with bootId and seq: exactly the distinct events pass, in order of arrival
 /** Boots that begin with seq 0, reordered within themselves but for their first event; copies come at any time after. */
 const bootsWithoutId = fc.record({
   boots: fc.array(
-    fc.record({ steps: fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: 25 }), swaps: fc.array(fc.tuple(fc.nat(), fc.integer({ min: 1, max: 5 })), { maxLength: 6 }) }),
+    fc.record({
+      steps: fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: 25 }),
+      swaps: fc.array(fc.tuple(fc.nat(), fc.integer({ min: 1, max: 5 })), { maxLength: 6 }),
+    }),
     { minLength: 1, maxLength: 4 },
   ),
   copies: fc.array(fc.tuple(fc.nat(), fc.nat()), { maxLength: 20 }),
@@ -104,7 +110,11 @@ test("without bootId: restarts after a time jump are told from copies and reorde
     fc.asyncProperty(bootsWithoutId, async ({ boots, copies }) => {
       const job = await Job.start(t, NO_WINDOWS);
       const firsts = boots.flatMap(({ steps, swaps }, boot) => {
-        const rest = streamOf(0, { boots: [steps.length === 0 ? [1] : steps], copies: [], swaps }).map(({ seq }) => ({ device: 0, boot, seq: seq + 1 }));
+        const rest = streamOf(0, { boots: [steps.length === 0 ? [1] : steps], copies: [], swaps }).map(({ seq }) => ({
+          device: 0,
+          boot,
+          seq: seq + 1,
+        }));
         return [{ device: 0, boot, seq: 0 }, ...rest];
       });
       const stream = [...firsts];
@@ -150,7 +160,8 @@ test("the tutorial's publisher, started again five seconds later, is a reboot; i
 
 test("without bootId: a copy that comes days later is a duplicate, of whichever kept boot it is", async (t) => {
   const job = await Job.start(t, NO_WINDOWS);
-  for (const start of [0, 100_000]) for (let seq = 0; seq < 10; seq++) job.send({ seq, ts: T0 + start + seq * 10, tempC: 1 }, { at: T0 + start + seq * 10 });
+  for (const start of [0, 100_000])
+    for (let seq = 0; seq < 10; seq++) job.send({ seq, ts: T0 + start + seq * 10, tempC: 1 }, { at: T0 + start + seq * 10 });
   job.send({ seq: 3, ts: T0 + 30, tempC: 1 }, { at: T0 + 200_000_000 });
   job.send({ seq: 3, ts: T0 + 100_030, tempC: 1 });
   assert.equal(job.normalized().length, 20);
@@ -319,7 +330,14 @@ test("a record that is read again because its commit did not finish is not its o
   const directory = await mkdtemp(`${tmpdir()}/sluice-reread-`);
   t.after(() => rm(directory, { recursive: true, force: true }));
   const state = { engine: "level", directory } as const;
-  const events = [[{ bootId: "a", seq: 1, tempC: 1 }], [{ bootId: "a", seq: 2, tempC: 1 }, { bootId: "a", seq: 2, tempC: 1 }], [{ messageId: "m", tempC: 1 }]];
+  const events = [
+    [{ bootId: "a", seq: 1, tempC: 1 }],
+    [
+      { bootId: "a", seq: 2, tempC: 1 },
+      { bootId: "a", seq: 2, tempC: 1 },
+    ],
+    [{ messageId: "m", tempC: 1 }],
+  ];
   const before = await Job.start(t, NO_WINDOWS, { state });
   for (const event of events) before.send(event);
   assert.equal(before.normalized().length, 3);

@@ -56,6 +56,13 @@ test("numbers up to 2^53-1 are held exactly", () => {
 });
 
 test("runs out of order are refused", () => {
-  assert.throws(() => IntervalSet.of([[5, 6], [7, 8]]), RangeError);
+  assert.throws(
+    () =>
+      IntervalSet.of([
+        [5, 6],
+        [7, 8],
+      ]),
+    RangeError,
+  );
   assert.throws(() => IntervalSet.of([[5, 4]]), RangeError);
 });

@@ -2,14 +2,24 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Job, KEY, T0 } from "./support/job.ts";
 
-const cases: readonly { name: string; value: string | Uint8Array | null | object; reason: string; key?: string | Uint8Array | null; headers?: Record<string, string> }[] = [
+const cases: readonly {
+  name: string;
+  value: string | Uint8Array | null | object;
+  reason: string;
+  key?: string | Uint8Array | null;
+  headers?: Record<string, string>;
+}[] = [
   { name: "a null value", value: null, reason: "empty" },
   { name: "no bytes", value: "", reason: "empty" },
   { name: "an empty array", value: "[]", reason: "empty" },
   { name: "white space", value: "  \n", reason: "not-json" },
   { name: "half an object", value: '{"tempC":', reason: "not-json" },
   { name: "binary", value: Buffer.from([0xff, 0xfe, 0x00, 0x01]), reason: "not-json" },
-  { name: "JSON with bytes that are no UTF-8", value: Buffer.concat([Buffer.from('{"tempC":1,"a":"'), Buffer.from([0xc3, 0x28]), Buffer.from('"}')]), reason: "not-json" },
+  {
+    name: "JSON with bytes that are no UTF-8",
+    value: Buffer.concat([Buffer.from('{"tempC":1,"a":"'), Buffer.from([0xc3, 0x28]), Buffer.from('"}')]),
+    reason: "not-json",
+  },
   { name: "a framed value without a registry", value: Buffer.from([0, 0, 0, 0, 1, 2, 3]), reason: "not-json" },
   { name: "a byte order mark", value: '\ufeff{"tempC":1}', reason: "not-json" },
   { name: "bare NaN", value: '{"tempC":NaN}', reason: "not-finite" },
@@ -42,7 +52,12 @@ const cases: readonly { name: string; value: string | Uint8Array | null | object
   { name: "a key with a control character", value: { tempC: 1 }, reason: "bad-topic", key: "demo|d\u0001" },
   { name: "a key that is no UTF-8", value: { tempC: 1 }, reason: "bad-topic", key: Buffer.from([0x61, 0x7c, 0xff]) },
   { name: "a device id of 257 bytes", value: { tempC: 1 }, reason: "bad-topic", key: `demo|${"d".repeat(257)}` },
-  { name: "a topic of another tenant", value: { tempC: 1 }, reason: "tenant-mismatch", headers: { "mqtt.topic": "t/other/d/d1/telemetry" } },
+  {
+    name: "a topic of another tenant",
+    value: { tempC: 1 },
+    reason: "tenant-mismatch",
+    headers: { "mqtt.topic": "t/other/d/d1/telemetry" },
+  },
   { name: "a topic of another device", value: { tempC: 1 }, reason: "device-mismatch", headers: { "mqtt.topic": "t/demo/d/d2/telemetry" } },
   { name: "a topic of another shape", value: { tempC: 1 }, reason: "bad-topic", headers: { "mqtt.topic": "sensors/d1" } },
   { name: "__proto__ as a field", value: '{"tempC":1,"__proto__":{"polluted":1}}', reason: "schema" },
@@ -52,7 +67,11 @@ const cases: readonly { name: string; value: string | Uint8Array | null | object
   { name: "a field name of 129 characters", value: { tempC: 1, ["n".repeat(129)]: 1 }, reason: "schema" },
   { name: "a field name with a lone surrogate", value: '{"tempC":1,"\\udfff":2}', reason: "schema" },
   { name: "an endless string", value: { tempC: 1, note: "x".repeat(1025) }, reason: "schema" },
-  { name: "65 attributes", value: { tempC: 1, ...Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`a${i}`, "x"])) }, reason: "schema" },
+  {
+    name: "65 attributes",
+    value: { tempC: 1, ...Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`a${i}`, "x"])) },
+    reason: "schema",
+  },
   { name: "257 metrics", value: Object.fromEntries(Array.from({ length: 257 }, (_, i) => [`m${i}`, i])), reason: "schema" },
 ];
 
@@ -66,7 +85,12 @@ for (const { name, value, reason, key, headers } of cases) {
       letters.map((letter) => letter.reason),
       [reason],
     );
-    const sent = value === null ? null : value instanceof Uint8Array || typeof value === "string" ? Buffer.from(value as string) : Buffer.from(JSON.stringify(value));
+    const sent =
+      value === null
+        ? null
+        : value instanceof Uint8Array || typeof value === "string"
+          ? Buffer.from(value as string)
+          : Buffer.from(JSON.stringify(value));
     assert.deepEqual(letters[0].value, sent);
     assert.deepEqual(letters[0].key, key === null ? null : Buffer.from((key ?? KEY) as string));
     assert.equal(job.normalized().length, 1);
@@ -87,7 +111,14 @@ test("a value over validation.maxValueBytes is too-large", async (t) => {
 
 test("of a batch the good events go on, and the bad ones dead-letter its bytes once, with the index of the first", async (t) => {
   const job = await Job.start(t);
-  const batch = JSON.stringify([{ seq: 1, tempC: 1 }, 7, { seq: 2, tempC: "hot", x: 2 }, { seq: -1, tempC: 1 }, { seq: 3, tempC: 3 }, { seq: 3, tempC: 3 }]);
+  const batch = JSON.stringify([
+    { seq: 1, tempC: 1 },
+    7,
+    { seq: 2, tempC: "hot", x: 2 },
+    { seq: -1, tempC: 1 },
+    { seq: 3, tempC: 3 },
+    { seq: 3, tempC: 3 },
+  ]);
   job.send(batch);
   assert.deepEqual(
     job.normalized().map((record) => record.seq),

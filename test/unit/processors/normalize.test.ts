@@ -67,7 +67,10 @@ test("times: none, too far ahead, seconds, ISO; retained is flagged", async (t) 
   job.send({ seq: 1, tempC: 1 }, { at: T0 });
   job.send({ seq: 2, tempC: 1, ts: T0 + 300_001 });
   job.send({ seq: 4, tempC: 1, ts: T0 / 1000 + 0.5 });
-  job.send({ seq: 5, tempC: 1, ts: new Date(T0 + 7).toISOString() }, { headers: { "mqtt.retain": "1", "mqtt.topic": "t/demo/d/d1/telemetry" } });
+  job.send(
+    { seq: 5, tempC: 1, ts: new Date(T0 + 7).toISOString() },
+    { headers: { "mqtt.retain": "1", "mqtt.topic": "t/demo/d/d1/telemetry" } },
+  );
   job.send({ seq: 6, tempC: 1, ts: T0 + 300_000 });
   const [none, ahead, seconds, iso, limit] = job.normalized();
   assert.deepEqual([none.ts, none.flags], [T0, ["no-ts"]]);
@@ -82,13 +85,19 @@ test("whatever a device sends, the record is valid JSON with the same numbers an
   let seq = 0;
   const text = fc.string({ unit: "binary", maxLength: 30 });
   fc.assert(
-    fc.property(text, fc.double({ noNaN: true, noDefaultInfinity: true }), text, fc.option(text.filter((id) => id.length > 0)), (field, value, note, bootId) => {
-      job.send(JSON.stringify({ seq: seq++, bootId, [`m-${field}`]: value, [`a-${field}`]: note }));
-      const [record] = job.normalized();
-      assert.equal(record.metrics[`m-${field}`], value + 0);
-      assert.equal(record.attributes[`a-${field}`], note);
-      assert.equal(record.bootId, bootId ?? undefined);
-    }),
+    fc.property(
+      text,
+      fc.double({ noNaN: true, noDefaultInfinity: true }),
+      text,
+      fc.option(text.filter((id) => id.length > 0)),
+      (field, value, note, bootId) => {
+        job.send(JSON.stringify({ seq: seq++, bootId, [`m-${field}`]: value, [`a-${field}`]: note }));
+        const [record] = job.normalized();
+        assert.equal(record.metrics[`m-${field}`], value + 0);
+        assert.equal(record.attributes[`a-${field}`], note);
+        assert.equal(record.bootId, bootId ?? undefined);
+      },
+    ),
     { numRuns: 300 },
   );
 });

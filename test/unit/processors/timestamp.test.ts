@@ -32,7 +32,29 @@ test("numbers below 1e11 are seconds, others ms", () => {
 });
 
 test("what is no time is NaN", () => {
-  const bad: unknown[] = ["", "now", "2026-13-01", "2026-02-30", "2026-01-01T24:00", "2026-01-01T10:61", "2026-01-01T10:00:00+25:00", "2026-01-01T10:00:00 ", "1767225600000"];
-  bad.push("2026-01-01T10:00:00.Z", "20260101", `2026-01-01T00:00:00.${"1".repeat(50)}`, 1e20, Infinity, -Infinity, NaN, true, {}, [], 2 ** 51);
+  const bad: unknown[] = [
+    "",
+    "now",
+    "2026-13-01",
+    "2026-02-30",
+    "2026-01-01T24:00",
+    "2026-01-01T10:61",
+    "2026-01-01T10:00:00+25:00",
+    "2026-01-01T10:00:00 ",
+    "1767225600000",
+  ];
+  bad.push(
+    "2026-01-01T10:00:00.Z",
+    "20260101",
+    `2026-01-01T00:00:00.${"1".repeat(50)}`,
+    1e20,
+    Infinity,
+    -Infinity,
+    NaN,
+    true,
+    {},
+    [],
+    2 ** 51,
+  );
   for (const value of bad) assert.ok(Number.isNaN(parseTimestamp(value)), JSON.stringify(value));
 });

@@ -8,10 +8,20 @@ import { Job, T0 } from "./support/job.ts";
 import { expectedWindows, statisticsOf, type ExpectedWindow, type WindowDefinition, type WindowEvent } from "./support/window-oracle.ts";
 
 const definition = (time: "device" | "partition"): fc.Arbitrary<WindowDefinition> =>
-  fc.record({ sizeMs: fc.integer({ min: 3, max: 20 }), graceMs: fc.nat(25), idleMs: fc.integer({ min: 5, max: 60 }), time: fc.constant(time) });
+  fc.record({
+    sizeMs: fc.integer({ min: 3, max: 20 }),
+    graceMs: fc.nat(25),
+    idleMs: fc.integer({ min: 5, max: 60 }),
+    time: fc.constant(time),
+  });
 
 const steps = fc.array(
-  fc.record({ device: fc.constantFrom("a", "b", "c"), ahead: fc.integer({ min: -40, max: 15 }), wait: fc.oneof(fc.nat(4), fc.nat(70)), value: fc.double({ min: -1e3, max: 1e3, noNaN: true }) }),
+  fc.record({
+    device: fc.constantFrom("a", "b", "c"),
+    ahead: fc.integer({ min: -40, max: 15 }),
+    wait: fc.oneof(fc.nat(4), fc.nat(70)),
+    value: fc.double({ min: -1e3, max: 1e3, noNaN: true }),
+  }),
   { minLength: 1, maxLength: 60 },
 );
 
@@ -32,7 +42,10 @@ function send(job: Job, event: WindowEvent, seq: number): void {
 function assertWindows(actual: readonly AggregateRecord[], expected: readonly ExpectedWindow[], sizeMs: number): void {
   const name = (device: string, start: number): string => `${device}/${start}`;
   const order = (a: string, b: string): number => (a < b ? -1 : 1);
-  assert.deepEqual(actual.map(({ deviceId, window }) => name(deviceId, window.start)).sort(order), expected.map(({ device, start }) => name(device, start)).sort(order));
+  assert.deepEqual(
+    actual.map(({ deviceId, window }) => name(deviceId, window.start)).sort(order),
+    expected.map(({ device, start }) => name(device, start)).sort(order),
+  );
   const byName = new Map(expected.map((window) => [name(window.device, window.start), window]));
   for (const { deviceId, window, metrics, final } of actual) {
     const { variance, ...rest } = statisticsOf((byName.get(name(deviceId, window.start)) as ExpectedWindow).values);

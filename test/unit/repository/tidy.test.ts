@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { accessSync, constants, existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -82,4 +83,18 @@ test("relative links in the documents lead somewhere", () => {
     }
   }
   assert.deepEqual(broken, []);
+});
+
+test("git ignores nothing the repository needs", (t) => {
+  const ignored = spawnSync("git", ["-C", root, "ls-files", "--others", "--ignored", "--exclude-standard", "--directory"], {
+    encoding: "utf8",
+  });
+  if (ignored.status !== 0) {
+    t.diagnostic("not a git checkout");
+    return;
+  }
+  const kept = ignored.stdout
+    .split("\n")
+    .filter((path) => path !== "" && !/^(node_modules|data|coverage|\.cache)\//.test(path) && !path.endsWith(".log"));
+  assert.deepEqual(kept, []);
 });

@@ -15,10 +15,19 @@ test("the machine-temperature file has 22,695 readings and reads as UTC", () => 
 test("a replay keeps the distances of times, moved so that the last lies where asked", () => {
   const readings = parseCsv("timestamp,value\n2013-12-02 21:15:00,1\n2013-12-02 21:20:00,2.5\n2013-12-02 21:30:00,3\n", "x");
   const events = [...replay(readings, { ...OPTIONS, bootId: "b1", lastTs: 1_767_225_600_000 }, 50)];
-  assert.deepEqual(events.map(({ payload }) => payload.ts), [1_767_225_600_000 - 900_000, 1_767_225_600_000 - 600_000, 1_767_225_600_000]);
-  assert.deepEqual(events.map(({ sendAtMs }) => sendAtMs), [50, 1050, 3050]);
+  assert.deepEqual(
+    events.map(({ payload }) => payload.ts),
+    [1_767_225_600_000 - 900_000, 1_767_225_600_000 - 600_000, 1_767_225_600_000],
+  );
+  assert.deepEqual(
+    events.map(({ sendAtMs }) => sendAtMs),
+    [50, 1050, 3050],
+  );
   assert.equal(events[1].topic, "t/demo/d/machine-1/telemetry");
-  assert.equal(events[1].bytes.toString(), `{"deviceId":"machine-1","bootId":"b1","seq":1,"ts":${1_767_225_600_000 - 600_000},"tempC":2.5}`);
+  assert.equal(
+    events[1].bytes.toString(),
+    `{"deviceId":"machine-1","bootId":"b1","seq":1,"ts":${1_767_225_600_000 - 600_000},"tempC":2.5}`,
+  );
 });
 
 test("without a wanted end, times stay as recorded", () => {

@@ -76,7 +76,7 @@ test("200,000 messages of 2,000 devices: the shares asked for, some duplicates 5
   const farthest = { distance: 0, over40k: 0 };
   let index = 0;
   for (const { deviceId, payload } of fleet.events()) {
-    const id = `${deviceId}|${payload.bootId}|${payload.seq}`;
+    const id = [deviceId, payload.bootId, payload.seq].join("|");
     const at = firstAt.get(id);
     if (at === undefined) firstAt.set(id, index);
     else {
@@ -104,7 +104,8 @@ test("200,000 messages of 2,000 devices: the shares asked for, some duplicates 5
 
 test("the same seed makes the same bytes, another seed others", () => {
   const options = { devices: 5, count: 200, duplicates: 0.1, reorder: 0.1, gaps: 0.1, reboots: 0.05 };
-  const bytes = (seed: number): string => [...generateFleet({ ...options, seed }).events()].map((event) => event.bytes.toString()).join("\n");
+  const bytes = (seed: number): string =>
+    [...generateFleet({ ...options, seed }).events()].map((event) => event.bytes.toString()).join("\n");
   assert.equal(bytes(1), bytes(1));
   assert.notEqual(bytes(1), bytes(2));
 });

@@ -59,7 +59,7 @@ test("room: full at its limit, free again below it, empty at the end, and an err
   const empty = room.empty();
   room.leave();
   await empty;
-  room.take();
+  void room.take();
   const waiting = assert.rejects(room.empty(), /broken/);
   room.leave(new Error("broken"));
   await waiting;
@@ -72,7 +72,10 @@ test("the log sink writes what the ingress would: bytes, key, headers, time", as
   const sink = await openLogSink(fakeLog(writer), "raw");
   const events = [...generateFleet({ count: 50, devices: 3, startTs: 1_000_000 }).events()];
   await publishEvents(events, sink, { paced: false });
-  assert.deepEqual(writer.sent.map(({ value }) => value), events.map(({ bytes }) => bytes));
+  assert.deepEqual(
+    writer.sent.map(({ value }) => value),
+    events.map(({ bytes }) => bytes),
+  );
   const [first] = writer.sent;
   assert.deepEqual([first.topic, first.key, first.timestamp], ["raw", "demo|device-1", 1_000_000]);
   assert.equal(first.headers["mqtt.topic"], "t/demo/d/device-1/telemetry");

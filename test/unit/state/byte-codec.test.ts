@@ -80,7 +80,11 @@ test("numbers that do not fit are refused by the writer", () => {
 });
 
 test("strings and bytes of any length and script read back as they were written", () => {
-  const text = fc.oneof(fc.string({ unit: "binary", maxLength: 300 }), fc.string({ unit: "grapheme", maxLength: 60 }), fc.string({ maxLength: 60 }));
+  const text = fc.oneof(
+    fc.string({ unit: "binary", maxLength: 300 }),
+    fc.string({ unit: "grapheme", maxLength: 60 }),
+    fc.string({ maxLength: 60 }),
+  );
   fc.assert(
     fc.property(fc.array(text, { maxLength: 5 }), fc.uint8Array({ maxLength: 200 }), (texts, raw) => {
       const bytes = written((out) => {
@@ -116,7 +120,8 @@ test("bytes that end too early are `corrupt-row`, never a read beyond the end", 
     reader.expectEnd();
   };
   readAll(reading(bytes));
-  for (let length = 0; length < bytes.length; length++) assert.throws(() => readAll(reading(bytes.subarray(0, length))), corrupt, `${length} bytes`);
+  for (let length = 0; length < bytes.length; length++)
+    assert.throws(() => readAll(reading(bytes.subarray(0, length))), corrupt, `${length} bytes`);
   assert.throws(() => readAll(reading(Buffer.concat([bytes, Buffer.from([0])]))), corrupt);
 });
 
@@ -142,7 +147,11 @@ test("a number above 2^53 in the bytes is `corrupt-row`, not a rounded one", () 
   assert.throws(() => reading(nines).svarint(), corrupt);
   assert.throws(() => reading(nines).u64(), corrupt);
   assert.throws(() => reading(Buffer.from([0, 0x20, 0, 0, 0, 0, 0, 1])).u64(), corrupt, "2^53 + 1 would round to 2^53");
-  assert.throws(() => reading(Buffer.from([0x81, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10])).varint(), corrupt, "2^53 + 1 would round to 2^53");
+  assert.throws(
+    () => reading(Buffer.from([0x81, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10])).varint(),
+    corrupt,
+    "2^53 + 1 would round to 2^53",
+  );
 });
 
 test("a reader outside its buffer is refused", () => {
@@ -151,7 +160,10 @@ test("a reader outside its buffer is refused", () => {
 });
 
 test("serdes read back what they wrote, inside a larger buffer", () => {
-  const roundTrip = <T>(serde: { write(value: T, out: ByteWriter): void; read(bytes: Buffer, start: number, end: number): T }, value: T): T => {
+  const roundTrip = <T>(
+    serde: { write(value: T, out: ByteWriter): void; read(bytes: Buffer, start: number, end: number): T },
+    value: T,
+  ): T => {
     const bytes = Buffer.concat([Buffer.from("<"), written((out) => serde.write(value, out)), Buffer.from(">")]);
     return serde.read(bytes, 1, bytes.length - 1);
   };

@@ -11,7 +11,7 @@ export interface SseEvent {
 export class SseReader {
   readonly #events: SseEvent[] = [];
   readonly #abort = new AbortController();
-  #ended = false;
+  #ended: "orderly" | "broken" | undefined;
 
   /** Resolves when the answer's head is there: from then on nothing that is pushed is missed. */
   static async open(t: TestContext, url: string, headers: Record<string, string> = {}): Promise<SseReader> {
@@ -27,7 +27,7 @@ export class SseReader {
     return waitFor(`${count} events`, () => this.#events.length >= count && this.#events.splice(0, count));
   }
 
-  ended(): Promise<boolean> {
+  ended(): Promise<"orderly" | "broken"> {
     return waitFor("the stream's end", () => this.#ended);
   }
 
@@ -46,10 +46,12 @@ export class SseReader {
         for (const block of blocks) if (block.includes("data: ")) this.#events.push(parse(block));
       }
     } catch (error) {
-      // An aborted fetch or a closed server ends the stream; the test sees it by ended().
+      // An aborted fetch or a connection that was cut; the test sees it by ended().
       if (!(error instanceof Error)) throw error;
+      this.#ended = "broken";
+      return;
     }
-    this.#ended = true;
+    this.#ended = "orderly";
   }
 }
 

@@ -1,7 +1,13 @@
 /** The whole job in the topology test driver, with JSON in and out. */
 import type { TestContext } from "node:test";
 import { DEFAULT_TOPICS } from "../../../../processors/formats/names.ts";
-import type { AggregateRecord, AlertRecord, DeviceStateRecord, LedgerView, NormalizedRecord } from "../../../../processors/formats/records.ts";
+import type {
+  AggregateRecord,
+  AlertRecord,
+  DeviceStateRecord,
+  LedgerView,
+  NormalizedRecord,
+} from "../../../../processors/formats/records.ts";
 import { toLedgerView } from "../../../../processors/formats/ledger-view.ts";
 import { ledgerStore } from "../../../../processors/ledger.ts";
 import { jobSettingsSchema } from "../../../../processors/settings.ts";

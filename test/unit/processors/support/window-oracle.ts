@@ -21,7 +21,10 @@ export interface ExpectedWindow {
   readonly values: readonly { readonly ts: number; readonly value: number }[];
 }
 
-export function expectedWindows(events: readonly WindowEvent[], definition: WindowDefinition): { emitted: ExpectedWindow[]; late: boolean[] } {
+export function expectedWindows(
+  events: readonly WindowEvent[],
+  definition: WindowDefinition,
+): { emitted: ExpectedWindow[]; late: boolean[] } {
   const { sizeMs, graceMs, idleMs, time } = definition;
   const windows: { device: string; start: number; lastAt: number; closed: boolean; values: { ts: number; value: number }[] }[] = [];
   const emitted: ExpectedWindow[] = [];

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { topology } from "../../../examples/first-topology.ts";
+import { topology } from "../../../examples/hot-minutes.ts";
 import { TopologyTestDriver } from "../../../runtime/test-driver.ts";
 
 test("the README's first topology counts hot readings a minute and tells when the minute is over", async (t) => {
@@ -22,6 +22,6 @@ test("the README's first topology counts hot readings a minute and tells when th
 
 test("the README shows the example as it is", () => {
   const root = new URL("../../..", import.meta.url);
-  const example = readFileSync(new URL("examples/first-topology.ts", root), "utf8");
+  const example = readFileSync(new URL("examples/hot-minutes.ts", root), "utf8");
   assert.ok(readFileSync(new URL("README.md", root), "utf8").includes(example.trim()));
 });
