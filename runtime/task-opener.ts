@@ -2,7 +2,7 @@
  * Brings one task up: state directory, stable input offsets, changelog, processors. Everything that waits happens
  * here, beside the running tasks.
  */
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { LogError } from "../eventlog/errors.ts";
@@ -62,7 +62,7 @@ export class TaskOpener {
 
   /** Deletes the local state of a task that is not open. */
   async wipe(taskId: string): Promise<void> {
-    await rm(join(this.#options.stateDir, this.#options.applicationId, taskId), { recursive: true, force: true });
+    await TaskState.wipeDirectory(join(this.#options.stateDir, this.#options.applicationId, taskId));
   }
 
   /** Restores and starts the task, whose state is open. */

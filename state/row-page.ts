@@ -3,6 +3,12 @@ import type { CommittedRows } from "./committed-rows.ts";
 import { engineRange, inRange } from "./key-range.ts";
 import type { KeyRange } from "./key-range.ts";
 
+/**
+ * Rows a page, at most. Between pages the event loop gets a turn, and a page is read in a few milliseconds: it is read
+ * again when a checkpoint ends meanwhile, which must not be able to happen each time.
+ */
+export const PAGE_ROWS = 1000;
+
 /** What lies over the engine's rows. All of it is asked synchronously, so a page is one moment's truth. */
 export interface RowView {
   /** Keys of rows in memory; a key may come twice. */

@@ -4,11 +4,8 @@ import { ByteWriter } from "./byte-writer.ts";
 import type { CachedStore } from "./cached-store.ts";
 import { WHOLE_STORE } from "./key-range.ts";
 import type { KeyRange } from "./key-range.ts";
-import { readPage } from "./row-page.ts";
+import { PAGE_ROWS, readPage } from "./row-page.ts";
 import type { PageRow, RowView } from "./row-page.ts";
-
-/** Rows a page; between pages the event loop gets a turn, also when all rows are in memory. */
-const PAGE_ROWS = 1000;
 
 /**
  * Each row as it is when it is handed out: the cached object when there is one, else a fresh one. A row that exists

@@ -12,7 +12,7 @@ import type { KeyRange } from "./key-range.ts";
 import { ObjectCache } from "./object-cache.ts";
 import type { Entry } from "./object-cache.ts";
 import { ROW_FORMAT_VERSION } from "./row-format.ts";
-import { readPage } from "./row-page.ts";
+import { PAGE_ROWS, readPage } from "./row-page.ts";
 import { committedRows, committedValue } from "./scan-store.ts";
 import type { StoreSpec } from "./store.ts";
 import { positionsOp } from "./task-meta.ts";
@@ -226,7 +226,7 @@ export class TaskState implements StoreHome {
       options.after === undefined ? undefined : queryKey(store, options.after),
     );
     while (range !== undefined && result.length < options.limit) {
-      const page = await readPage(this.rows, store.index, view, range, options.limit - result.length);
+      const page = await readPage(this.rows, store.index, view, range, Math.min(PAGE_ROWS, options.limit - result.length));
       this.assertOpen();
       for (const row of page.rows) {
         const found = committedValue(store, row, page.generation);

@@ -8,7 +8,7 @@ import { byId, make, setAttribute, setText } from "./dom.js";
 import { LiveStream } from "./live-stream.js";
 import { askForToken } from "./login.js";
 import { Overview } from "./overview.js";
-import { poll } from "./poll.js";
+import { poll, setAway } from "./poll.js";
 import { startTheme } from "./theme.js";
 
 /** For the list: it shows fifty rows, and the selected device always comes whole. */
@@ -123,6 +123,7 @@ let retryTimer;
 function onStatus({ state, retryInMs }) {
   clearInterval(retryTimer);
   setAttribute(byId("connection"), "data-state", state);
+  setAway(state === "disconnected");
   if (state === "live") {
     setText(byId("connection-text"), "Live");
     hurryAlerts();

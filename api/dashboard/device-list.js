@@ -20,6 +20,7 @@ export class DeviceList {
   #next = null;
   #search = "";
   #selected;
+  #isRevealed = true;
   #firing = new Set();
   #loaded = false;
   #render = onFrame(() => this.#draw(), 200);
@@ -87,6 +88,7 @@ export class DeviceList {
 
   select(deviceId) {
     this.#selected = deviceId;
+    this.#isRevealed = false;
     this.#render();
   }
 
@@ -106,12 +108,22 @@ export class DeviceList {
     for (const id of this.#rows.keys()) if (!this.#devices.has(id)) this.#rows.delete(id);
     const rows = this.#order.map((id) => this.#row(id, now));
     setChildren(byId("device-list"), rows.length > 0 ? rows : [this.#empty()]);
+    this.#reveal(this.#rows.get(this.#selected));
     const page = this.#cursors.length;
     const more = this.#next !== null;
     setText(byId("page-label"), page === 1 && !more ? (this.#loaded ? `${rows.length}` : "") : `page ${page}`);
     byId("page-on").disabled = !more;
     byId("page-back").disabled = page === 1;
     byId("page-on").parentElement.hidden = page === 1 && !more;
+  }
+
+  /** Once, when it was selected: after that the person scrolls. */
+  #reveal(row) {
+    if (this.#isRevealed || row === undefined) return;
+    this.#isRevealed = true;
+    const box = byId("device-list");
+    const above = row.offsetTop - box.offsetTop;
+    if (above < box.scrollTop || above + row.offsetHeight > box.scrollTop + box.clientHeight) box.scrollTop = above - box.clientHeight / 3;
   }
 
   #row(id, now) {

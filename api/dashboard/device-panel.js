@@ -8,6 +8,7 @@ import { MetricChart } from "./metric-chart.js";
 import { WindowsTable } from "./windows-table.js";
 
 const SPANS_MIN = [5, 15, 60];
+const MIN_SPAN_MS = 60_000;
 /** A device with hundreds of fields must not stall the page. */
 const MAX_CHARTS = 12;
 
@@ -119,7 +120,10 @@ export class DevicePanel {
     // The newest event's time, not the clock's: a replay of last week shows last week.
     const newestMs = Math.max(...[...this.#charts.values()].map((chart) => chart.newestMs));
     if (!Number.isFinite(newestMs)) return;
-    for (const chart of this.#charts.values()) chart.draw(newestMs - this.#spanMs, newestMs);
+    // A device that is new fills its charts from the first minute on.
+    const oldestMs = Math.min(newestMs - MIN_SPAN_MS, ...[...this.#charts.values()].map((chart) => chart.oldestMs));
+    const fromMs = Math.max(newestMs - this.#spanMs, oldestMs);
+    for (const chart of this.#charts.values()) chart.draw(fromMs, newestMs);
   }
 }
 

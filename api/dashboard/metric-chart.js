@@ -38,6 +38,10 @@ export class MetricChart {
     return this.#series.newestMs;
   }
 
+  get oldestMs() {
+    return this.#series.oldestMs;
+  }
+
   addPoint(ms, number) {
     this.#series.addPoint(ms, number);
     if (ms < this.#latestMs) return;

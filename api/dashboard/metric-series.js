@@ -15,6 +15,10 @@ export class MetricSeries {
     return Math.max(this.#points.at(-1)?.[0] ?? -Infinity, this.#windows.at(-1)?.[0] ?? -Infinity);
   }
 
+  get oldestMs() {
+    return Math.min(this.#points[0]?.[0] ?? Infinity, this.#windows[0]?.[0] ?? Infinity);
+  }
+
   addPoint(ms, value) {
     insert(this.#points, [ms, value], MAX_POINTS);
   }

@@ -9,8 +9,12 @@ export const PARTITIONS = 4;
 export async function openLog(t: Cleanup, dir = tempDir(t, "ingress-log")): Promise<EmbeddedLog> {
   const log = await EmbeddedLog.open({ dir });
   t.after(() => log.close());
-  await log.admin.createTopics(["raw", "dlq"].map((name) => ({ name, partitions: PARTITIONS, config: {} })));
+  await createTopics(log);
   return log;
+}
+
+export async function createTopics(log: EventLog): Promise<void> {
+  await log.admin.createTopics(["raw", "dlq"].map((name) => ({ name, partitions: PARTITIONS, config: {} })));
 }
 
 export interface StoredRecord {

@@ -103,7 +103,7 @@ for (const codec of ["gzip", "snappy", "lz4", "zstd"]) {
     assert.equal(sent.code, 0, sent.stderr);
     const read = await readAll(t, log, topic);
     assert.deepEqual(
-      read.map(({ key, value }) => `${key}:${value}`),
+      read.map(({ key, value }) => [key, value].join(":")),
       lines,
     );
   });

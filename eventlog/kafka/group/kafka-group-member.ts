@@ -71,7 +71,7 @@ export class KafkaGroupMember implements GroupMember {
         this.#heartbeats?.stop();
         if (this.#left && assigned) return; // what fails because of leave() is no failure
         if (assigned) this.#options.listener.onFatal(error as Error);
-        else reject(error as Error);
+        else reject(error);
       });
     });
   }

@@ -125,9 +125,9 @@ export class KafkaReader implements LogReader {
       } catch (error) {
         // Poll again and again must not skip the broken batch.
         const broken = new AssignedPartition(one.topic, one.partition, one.position);
-        broken.error = error as LogError;
+        broken.error = asLogError(error);
         this.#partitions.set(id, broken);
-        if (out.length === 0) throw error;
+        if (out.length === 0) throw broken.error;
       }
     }
     // Whoever was served goes behind those who were not.
@@ -199,7 +199,8 @@ export class KafkaReader implements LogReader {
       if (response.errorCode !== NONE) throw protocolError(response.errorCode, "Fetch");
       this.#accept(partitions, response.partitions);
     } catch (error) {
-      this.#failed(partitions, error as Error);
+      if (error instanceof LogError && error.action === "retriable") this.#failed(partitions, error);
+      else for (const one of partitions) one.error = asLogError(error);
     } finally {
       this.#inFlight.delete(leader);
       for (const one of partitions) one.busy = false;
@@ -263,10 +264,10 @@ export class KafkaReader implements LogReader {
       const leader = await this.#cluster.leader(one);
       if (leader === NO_LEADER) throw new LogError("unavailable", `${partitionId(one.topic, one.partition)} has no leader`);
     } catch (error) {
-      if (!(error instanceof LogError)) throw error;
-      if (error.code === "unknown-topic") this.#unknownTopic(one, error);
-      else if (error.action === "retriable") this.#failed([one], error);
-      else one.error = error;
+      const problem = asLogError(error);
+      if (problem.code === "unknown-topic") this.#unknownTopic(one, problem);
+      else if (problem.action === "retriable") this.#failed([one], problem);
+      else one.error = problem;
       this.#wake?.();
     } finally {
       one.busy = false;
@@ -296,6 +297,11 @@ export class KafkaReader implements LogReader {
   #checkOpen(): void {
     if (this.#closed) throw new LogError("closed", "the reader is closed");
   }
+}
+
+/** What is no LogError is a mistake of ours, and must not be lost either: it reaches the caller through poll(). */
+function asLogError(error: unknown): LogError {
+  return error instanceof LogError ? error : new LogError("invalid-state", "reading failed", { cause: error });
 }
 
 function partitionId(topic: string, partition: number): string {

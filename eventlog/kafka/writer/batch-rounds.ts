@@ -3,6 +3,7 @@
  * one a partition and request), in one request a broker, the brokers in parallel. What failed for a passing reason goes again, with the same
  * sequence number, in the next round.
  */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { LogError } from "../../errors.ts";
 import type { Compression, TopicPartition, WrittenRange } from "../../port.ts";
 import type { PendingBatch } from "../../records/batch-builder.ts";
@@ -87,7 +88,7 @@ export async function writeInRounds(records: RecordSet, context: RoundsContext):
 async function round(lanes: readonly Lane[], context: RoundsContext): Promise<LogError[]> {
   const failures: LogError[] = [];
   const byLeader = await groupByLeader(lanes, context.cluster, failures);
-  await Promise.all([...byLeader].map(([leader, group]) => sendRequests(leader, group, context, failures)));
+  await allDone([...byLeader].map(([leader, group]) => sendRequests(leader, group, context, failures)));
   if (failures.length > 0) context.cluster.forget(lanes.map(({ topic }) => topic));
   return failures;
 }
@@ -114,15 +115,23 @@ async function groupByLeader(lanes: readonly Lane[], cluster: Cluster, failures:
   return byLeader;
 }
 
-/** The lanes of one broker, in as many requests as the size bound asks for, one after the other. */
+/** The lanes of one broker, in as many requests as the size bound asks for; one is encoded while the one before is on its way. */
 async function sendRequests(leader: number, lanes: readonly Lane[], context: RoundsContext, failures: LogError[]): Promise<void> {
+  const requests: Promise<void>[] = [];
   for (let from = 0; from < lanes.length;) {
+    if (from > 0) await nextTurn();
     let bytes = 0;
     let to = from;
     while (to < lanes.length && (to === from || bytes + pendingBytes(lanes[to]) <= MAX_REQUEST_BYTES)) bytes += pendingBytes(lanes[to++]);
-    await sendRequest(leader, lanes.slice(from, to), context, failures);
+    requests.push(sendRequest(leader, lanes.slice(from, to), context, failures));
     from = to;
   }
+  await allDone(requests);
+}
+
+/** Rejects with the first error, but only when all are done: until then their batches are in use. */
+async function allDone(work: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(work)) if (result.status === "rejected") throw result.reason;
 }
 
 function pendingBytes(lane: Lane): number {

@@ -11,7 +11,10 @@ export type ProduceResult =
   /** No answer: it may have been written. The same batch with the same sequence may be sent again. */
   | { readonly kind: "unanswered"; readonly error: LogError };
 
-/** Results in the order of `batches`, at most one batch a partition. Never rejects with what a retry may cure. */
+/**
+ * Results in the order of `batches`, at most one batch a partition. Never rejects with what a retry may cure. The broker waits
+ * half the request's time-out for its replicas, so that its answer still comes in time.
+ */
 export async function produce(
   connections: Connections,
   nodeId: number,
@@ -19,7 +22,7 @@ export async function produce(
   transactionalId: string | null,
 ): Promise<ProduceResult[]> {
   try {
-    const answers = await connections.send(nodeId, produceRequest(batches, transactionalId, connections.requestTimeoutMs));
+    const answers = await connections.send(nodeId, produceRequest(batches, transactionalId, Math.floor(connections.requestTimeoutMs / 2)));
     return batches.map(({ topic, partition }) => {
       const answer = answers.find((one) => one.partition === partition && one.topic === topic);
       if (answer !== undefined) return { kind: "answered", errorCode: answer.errorCode, baseOffset: answer.baseOffset };

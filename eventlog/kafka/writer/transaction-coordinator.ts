@@ -6,7 +6,7 @@ import type { Connections } from "../connection/connections.ts";
 import { CoordinatorClient } from "../connection/coordinator-client.ts";
 import { delay, retrying } from "../connection/retry.ts";
 import { initProducer } from "../init-producer.ts";
-import { CONCURRENT_TRANSACTIONS, isTransient, NONE, protocolError } from "../protocol-errors.ts";
+import { CONCURRENT_TRANSACTIONS, isTransient, NONE, protocolError, UNKNOWN_TOPIC_OR_PARTITION } from "../protocol-errors.ts";
 import type { ProducerIdentity } from "../requests/init-producer-id.ts";
 import {
   addOffsetsToTxnRequest,
@@ -22,6 +22,9 @@ import type { KafkaRequest } from "../wire/request.ts";
 const CALL_TIMEOUT_MS = 30_000;
 /** The previous transaction's markers are being written, which takes a few milliseconds: ask again at once (KIP-890 has the details). */
 const CONCURRENT_DELAY_MS = 1;
+/** A topic just made may not be known to the coordinator's broker yet. */
+const UNKNOWN_TOPIC_GRACE_MS = 2_000;
+const UNKNOWN_TOPIC_DELAY_MS = 20;
 /** The answer to partitions that were not looked at because of another one's error. */
 const OPERATION_NOT_ATTEMPTED = 55;
 
@@ -47,8 +50,15 @@ export class TransactionCoordinator {
 
   async addPartitions(producer: ProducerIdentity, partitions: readonly TopicPartition[]): Promise<void> {
     const request = addPartitionsToTxnRequest(this.#identity(producer), partitions);
-    const answers = await this.#ask(this.#coordinator, request, worst);
-    throwFirst(answers, "AddPartitionsToTxn for");
+    const graceEnd = performance.now() + UNKNOWN_TOPIC_GRACE_MS;
+    for (;;) {
+      const answers = await this.#ask(this.#coordinator, request, worst);
+      if (worst(answers) !== UNKNOWN_TOPIC_OR_PARTITION || performance.now() > graceEnd) {
+        throwFirst(answers, "AddPartitionsToTxn for");
+        return;
+      }
+      await delay(UNKNOWN_TOPIC_DELAY_MS);
+    }
   }
 
   async addOffsets(producer: ProducerIdentity, groupId: string): Promise<void> {

@@ -16,14 +16,13 @@ export const silent = pino({ level: process.env.SLUICE_TEST_LOG ?? "silent" });
 class SettledLog extends KafkaLog {
   override txnWriter(options: Parameters<KafkaLog["txnWriter"]>[0]): TxnWriter {
     const writer = super.txnWriter(options);
+    const id = options.transactionalId;
+    const [commit, abort] = [writer.commit.bind(writer), writer.abort.bind(writer)];
     const settled = (end: () => Promise<void>) => async (): Promise<void> => {
-      await end.call(writer);
-      await waitFor(
-        "the transaction's markers",
-        async () => !(await this.admin.openTransactions(options.transactionalId)).includes(options.transactionalId),
-      );
+      await end();
+      await waitFor("the transaction's markers", async () => !(await this.admin.openTransactions(id)).includes(id));
     };
-    return Object.assign(writer, { commit: settled(writer.commit), abort: settled(writer.abort) });
+    return Object.assign(writer, { commit: settled(commit), abort: settled(abort) });
   }
 }
 
@@ -33,9 +32,10 @@ export function openLog(t: TestContext, brokers: readonly string[]): KafkaLog {
   return log;
 }
 
+/** As often replicated as the brokers' default has it. */
 export async function makeTopic(log: EventLog, partitions: number, config: Readonly<Record<string, string>> = {}): Promise<string> {
   const name = uniqueName("log");
-  await log.admin.createTopics([{ name, partitions, replicationFactor: 1, config }]);
+  await log.admin.createTopics([{ name, partitions, config }]);
   return name;
 }
 

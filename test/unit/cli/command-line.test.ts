@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { CommanderError } from "commander";
 import { buildProgram } from "../../../cli/program.ts";
 import { runCli } from "../../support/spawn-cli.ts";
@@ -89,4 +91,11 @@ test("topology prints text, Mermaid and JSON without connecting anywhere", async
   assert.match((await runCli(t, ["topology", "--format", "mermaid"], { config })).stdout, /flowchart/);
   const json = JSON.parse((await runCli(t, ["topology", "--json"], { config })).stdout) as { nodes: unknown[]; edges: unknown[] };
   assert.ok(json.nodes.length > 5 && json.edges.length > 5);
+});
+
+test("the installed command is the same program", () => {
+  const bin = fileURLToPath(new URL("../../../cli/sluice.mjs", import.meta.url));
+  const result = spawnSync(process.execPath, [bin, "topics", "drop"], { encoding: "utf8", timeout: 30_000 });
+  assert.equal(result.status, 2);
+  assert.match(result.stderr, /create, verify/);
 });

@@ -23,10 +23,20 @@ test("built-in defaults: units are converted, unknown numbers are metrics, strin
   assert.deepEqual(record.attributes, { fw: "1.2", on: false, "gps.fix": "3d" });
 });
 
-test("two fields of one metric: the last one counts", async (t) => {
+test("two fields of one metric: the last one counts, and the name is written once", async (t) => {
   const job = await Job.start(t);
   job.send({ seq: 1, tempC: 1, rpm: 5, temperature: 2 });
-  assert.deepEqual(job.normalized()[0].metrics, { temperature_c: 2, rotation_rpm: 5 });
+  const [{ value }] = job.driver.output("iot.telemetry.normalized");
+  assert.match(String(value), /"metrics":\{"temperature_c":2,"rotation_rpm":5\}/);
+});
+
+test("quotes, backslashes and control characters in ids and names are escaped", async (t) => {
+  const job = await Job.start(t);
+  for (const [seq, text] of ['"', "\\", "\n", "\u007f", "é", "a".repeat(30) + '"'].entries()) {
+    job.send({ bootId: text, seq, [`x${text}`]: 1 }, { key: `te"nant|${text.replace("\n", "n")}` });
+    const [record] = job.normalized();
+    assert.deepEqual([record.bootId, record.tenant, record.metrics], [text, 'te"nant', { [`x${text}`]: 1 }]);
+  }
 });
 
 test("a profile renames, converts, ignores and makes attributes; the first that matches the device is its own", async (t) => {

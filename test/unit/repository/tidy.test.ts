@@ -98,3 +98,11 @@ test("git ignores nothing the repository needs", (t) => {
     .filter((path) => path !== "" && !/^(node_modules|data|coverage|\.cache)\//.test(path) && !path.endsWith(".log"));
   assert.deepEqual(kept, []);
 });
+
+test("what the scripts of package.json run is there", () => {
+  const { scripts, bin } = JSON.parse(read("package.json")) as { scripts: Record<string, string>; bin: Record<string, string> };
+  const targets = Object.values(scripts).map((script) => /^node scripts\/bootstrap\.mjs (\S+)/.exec(script)?.[1] ?? script);
+  for (const target of [...targets, ...Object.values(bin)]) {
+    assert.ok(existsSync(join(root, target)) || existsSync(join(root, "node_modules/.bin", target)), target);
+  }
+});
