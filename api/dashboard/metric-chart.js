@@ -85,7 +85,7 @@ export class MetricChart {
       {
         width: Math.max(200, Math.floor(this.#plotBox.clientWidth)),
         height: HEIGHT,
-        padding: [8, 18, 0, 0],
+        padding: [8, 28, 0, 0],
         legend: { show: false },
         cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
         scales: { x: { time: true, auto: false } },

@@ -78,15 +78,16 @@ export async function runSimulate(options: SimulateOptions, io: SimulateIo): Pro
 function fleetEvents(options: SimulateOptions, io: SimulateIo): { events: Iterable<SimulatedEvent>; paced: boolean } {
   const { tenant, devices, count, duplicates, reorder, gaps, reboots, clockSkewMs, seed, metrics } = options;
   const rate = options.rate ?? DEFAULT_RATE;
+  const startTs = io.now();
   const given = { tenant, devices, count, duplicates, reorder, gaps, reboots, clockSkewMs, seed, metrics };
-  const defined = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  // Without an end, a fleet may reboot as often as it likes: no exact outcome is asked for.
-  const maxReboots = count === undefined ? Number.MAX_SAFE_INTEGER : undefined;
   const fleet = generateFleet({
-    ...defined,
-    ...(maxReboots === undefined ? {} : { maxReboots }),
+    ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+    // Without an end, a fleet may reboot as often as it likes: no exact outcome is asked for.
+    ...(count === undefined ? { maxReboots: Number.MAX_SAFE_INTEGER } : {}),
+    // A second run is a new life of the devices, not a heap of duplicates of the first.
+    bootPrefix: `${startTs.toString(36)}-`,
     rate: rate === 0 ? UNPACED_RATE : rate,
-    startTs: io.now(),
+    startTs,
   });
   return { events: fleet.events(), paced: rate !== 0 };
 }

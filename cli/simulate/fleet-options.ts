@@ -19,6 +19,8 @@ export interface FleetOptions {
   readonly gaps: number;
   /** Share of messages that are the first after a reboot: new bootId, seq from 0. */
   readonly reboots: number;
+  /** Boot ids are this and a number from 1. Another per run, where runs must not be taken for duplicates of each other. */
+  readonly bootPrefix: string;
   /** Per device. Dedupe keeps a few boots per device; within them every ledger count is exact. */
   readonly maxReboots: number;
   /** Every tenth device's clock is wrong by up to this, ahead or behind, in ms. */
@@ -38,6 +40,7 @@ export const FLEET_DEFAULTS: FleetOptions = {
   reorder: 0,
   gaps: 0,
   reboots: 0,
+  bootPrefix: "b",
   maxReboots: 2,
   clockSkewMs: 0,
   metrics: ["tempC", "rpm"],

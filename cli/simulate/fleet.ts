@@ -32,7 +32,7 @@ export function generateFleet(given: Partial<FleetOptions>): Fleet {
       if (options.count === undefined) throw new RangeError("a fleet without a count has no expected outcome");
       expected ??= tally(planFleet(options), ({ message }) => {
         const deviceId = names[message.device];
-        return { deviceId, id: `${deviceKey(options.tenant, deviceId)}|${bootName(message.boot)}|${message.seq}` };
+        return { deviceId, id: `${deviceKey(options.tenant, deviceId)}|${bootName(options, message.boot)}|${message.seq}` };
       });
       return expected;
     },
@@ -44,7 +44,7 @@ function toEvent(options: FleetOptions, names: readonly string[], { message, sen
   const deviceId = names[device];
   const metrics: Record<string, number> = {};
   options.metrics.forEach((metric, index) => (metrics[metric] = metricValue(metric, index, device, boot, seq, ts)));
-  const payload: TelemetryPayload = { deviceId, bootId: bootName(boot), seq, ts: ts + clockError(options, device), ...metrics };
+  const payload: TelemetryPayload = { deviceId, bootId: bootName(options, boot), seq, ts: ts + clockError(options, device), ...metrics };
   const topic = telemetryTopic(options.tenant, deviceId);
   return { tenant: options.tenant, deviceId, topic, payload, bytes: Buffer.from(JSON.stringify(payload)), sendAtMs };
 }
@@ -58,8 +58,8 @@ function deviceName(index: number, devices: number): string {
   return `device-${String(index + 1).padStart(String(devices).length, "0")}`;
 }
 
-function bootName(boot: number): string {
-  return `b${boot + 1}`;
+function bootName({ bootPrefix }: FleetOptions, boot: number): string {
+  return `${bootPrefix}${boot + 1}`;
 }
 
 function check(options: FleetOptions): void {

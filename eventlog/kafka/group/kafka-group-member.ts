@@ -67,10 +67,11 @@ export class KafkaGroupMember implements GroupMember {
         assigned = true;
         resolve();
       };
-      this.#run(onFirst).catch((error: unknown) => {
+      this.#run(onFirst).catch((cause: unknown) => {
+        const error = cause instanceof Error ? cause : new LogError("invalid-state", "a listener failed", { cause });
         this.#heartbeats?.stop();
         if (this.#left && assigned) return; // what fails because of leave() is no failure
-        if (assigned) this.#options.listener.onFatal(error as Error);
+        if (assigned) this.#options.listener.onFatal(error);
         else reject(error);
       });
     });
