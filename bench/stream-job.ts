@@ -18,6 +18,7 @@ import { tempDir } from "../test/support/temp-dir.ts";
 import { uniqueName } from "../test/support/unique-name.ts";
 import { waitFor } from "../test/support/wait-for.ts";
 import { conditions } from "./conditions.ts";
+import { report } from "./report.ts";
 import { cpuSeconds, peakRssMiB } from "./process-usage.ts";
 import { streamData } from "./stream-data.ts";
 
@@ -81,7 +82,13 @@ async function main(): Promise<void> {
   await restore.worker.stop();
 
   const result = {
-    job: { devices: Number(values.devices), events: data.total, partitions: Number(values.partitions), guarantee: values.guarantee, commitIntervalMs: Number(values["commit-interval"]) },
+    job: {
+      devices: Number(values.devices),
+      events: data.total,
+      partitions: Number(values.partitions),
+      guarantee: values.guarantee,
+      commitIntervalMs: Number(values["commit-interval"]),
+    },
     conditions: conditions({ kafka: "4.3.1, one broker, same machine, -Xmx1024m" }),
     drain: drain.figures,
     exact,
@@ -90,19 +97,23 @@ async function main(): Promise<void> {
   };
   if (values.json) process.stdout.write(`${JSON.stringify(result)}\n`);
   else {
-    console.log(result.conditions);
-    console.table({ [`${values.guarantee}`]: drain.figures });
-    console.log({ exact, restartAfterKill: restart.figures, restore: restore.figures });
+    report.log(result.conditions);
+    report.table({ [`${values.guarantee}`]: drain.figures });
+    report.log({ exact, restartAfterKill: restart.figures, restore: restore.figures });
   }
 }
 
 /** From the first commit seen to the last, so that process start and JIT warm-up before it don't count, and its records don't either. */
 async function drainBacklog(worker: CliProcess, log: KafkaLog, group: string, raw: string, total: number, brokerPid: number) {
   const until = (what: string, wanted: (sum: number) => boolean) =>
-    waitFor(what, async () => {
-      const sum = await committedSum(log, group, raw);
-      return wanted(sum) ? { sum } : false;
-    }, { deadlineMs: 600_000, intervalMs: POLL_MS });
+    waitFor(
+      what,
+      async () => {
+        const sum = await committedSum(log, group, raw);
+        return wanted(sum) ? { sum } : false;
+      },
+      { deadlineMs: 600_000, intervalMs: POLL_MS },
+    );
   const first = await until("the first commit", (sum) => sum > 0);
   const [startedAt, cpuBefore, brokerBefore] = [performance.now(), cpuSeconds(worker.pid), cpuSeconds(brokerPid)];
   await until("the backlog is drained", (sum) => sum >= total);
@@ -129,7 +140,7 @@ async function check(log: KafkaLog, normalizedTopic: string, aggregatesTopic: st
   const ids = new Set<string>();
   for (const record of normalized) {
     const { deviceId, seq } = JSON.parse(String(record.value)) as NormalizedRecord;
-    ids.add(`${deviceId}/${seq}`);
+    ids.add(`${deviceId}/${String(seq)}`);
   }
   const aggregates = await readTopic(log, aggregatesTopic);
   const windows = new Set<string>();
@@ -150,16 +161,26 @@ async function check(log: KafkaLog, normalizedTopic: string, aggregatesTopic: st
 
 /** `task restored` lines of the worker's log, and the time from spawn to the last of them. */
 async function restoredLines(worker: CliProcess, partitions: number): Promise<{ restored: number; ms: number }[]> {
-  return waitFor("every task is restored", () => {
-    const lines = (worker.stdout() + worker.stderr()).split("\n").filter((line) => line.includes('"task restored"'));
-    return lines.length >= partitions ? lines.map((line) => JSON.parse(line) as { restored: number; ms: number }) : false;
-  }, { deadlineMs: 300_000, intervalMs: 5 });
+  return waitFor(
+    "every task is restored",
+    () => {
+      const lines = (worker.stdout() + worker.stderr()).split("\n").filter((line) => line.includes('"task restored"'));
+      return lines.length >= partitions ? lines.map((line) => JSON.parse(line) as { restored: number; ms: number }) : false;
+    },
+    { deadlineMs: 300_000, intervalMs: 5 },
+  );
 }
 
 async function restartTime(worker: CliProcess) {
   const startedAt = performance.now();
   const lines = await restoredLines(worker, Number(values.partitions));
-  return { worker, figures: { msToRunning: Math.round(performance.now() - startedAt), replayedRecords: lines.reduce((sum, line) => sum + line.restored, 0) } };
+  return {
+    worker,
+    figures: {
+      msToRunning: Math.round(performance.now() - startedAt),
+      replayedRecords: lines.reduce((sum, line) => sum + line.restored, 0),
+    },
+  };
 }
 
 async function restoreRate(worker: CliProcess) {
@@ -167,7 +188,10 @@ async function restoreRate(worker: CliProcess) {
   const lines = await restoredLines(worker, Number(values.partitions));
   const records = lines.reduce((sum, line) => sum + line.restored, 0);
   const ms = Math.max(...lines.map((line) => line.ms));
-  return { worker, figures: { records, ms, recordsPerSecond: Math.round(records / (ms / 1000)), msToRunning: Math.round(performance.now() - startedAt) } };
+  return {
+    worker,
+    figures: { records, ms, recordsPerSecond: Math.round(records / (ms / 1000)), msToRunning: Math.round(performance.now() - startedAt) },
+  };
 }
 
 function round(value: number): number {

@@ -16,6 +16,7 @@ import { OutputCollector } from "../runtime/output-collector.ts";
 import { Task } from "../runtime/task.ts";
 import { TaskState } from "../state/task-state.ts";
 import { conditions } from "./conditions.ts";
+import { report } from "./report.ts";
 import { streamData } from "./stream-data.ts";
 
 const { values } = parseArgs({
@@ -33,7 +34,13 @@ const [subtopology] = topology.subtopologies;
 
 const collector = new OutputCollector();
 const deadLetters = new DeadLetters({ topic: "dlq", partitions: 1, maxValueBytes: 1_000_000, now: Date.now }, collector);
-const state = await TaskState.open({ directory: "", engine: "memory", stores: subtopology.stores, cacheBytes: 64 << 20, identity: "bench/0_0" });
+const state = await TaskState.open({
+  directory: "",
+  engine: "memory",
+  stores: subtopology.stores,
+  cacheBytes: 64 << 20,
+  identity: "bench/0_0",
+});
 const task = new Task({
   taskId: "0_0",
   partition: 0,
@@ -59,7 +66,14 @@ let commits = 0;
 for (const bytes of batches) {
   for (const batch of parseBatches(bytes)) {
     const records = batch.records(0);
-    const fetched: FetchedBatch = { topic: settings.topics.raw, partition: 0, records, nextOffset: batch.nextOffset, highWatermark: 0, lastStableOffset: 0 };
+    const fetched: FetchedBatch = {
+      topic: settings.topics.raw,
+      partition: 0,
+      records,
+      nextOffset: batch.nextOffset,
+      highWatermark: 0,
+      lastStableOffset: 0,
+    };
     void task.add(fetched);
     sinceCommit += task.process(Infinity);
   }
@@ -69,8 +83,17 @@ commit();
 const cpu = process.cpuUsage(cpuBefore);
 const cpuS = (cpu.user + cpu.system) / 1e6;
 const wallS = (performance.now() - startedAt) / 1000;
-console.log(JSON.stringify(conditions()));
-console.table({ task: { events: data.total, wallS, cpuS, eventsPerCpuSecond: Math.round(data.total / cpuS), commits, bytesPerEvent: Math.round(outputBytes / data.total) } });
+report.log(JSON.stringify(conditions()));
+report.table({
+  task: {
+    events: data.total,
+    wallS,
+    cpuS,
+    eventsPerCpuSecond: Math.round(data.total / cpuS),
+    commits,
+    bytesPerEvent: Math.round(outputBytes / data.total),
+  },
+});
 
 function commit(): void {
   const taken = task.freeze();

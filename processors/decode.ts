@@ -2,6 +2,7 @@
 import { isUtf8 } from "node:buffer";
 import type { ByteSlice } from "../state/serdes.ts";
 import type { Output, Processor, ProcessorContext, ProcessorSpec, StreamRecord } from "../topology/processor.ts";
+import { hasBackslashKey } from "./backslash-keys.ts";
 import { TelemetryEvent, type Batch } from "./event.ts";
 import { FRAME_HEADER_BYTES, isFramed, type SchemaSource } from "./framing.ts";
 import { hasNonFiniteToken } from "./non-finite.ts";
@@ -78,6 +79,7 @@ class Decode implements Processor<string | null, ByteSlice | null, DecodeOutputs
     const text = bytes.toString("utf8", start, end);
     // toString() replaces what is no UTF-8; only then, or when the device sent U+FFFD itself, is a closer look needed.
     if (text.includes("\ufffd") && !isUtf8(bytes.subarray(start, end))) return this.#fail(problem("not-json", "not UTF-8"));
+    if (text.includes("\\") && hasBackslashKey(text)) return this.#fail(problem("schema", "a field name with a backslash"));
     try {
       return JSON.parse(text);
     } catch (error) {

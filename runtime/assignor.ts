@@ -76,7 +76,8 @@ export function assignTasks(workers: readonly Candidate[], taskIds: readonly str
     for (const worker of workers) {
       const lighter = load(worker) - load(best);
       const closer = Number(best.onDisk.includes(task)) - Number(worker.onDisk.includes(task));
-      if (lighter < 0 || (lighter === 0 && closer < 0) || (lighter === 0 && closer === 0 && compare(worker.memberId, best.memberId) < 0)) best = worker;
+      if (lighter < 0 || (lighter === 0 && closer < 0) || (lighter === 0 && closer === 0 && compare(worker.memberId, best.memberId) < 0))
+        best = worker;
     }
     result.get(best.memberId)?.push(task);
   }

@@ -38,7 +38,7 @@ export interface CommitterOptions {
 export class Committer {
   readonly #options: CommitterOptions;
   #inFlight: Promise<void> | undefined;
-  #failure: unknown;
+  #failure: Error | undefined;
   #lastBeginAt = 0;
   #lastBacklogBytes = 0;
 
@@ -51,7 +51,7 @@ export class Committer {
   }
 
   /** The error of the last commit, until clearFailure(). */
-  get failure(): unknown {
+  get failure(): Error | undefined {
     return this.#failure;
   }
 
@@ -91,7 +91,7 @@ export class Committer {
     this.#lastBacklogBytes = records.byteLength;
     this.#inFlight = this.#commit(commits, records)
       .catch((error: unknown) => {
-        this.#failure = error;
+        this.#failure = error instanceof Error ? error : new Error(String(error));
       })
       .finally(() => {
         collector.release(records);

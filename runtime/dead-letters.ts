@@ -29,13 +29,17 @@ export class DeadLetters {
   send(source: SourceCursor, reason: string, message: string, stage: string): void {
     const { topic, partitions, maxValueBytes, now } = this.#options;
     const position = `${source.topic}/${source.partition}/${source.offset}`;
-    if (topic === undefined) throw new RuntimeError("processing-failed", `${position}: ${reason}: ${message} (and no dead-letter topic is set)`);
+    if (topic === undefined)
+      throw new RuntimeError("processing-failed", `${position}: ${reason}: ${message} (and no dead-letter topic is set)`);
     const identity = `${position}|${reason}`;
     if (identity === this.#last) return;
     this.#last = identity;
     const key = source.keyBytes();
     const whole = source.valueBytes();
-    const { value, cut } = whole === null || whole.length <= maxValueBytes ? { value: whole, cut: undefined } : truncateDeadLetter(whole, DEAD_LETTER_KEPT_BYTES);
+    const { value, cut } =
+      whole === null || whole.length <= maxValueBytes
+        ? { value: whole, cut: undefined }
+        : truncateDeadLetter(whole, DEAD_LETTER_KEPT_BYTES);
     const headers = deadLetterHeaders({ reason, message, stage, source: position, ts: now(), original: source.headers(), cut });
     const valueBytes = value === null ? null : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
     this.#collector.set

@@ -11,7 +11,14 @@
  * - `not-running`: the worker was stopped or has failed.
  */
 export type RuntimeErrorCode =
-  "topology-mismatch" | "illegal-transition" | "processing-failed" | "task-not-ready" | "state-busy" | "state-mismatch" | "instance-fenced" | "not-running";
+  | "topology-mismatch"
+  | "illegal-transition"
+  | "processing-failed"
+  | "task-not-ready"
+  | "state-busy"
+  | "state-mismatch"
+  | "instance-fenced"
+  | "not-running";
 
 export class RuntimeError extends Error {
   override readonly name = "RuntimeError";

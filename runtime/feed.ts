@@ -79,7 +79,8 @@ export class TopicFeed implements Feed {
     const current = new Set(this.#assigned.map((entry) => entry.topic));
     if (wanted.size === current.size && [...wanted].every((topic) => current.has(topic))) return;
     const partitions: TopicPartition[] = [];
-    for (const topic of wanted) for (let partition = 0; partition < (await this.#log.partitionCount(topic)); partition++) partitions.push({ topic, partition });
+    for (const topic of wanted)
+      for (let partition = 0; partition < (await this.#log.partitionCount(topic)); partition++) partitions.push({ topic, partition });
     reader.assign(await this.#log.admin.listOffsets(partitions, "latest", "read_committed"));
     this.#assigned = partitions;
   }

@@ -17,9 +17,13 @@ export async function listTasks(topology: Topology, log: EventLog): Promise<Task
     const counts = await Promise.all(subtopology.sources.map((source) => log.partitionCount(source.topic)));
     if (new Set(counts).size > 1) {
       const list = subtopology.sources.map((source, index) => `${source.topic}: ${counts[index]}`).join(", ");
-      throw new RuntimeError("topology-mismatch", `the source topics of sub-topology ${subtopology.id} need the same number of partitions (${list})`);
+      throw new RuntimeError(
+        "topology-mismatch",
+        `the source topics of sub-topology ${subtopology.id} need the same number of partitions (${list})`,
+      );
     }
-    for (let partition = 0; partition < counts[0]; partition++) tasks.push({ id: `${subtopology.id}_${partition}`, subtopology: subtopology.id, partition });
+    for (let partition = 0; partition < counts[0]; partition++)
+      tasks.push({ id: `${subtopology.id}_${partition}`, subtopology: subtopology.id, partition });
   }
   return tasks;
 }
@@ -39,7 +43,10 @@ export async function createChangelogs(topology: Topology, log: EventLog, applic
     const actual = found.find((candidate) => candidate.name === topic.name);
     if (actual !== undefined && actual.partitions !== topic.partitions) {
       const why = `changelog ${topic.name} has ${actual.partitions} partitions, its source ${topic.partitions}`;
-      throw new RuntimeError("topology-mismatch", `${why}: state would be restored into the wrong task; reset the application or restore the partition count`);
+      throw new RuntimeError(
+        "topology-mismatch",
+        `${why}: state would be restored into the wrong task; reset the application or restore the partition count`,
+      );
     }
   }
 }

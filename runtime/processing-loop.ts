@@ -50,7 +50,9 @@ export class ProcessingLoop {
   /** Fetches from where each running task has got to. */
   assign(): void {
     this.#reader.assign(
-      this.#tasks.running.flatMap((task) => task.queues.map((queue) => ({ topic: queue.topic, partition: queue.partition, offset: queue.fetchPosition }))),
+      this.#tasks.running.flatMap((task) =>
+        task.queues.map((queue) => ({ topic: queue.topic, partition: queue.partition, offset: queue.fetchPosition })),
+      ),
     );
   }
 

@@ -15,7 +15,13 @@ export interface TaskInfo {
   readonly status: TaskStatus;
   /** Position and lag of each source partition. */
   readonly inputs: readonly { topic: string; partition: number; position: number; endOffset: number; lag: number }[];
-  readonly stores: readonly { name: string; cachedRows: number; dirtyRows: number; changelogPosition: number; checkpointPosition: number }[];
+  readonly stores: readonly {
+    name: string;
+    cachedRows: number;
+    dirtyRows: number;
+    changelogPosition: number;
+    checkpointPosition: number;
+  }[];
   readonly restore: readonly RestoreProgress[];
   readonly streamTime: number;
   readonly receiveTime: number;

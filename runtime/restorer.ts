@@ -61,9 +61,21 @@ export class Restorer {
       const { topic, partition } = partitions[index];
       const checkpoint = task.state.checkpointPosition(spec.name);
       if (checkpoint !== undefined && checkpoint > offsetOf(latest, topic))
-        throw new RuntimeError("state-mismatch", `${topic}/${partition} ends before the local checkpoint ${checkpoint}: the changelog was made anew`);
+        throw new RuntimeError(
+          "state-mismatch",
+          `${topic}/${partition} ends before the local checkpoint ${checkpoint}: the changelog was made anew`,
+        );
       const position = Math.max(checkpoint ?? 0, offsetOf(earliest, topic));
-      return { task, store: spec.name, topic, partition, target: offsetOf(latest, topic), startedAt: performance.now(), position, restored: 0 };
+      return {
+        task,
+        store: spec.name,
+        topic,
+        partition,
+        target: offsetOf(latest, topic),
+        startedAt: performance.now(),
+        position,
+        restored: 0,
+      };
     });
     if (stores.every((store) => store.position >= store.target)) return 0;
     return await new Promise<number>((resolve, reject) => {

@@ -21,7 +21,8 @@ export class StateMachine<S extends string> {
   to(next: S): void {
     const before = this.#state;
     if (next === before) return;
-    if (!this.#transitions[before].includes(next)) throw new RuntimeError("illegal-transition", `${this.#what} cannot go from ${before} to ${next}`);
+    if (!this.#transitions[before].includes(next))
+      throw new RuntimeError("illegal-transition", `${this.#what} cannot go from ${before} to ${next}`);
     this.#state = next;
     for (const listener of this.#listeners) listener(next, before);
   }

@@ -45,7 +45,8 @@ export class TaskContext implements ProcessorContext {
 
   output<N extends string>(name: N): Output<Outputs[N]["key"], Outputs[N]["value"]> {
     const output = this.#outputs.get(name);
-    if (output === undefined) throw new RuntimeError("processing-failed", `processor "${this.#processor}" did not declare the output "${name}"`);
+    if (output === undefined)
+      throw new RuntimeError("processing-failed", `processor "${this.#processor}" did not declare the output "${name}"`);
     return output;
   }
 

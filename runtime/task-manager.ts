@@ -111,7 +111,8 @@ export class TaskManager {
     const { topology, opener, logger } = this.#options;
     const [subtopologyId, partition] = slot.taskId.split("_").map(Number);
     const subtopology = topology.subtopologies[subtopologyId];
-    if (subtopology === undefined) throw new RuntimeError("topology-mismatch", `task ${slot.taskId} is not of this topology: workers run different versions`);
+    if (subtopology === undefined)
+      throw new RuntimeError("topology-mismatch", `task ${slot.taskId} is not of this topology: workers run different versions`);
     try {
       const state = await opener.openState(slot.taskId, subtopology.stores, () => !slot.closed);
       if (slot.closed) return await state.close();
@@ -131,7 +132,10 @@ export class TaskManager {
       task.restoring();
       await opener.bringUp(task, subtopology, group);
     } catch (error) {
-      const mends = isStateError(error, "corrupt-state") || isStateError(error, "corrupt-row") || (error instanceof RuntimeError && error.code === "state-mismatch");
+      const mends =
+        isStateError(error, "corrupt-state") ||
+        isStateError(error, "corrupt-row") ||
+        (error instanceof RuntimeError && error.code === "state-mismatch");
       if (isRebuild || slot.closed || !mends) throw error;
       logger.warn({ taskId: slot.taskId, err: error }, "local state cannot be used: rebuilding this task from its changelog");
       await slot.task?.close();

@@ -53,7 +53,8 @@ export class TaskOpener {
         return await TaskState.open(options);
       } catch (error) {
         if (!isStateError(error, "locked")) throw error;
-        if (performance.now() >= deadline || !isCurrent()) throw new RuntimeError("state-busy", `another process holds ${directory}`, error);
+        if (performance.now() >= deadline || !isCurrent())
+          throw new RuntimeError("state-busy", `another process holds ${directory}`, error);
         logger.debug({ taskId }, "state directory is held by another worker: waiting");
         await delay(LOCK_RETRY_MS);
       }

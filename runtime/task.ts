@@ -12,7 +12,7 @@ import type { FrozenRows } from "../state/frozen-rows.ts";
 import type { TaskState } from "../state/task-state.ts";
 import type { Subtopology } from "../topology/graph.ts";
 import type { Punctuation, PunctuationClock } from "../topology/processor.ts";
-import { DeadLetters } from "./dead-letters.ts";
+import type { DeadLetters } from "./dead-letters.ts";
 import { RuntimeError } from "./errors.ts";
 import type { OutputCollector } from "./output-collector.ts";
 import { Punctuators } from "./punctuators.ts";

@@ -75,7 +75,14 @@ export class TopologyTestDriver {
     const offset = this.#offsets.get(topic) ?? 0;
     this.#offsets.set(topic, offset + 1);
     const records = toView(topic, input, offset);
-    const prepared = task.add({ topic, partition: 0, records, nextOffset: offset + 1, highWatermark: offset + 1, lastStableOffset: offset + 1 });
+    const prepared = task.add({
+      topic,
+      partition: 0,
+      records,
+      nextOffset: offset + 1,
+      highWatermark: offset + 1,
+      lastStableOffset: offset + 1,
+    });
     if (prepared !== undefined) return prepared.then(() => void task.process(Infinity));
     task.process(Infinity);
     return undefined;
@@ -134,7 +141,12 @@ export class TopologyTestDriver {
   }
 }
 
-async function openTask(subtopology: Subtopology, options: TestDriverOptions, collector: OutputCollector, clock: { now: number }): Promise<Task> {
+async function openTask(
+  subtopology: Subtopology,
+  options: TestDriverOptions,
+  collector: OutputCollector,
+  clock: { now: number },
+): Promise<Task> {
   const state = await TaskState.open({
     directory: options.state?.directory ?? "",
     engine: options.state?.engine ?? "memory",
@@ -151,7 +163,10 @@ async function openTask(subtopology: Subtopology, options: TestDriverOptions, co
     collector,
     partitionsOf: () => 1,
     changelogOf: (store) => `test-${store}-changelog`,
-    deadLetters: new DeadLetters({ topic: options.deadLetterTopic, partitions: 1, maxValueBytes: options.maxDeadLetterBytes ?? 1_000_000, now }, collector),
+    deadLetters: new DeadLetters(
+      { topic: options.deadLetterTopic, partitions: 1, maxValueBytes: options.maxDeadLetterBytes ?? 1_000_000, now },
+      collector,
+    ),
     now,
   });
   task.restoring();
@@ -177,7 +192,10 @@ function* readAll(set: RecordSet): Generator<{ topic: string; record: TestOutput
       for (const batch of parseBatches(bytes)) {
         const records = batch.records(0);
         for (let i = 0; i < records.count; i++)
-          yield { topic: builder.topic, record: { key: records.key(i), value: records.value(i), timestamp: records.timestamps[i], headers: records.headers(i) } };
+          yield {
+            topic: builder.topic,
+            record: { key: records.key(i), value: records.value(i), timestamp: records.timestamps[i], headers: records.headers(i) },
+          };
       }
     }
   }

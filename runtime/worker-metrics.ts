@@ -26,7 +26,12 @@ export class WorkerMetrics {
     this.#commitBytes = new Counter({ name: "sluice_committed_bytes_total", help: "Output and changelog bytes committed", registers });
     this.#restored = new Counter({ name: "sluice_restored_records_total", help: "Changelog records applied by restores", registers });
     this.#rebalances = new Counter({ name: "sluice_rebalances_total", help: "Assignments received", registers });
-    this.#recoveries = new Counter({ name: "sluice_recoveries_total", help: "Failed commits recovered from, by what the error asked for", labelNames: ["action"], registers });
+    this.#recoveries = new Counter({
+      name: "sluice_recoveries_total",
+      help: "Failed commits recovered from, by what the error asked for",
+      labelNames: ["action"],
+      registers,
+    });
     gauge(registry, "sluice_tasks", "Tasks on this worker", gauges.tasks);
     gauge(registry, "sluice_source_lag_records", "Records between position and end of this worker's source partitions", gauges.lag);
     gauge(registry, "sluice_uncheckpointed_bytes", "Committed rows not yet in the state engine", gauges.uncheckpointedBytes);
@@ -57,7 +62,12 @@ export class WorkerMetrics {
       const name = key.slice(0, bar);
       let counter = this.#byName.get(name);
       if (counter === undefined) {
-        counter = new Counter({ name: `sluice_${name}_total`, help: `Counted by processors: ${name}`, labelNames: ["reason"], registers: [this.#registry] });
+        counter = new Counter({
+          name: `sluice_${name}_total`,
+          help: `Counted by processors: ${name}`,
+          labelNames: ["reason"],
+          registers: [this.#registry],
+        });
         this.#byName.set(name, counter);
       }
       counter.inc({ reason: key.slice(bar + 1) }, by);

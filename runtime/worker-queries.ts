@@ -1,7 +1,15 @@
 /** Answers about the state this worker holds, and where the rest is. Committed values only. */
 import { partitionForKey } from "../eventlog/records/murmur2.ts";
 import type { Topology } from "../topology/topology.ts";
-import { StateUnavailableError, type Location, type Queries, type TaskInfo, type TopologyView, type WorkerInfo } from "./queries.ts";
+import {
+  StateUnavailableError,
+  type EdgeCount,
+  type Location,
+  type Queries,
+  type TaskInfo,
+  type TopologyView,
+  type WorkerInfo,
+} from "./queries.ts";
 import type { Restorer } from "./restorer.ts";
 import type { Task } from "./task.ts";
 import type { TaskManager } from "./task-manager.ts";
@@ -38,13 +46,22 @@ export class WorkerQueries implements Queries {
     const { topology, tasks } = this.#options;
     const counts = new Map<string, number>();
     for (const task of tasks.tasks)
-      for (const edge of task.edgeCounts()) counts.set(`${edge.from} ${edge.to}`, (counts.get(`${edge.from} ${edge.to}`) ?? 0) + edge.records);
-    return {
-      text: topology.describe(),
-      mermaid: topology.mermaid(),
-      nodes: [...topology.nodes.values()].map((node) => (node.kind === "processor" ? { name: node.name, kind: node.kind } : { name: node.name, kind: node.kind, topic: node.topic })),
-      edges: topology.edges.map(({ from, to }) => ({ from, to, records: counts.get(`${from} ${to}`) ?? 0 })),
-    };
+      for (const edge of task.edgeCounts())
+        counts.set(`${edge.from} ${edge.to}`, (counts.get(`${edge.from} ${edge.to}`) ?? 0) + edge.records);
+    const nodes: TopologyView["nodes"][number][] = [];
+    const edges: EdgeCount[] = topology.edges.map(({ from, to }) => ({ from, to, records: counts.get(`${from} ${to}`) ?? 0 }));
+    const stores = new Set<string>();
+    for (const node of topology.nodes.values()) {
+      const { name, kind } = node;
+      nodes.push(kind === "processor" ? { name, kind } : { name, kind, topic: node.topic });
+      if (kind !== "processor") continue;
+      for (const store of node.spec.stores ?? []) {
+        edges.push({ from: name, to: storeNodeName(store.name), records: 0 });
+        stores.add(storeNodeName(store.name));
+      }
+    }
+    for (const name of stores) nodes.push({ name, kind: "store" });
+    return { text: topology.describe(), mermaid: topology.mermaid(), nodes, edges };
   }
 
   /** Keys are text; stores of every sub-topology are keyed like their source, so the first source decides. */
@@ -65,12 +82,16 @@ export class WorkerQueries implements Queries {
 
   async get(store: string, key: string): Promise<unknown> {
     const location = this.locate(key);
-    const task = location.kind === "local" ? this.#options.tasks.tasks.find((candidate) => candidate.taskId === location.taskId) : undefined;
+    const task =
+      location.kind === "local" ? this.#options.tasks.tasks.find((candidate) => candidate.taskId === location.taskId) : undefined;
     if (task === undefined) throw new StateUnavailableError(`the task of "${key}" does not run here now`, RETRY_AFTER_MS);
     return guard(task, () => task.state.getCommitted(store, key));
   }
 
-  async scan(store: string, options: { prefix?: string; after?: string; limit: number }): Promise<readonly { key: string; value: unknown }[]> {
+  async scan(
+    store: string,
+    options: { prefix?: string; after?: string; limit: number },
+  ): Promise<readonly { key: string; value: unknown }[]> {
     const rows: { key: string; bytes: Buffer; value: unknown }[] = [];
     for (const task of this.#options.tasks.tasks) {
       if (!task.stores.some((spec) => spec.name === store)) continue;
@@ -107,6 +128,11 @@ export class WorkerQueries implements Queries {
       receiveTime: task.receiveTime,
     };
   }
+}
+
+/** A store may be named like a processor. */
+function storeNodeName(store: string): string {
+  return `${store} (store)`;
 }
 
 /** A suspended task's rows are committed and nobody else has it yet. */

@@ -39,7 +39,6 @@ import { WorkerQueries } from "./worker-queries.ts";
 /** Between attempts to get the writer back after a failed commit. */
 const RECOVERY_RETRY_MS = 200;
 
-
 type WorkerState = WorkerInfo["state"];
 
 export class Worker {
@@ -93,9 +92,13 @@ export class Worker {
     this.#partitions = new PartitionCounts(this.#log);
     this.#reader = this.#log.reader({ isolation: "read_committed" });
     this.#sink = exactlyOnce
-      ? new ExactlyOnceSink(this.#log.txnWriter({ transactionalId: `${options.applicationId}/${this.workerId}`, timeoutMs: TRANSACTION_TIMEOUT_MS }))
+      ? new ExactlyOnceSink(
+          this.#log.txnWriter({ transactionalId: `${options.applicationId}/${this.workerId}`, timeoutMs: TRANSACTION_TIMEOUT_MS }),
+        )
       : new AtLeastOnceSink(this.#log.plainWriter({}));
-    this.#restorer = new Restorer(this.#log, exactlyOnce ? "read_committed" : "read_uncommitted", changelogOf, (records) => this.#metrics.restored(records));
+    this.#restorer = new Restorer(this.#log, exactlyOnce ? "read_committed" : "read_uncommitted", changelogOf, (records) =>
+      this.#metrics.restored(records),
+    );
     const opener = new TaskOpener({
       log: this.#log,
       applicationId: options.applicationId,
@@ -124,7 +127,8 @@ export class Worker {
       partitionsOf: (topic) => this.#partitions.of(topic),
       logger: this.#logger,
       onReady: (task) => void this.#onTaskReady(task).catch((error: unknown) => this.#fail(error)),
-      onFailed: (taskId, error) => this.#fail(new RuntimeError("task-not-ready", `task ${taskId} cannot start: ${messageOf(error)}`, error)),
+      onFailed: (taskId, error) =>
+        this.#fail(new RuntimeError("task-not-ready", `task ${taskId} cannot start: ${messageOf(error)}`, error)),
     });
     const partitionsOf = (topic: string): number => this.#partitions.of(topic);
     this.#committer = new Committer({
@@ -136,7 +140,13 @@ export class Worker {
       metrics: this.#metrics,
       onSettled: () => this.#processing.wake(),
     });
-    this.#processing = new ProcessingLoop(this.#reader, this.#tasks, this.#committer, options.processing.checkpointIntervalMs ?? 5_000, this.#logger);
+    this.#processing = new ProcessingLoop(
+      this.#reader,
+      this.#tasks,
+      this.#committer,
+      options.processing.checkpointIntervalMs ?? 5_000,
+      this.#logger,
+    );
     this.#feed = new TopicFeed(this.#log, this.#logger);
     this.feed = this.#feed;
     this.queries = new WorkerQueries({

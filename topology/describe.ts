@@ -9,7 +9,9 @@ export function describeText(topology: Topology): string {
     for (const source of subtopology.sources) lines.push(`  Source ${source.name} (topic: ${source.topic}) --> ${list(source.children)}`);
     for (const processor of subtopology.processors) {
       const stores = (processor.spec.stores ?? []).map((store) => store.name);
-      const outputs = [...processor.outputs].map(([output, children]) => (processor.outputs.size === 1 ? list(children) : `${output}: ${list(children)}`));
+      const outputs = [...processor.outputs].map(([output, children]) =>
+        processor.outputs.size === 1 ? list(children) : `${output}: ${list(children)}`,
+      );
       lines.push(`  Processor ${processor.name} (stores: [${stores.join(", ")}]) --> ${outputs.join("; ") || "none"}`);
     }
     for (const sink of subtopology.sinks) lines.push(`  Sink ${sink.name} (topic: ${sink.topic})`);
@@ -19,18 +21,20 @@ export function describeText(topology: Topology): string {
 
 export function describeMermaid(topology: Topology): string {
   const ids = new Map([...topology.nodes.keys()].map((name, index) => [name, `n${index}`]));
+  const idOf = (name: string): string => ids.get(name) ?? slug(name);
   const lines = ["flowchart LR"];
   for (const subtopology of topology.subtopologies) {
     lines.push(`  subgraph sub${subtopology.id}[Sub-topology ${subtopology.id}]`);
-    for (const node of [...subtopology.sources, ...subtopology.processors, ...subtopology.sinks]) lines.push(`    ${ids.get(node.name)}${shape(node)}`);
+    for (const node of [...subtopology.sources, ...subtopology.processors, ...subtopology.sinks])
+      lines.push(`    ${idOf(node.name)}${shape(node)}`);
     for (const store of subtopology.stores) lines.push(`    s_${slug(store.name)}[(${quote(store.name)})]`);
     lines.push("  end");
     for (const processor of subtopology.processors)
-      for (const store of processor.spec.stores ?? []) lines.push(`  ${ids.get(processor.name)} -.- s_${slug(store.name)}`);
+      for (const store of processor.spec.stores ?? []) lines.push(`  ${idOf(processor.name)} -.- s_${slug(store.name)}`);
   }
   for (const edge of topology.edges) {
     const label = edge.output === undefined || edge.output === "out" ? "-->" : `-- ${slug(edge.output)} -->`;
-    lines.push(`  ${ids.get(edge.from)} ${label} ${ids.get(edge.to)}`);
+    lines.push(`  ${idOf(edge.from)} ${label} ${idOf(edge.to)}`);
   }
   return lines.join("\n") + "\n";
 }

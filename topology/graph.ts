@@ -55,7 +55,8 @@ export function edgesOf(nodes: Iterable<GraphNode>): Edge[] {
   const edges: Edge[] = [];
   for (const node of nodes) {
     if (node.kind === "source") for (const to of node.children) edges.push({ from: node.name, to });
-    if (node.kind === "processor") for (const [output, children] of node.outputs) for (const to of children) edges.push({ from: node.name, to, output });
+    if (node.kind === "processor")
+      for (const [output, children] of node.outputs) for (const to of children) edges.push({ from: node.name, to, output });
   }
   return edges;
 }

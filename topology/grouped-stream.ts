@@ -35,8 +35,10 @@ export class KGroupedStream<K, V> {
     this.#stream = stream;
   }
   windowedBy(windows: TumblingWindows): TimeWindowedKStream<K, V> {
-    if (!Number.isSafeInteger(windows.sizeMs) || windows.sizeMs <= 0) throw new TopologyError("bad-window", `sizeMs must be a positive integer, not ${windows.sizeMs}`);
-    if (!Number.isSafeInteger(windows.graceMs) || windows.graceMs < 0) throw new TopologyError("bad-window", `graceMs must be 0 or a positive integer, not ${windows.graceMs}`);
+    if (!Number.isSafeInteger(windows.sizeMs) || windows.sizeMs <= 0)
+      throw new TopologyError("bad-window", `sizeMs must be a positive integer, not ${windows.sizeMs}`);
+    if (!Number.isSafeInteger(windows.graceMs) || windows.graceMs < 0)
+      throw new TopologyError("bad-window", `graceMs must be 0 or a positive integer, not ${windows.graceMs}`);
     return new TimeWindowedKStream<K, V>(this.#stream, windows);
   }
 }

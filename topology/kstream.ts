@@ -58,7 +58,10 @@ export class KStream<K, V> {
   }
 
   /** The first predicate that holds decides; a record that none takes is dropped. */
-  branch<N extends string>(predicates: Readonly<Record<N, (value: V, key: K) => boolean>>, name?: string): Readonly<Record<N, KStream<K, V>>> {
+  branch<N extends string>(
+    predicates: Readonly<Record<N, (value: V, key: K) => boolean>>,
+    name?: string,
+  ): Readonly<Record<N, KStream<K, V>>> {
     const names = Object.keys(predicates) as N[];
     return this.process<Record<N, { key: K; value: V }>>({
       name: name ?? this.#builder.generateName("branch"),
@@ -74,12 +77,17 @@ export class KStream<K, V> {
   process<O extends Outputs>(spec: ProcessorSpec<K, V, O>): OutputStreams<O> {
     const outputs = new Map<string, string[]>(spec.outputs.map((output) => [output, []]));
     this.#attach({ kind: "processor", name: spec.name, spec: spec as unknown as ProcessorNode["spec"], outputs });
-    return Object.fromEntries([...outputs].map(([output, children]) => [output, new KStream(this.#builder, [children], this.#keyChanged)])) as OutputStreams<O>;
+    return Object.fromEntries(
+      [...outputs].map(([output, children]) => [output, new KStream(this.#builder, [children], this.#keyChanged)]),
+    ) as OutputStreams<O>;
   }
 
   groupByKey(): KGroupedStream<K, V> {
     if (this.#keyChanged)
-      throw new TopologyError("re-keyed", "the key was changed upstream: write the stream to a topic keyed anew and group a stream that reads it");
+      throw new TopologyError(
+        "re-keyed",
+        "the key was changed upstream: write the stream to a topic keyed anew and group a stream that reads it",
+      );
     return new KGroupedStream<K, V>(this);
   }
 
@@ -89,8 +97,8 @@ export class KStream<K, V> {
       kind: "sink",
       name: options.name ?? this.#builder.generateName(`sink-${topic}`),
       topic,
-      key: options.key as Serde<unknown>,
-      value: options.value as Serde<unknown>,
+      key: options.key,
+      value: options.value,
     });
   }
 
@@ -99,10 +107,20 @@ export class KStream<K, V> {
     for (const children of this.#upstream) children.push(node.name);
   }
 
-  #add<K2, V2>(kind: string, name: string | undefined, create: ProcessorSpec<K, V, Single<K2, V2>>["create"], keyChanged: boolean): KStream<K2, V2> {
+  #add<K2, V2>(
+    kind: string,
+    name: string | undefined,
+    create: ProcessorSpec<K, V, Single<K2, V2>>["create"],
+    keyChanged: boolean,
+  ): KStream<K2, V2> {
     const children: string[] = [];
     const spec: ProcessorSpec<K, V, Single<K2, V2>> = { name: name ?? this.#builder.generateName(kind), outputs: ["out"], create };
-    this.#attach({ kind: "processor", name: spec.name, spec: spec as unknown as ProcessorNode["spec"], outputs: new Map([["out", children]]) });
+    this.#attach({
+      kind: "processor",
+      name: spec.name,
+      spec: spec as unknown as ProcessorNode["spec"],
+      outputs: new Map([["out", children]]),
+    });
     return new KStream<K2, V2>(this.#builder, [children], this.#keyChanged || keyChanged);
   }
 }

@@ -41,7 +41,12 @@ export class MapValues<K, V, V2> extends SingleOutput<K, V, K, V2> {
     this.#mapper = mapper;
   }
   process(record: StreamRecord<K, V>): void {
-    this.out.forward({ key: record.key, value: this.#mapper(record.value, record.key), timestamp: record.timestamp, headers: record.headers });
+    this.out.forward({
+      key: record.key,
+      value: this.#mapper(record.value, record.key),
+      timestamp: record.timestamp,
+      headers: record.headers,
+    });
   }
 }
 
@@ -52,7 +57,8 @@ export class FlatMap<K, V, K2, V2> extends SingleOutput<K, V, K2, V2> {
     this.#mapper = mapper;
   }
   process(record: StreamRecord<K, V>): void {
-    for (const [key, value] of this.#mapper(record.key, record.value)) this.out.forward({ key, value, timestamp: record.timestamp, headers: record.headers });
+    for (const [key, value] of this.#mapper(record.key, record.value))
+      this.out.forward({ key, value, timestamp: record.timestamp, headers: record.headers });
   }
 }
 
@@ -88,7 +94,7 @@ export class Branch<K, V, N extends string> implements Processor<K, V, Record<N,
   }
   init(context: ProcessorContext<Record<N, { key: K; value: V }>>): void {
     const names = Object.keys(this.#predicates) as N[];
-    this.#arms = names.map((name) => ({ matches: this.#predicates[name], output: context.output(name) as Output<K, V> }));
+    this.#arms = names.map((name) => ({ matches: this.#predicates[name], output: context.output(name) }));
   }
   process(record: StreamRecord<K, V>): void {
     for (const arm of this.#arms) {

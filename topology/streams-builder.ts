@@ -33,7 +33,8 @@ export class StreamsBuilder {
   readonly #counters = new Map<string, number>();
 
   stream<K, V>(topic: string, options: SourceOptions<K, V>): KStream<K, V> {
-    if (this.#sourceTopics.has(topic)) throw new TopologyError("duplicate-name", `topic "${topic}" is read by a source already: use that stream twice`);
+    if (this.#sourceTopics.has(topic))
+      throw new TopologyError("duplicate-name", `topic "${topic}" is read by a source already: use that stream twice`);
     this.#sourceTopics.add(topic);
     const children: string[] = [];
     const name = options.name ?? `source-${topic}`;
@@ -41,8 +42,8 @@ export class StreamsBuilder {
       kind: "source",
       name,
       topic,
-      key: options.key as Serde<unknown>,
-      value: options.value as Serde<unknown>,
+      key: options.key,
+      value: options.value,
       streamTime: options.streamTime ?? "record",
       prepare: options.prepare,
       children,
@@ -56,13 +57,17 @@ export class StreamsBuilder {
 
   /** For KStream: names are unique, and one store name means one declaration. */
   addNode(node: GraphNode): void {
-    if (!/^[a-zA-Z0-9._-]+$/.test(node.name)) throw new TopologyError("bad-name", `node name "${node.name}" may only hold letters, digits, ".", "_" and "-"`);
+    if (!/^[a-zA-Z0-9._-]+$/.test(node.name))
+      throw new TopologyError("bad-name", `node name "${node.name}" may only hold letters, digits, ".", "_" and "-"`);
     if (this.#nodes.has(node.name)) throw new TopologyError("duplicate-name", `there is a node named "${node.name}" already`);
     if (node.kind === "processor") {
       for (const store of node.spec.stores ?? []) {
         const known = this.#stores.get(store.name);
         if (known !== undefined && known !== store)
-          throw new TopologyError("store-conflict", `two different stores are named "${store.name}": share one declaration, or name them apart`);
+          throw new TopologyError(
+            "store-conflict",
+            `two different stores are named "${store.name}": share one declaration, or name them apart`,
+          );
         this.#stores.set(store.name, store);
       }
     }

@@ -49,7 +49,10 @@ function cut(nodes: ReadonlyMap<string, GraphNode>, edges: readonly Edge[]): Sub
       else union(owner, node.name);
     }
   }
-  const parts = new Map<string, { sources: SourceNode[]; processors: ProcessorNode[]; sinks: SinkNode[]; stores: Map<string, StoreSpec<unknown>> }>();
+  const parts = new Map<
+    string,
+    { sources: SourceNode[]; processors: ProcessorNode[]; sinks: SinkNode[]; stores: Map<string, StoreSpec<unknown>> }
+  >();
   for (const node of nodes.values()) {
     const root = find(node.name);
     let part = parts.get(root);
@@ -61,7 +64,13 @@ function cut(nodes: ReadonlyMap<string, GraphNode>, edges: readonly Edge[]): Sub
       for (const store of node.spec.stores ?? []) part.stores.set(store.name, store);
     }
   }
-  return [...parts.values()].map((part, id) => ({ id, sources: part.sources, processors: part.processors, sinks: part.sinks, stores: [...part.stores.values()] }));
+  return [...parts.values()].map((part, id) => ({
+    id,
+    sources: part.sources,
+    processors: part.processors,
+    sinks: part.sinks,
+    stores: [...part.stores.values()],
+  }));
 }
 
 function processors(nodes: ReadonlyMap<string, GraphNode>): ProcessorNode[] {

@@ -41,7 +41,12 @@ export class WindowedAggregate<K, V, A> implements Processor<K, V, Out<K, A>> {
     else {
       const before = this.#store.fetch(record.key, start);
       if (before === undefined) this.#remember(record.key, start);
-      const aggregate = this.#options.add(record.key, record.value, before === undefined ? this.#options.initial() : before, record.timestamp);
+      const aggregate = this.#options.add(
+        record.key,
+        record.value,
+        before === undefined ? this.#options.initial() : before,
+        record.timestamp,
+      );
       this.#store.put(record.key, start, aggregate);
     }
     this.#closeUpTo(this.#context.streamTime());

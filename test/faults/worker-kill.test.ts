@@ -54,7 +54,8 @@ test(`${KILLS} kill -9 of two workers lose and double nothing (seed ${seed})`, {
     log,
     raw,
     (function* () {
-      for (const event of fleet.events()) yield { tenant: event.tenant, deviceId: event.deviceId, value: event.bytes, receivedTs: Math.floor(event.sendAtMs) };
+      for (const event of fleet.events())
+        yield { tenant: event.tenant, deviceId: event.deviceId, value: event.bytes, receivedTs: Math.floor(event.sendAtMs) };
     })(),
   );
 
@@ -89,7 +90,7 @@ test(`${KILLS} kill -9 of two workers lose and double nothing (seed ${seed})`, {
       deadlineMs: 120_000,
       intervalMs: 1 + Math.floor(random() * 40),
     });
-    assert.ok(dead === undefined, `no worker ended by itself: ${dead?.[1].stderr()}${dead?.[1].stdout()}`);
+    assert.ok(dead === undefined, `no worker ended by itself: ${dead === undefined ? "" : dead[1].stderr() + dead[1].stdout()}`);
     const name = random() < 0.5 ? "w1" : "w2";
     await workers.get(name)?.kill("SIGKILL");
     const worker = await start(name, group, disturbed);

@@ -75,13 +75,20 @@ async function exactFleet(t: TestContext, log: EventLog): Promise<void> {
     const row = ledgers.get(`demo|${deviceId}`);
     assert.ok(row !== undefined, `a ledger for ${deviceId}`);
     const view = toLedgerView(row);
-    const actual = { received: view.received, duplicates: view.duplicates, outOfOrder: view.outOfOrder, gapsOpen: view.gapsOpen, lost: view.lost, reboots: view.reboots };
+    const actual = {
+      received: view.received,
+      duplicates: view.duplicates,
+      outOfOrder: view.outOfOrder,
+      gapsOpen: view.gapsOpen,
+      lost: view.lost,
+      reboots: view.reboots,
+    };
     assert.deepEqual(actual, { received, duplicates, outOfOrder, gapsOpen, lost, reboots }, deviceId);
   }
   await worker.stop();
 
   const normalized = parseAll<NormalizedRecord>(await readTopic(log, topics.normalized));
-  const ids = new Set(normalized.map((record) => `${record.tenant}|${record.deviceId}|${record.bootId}|${record.seq}`));
+  const ids = new Set(normalized.map((record) => `${record.tenant}|${record.deviceId}|${String(record.bootId)}|${String(record.seq)}`));
   assert.equal(normalized.length, expected.distinct.size, "each once");
   assert.deepEqual([...ids].sort(), [...expected.distinct].sort(), "exactly the distinct set");
 
@@ -92,7 +99,8 @@ async function exactFleet(t: TestContext, log: EventLog): Promise<void> {
 }
 
 function* rawEvents(fleet: ReturnType<typeof generateFleet>) {
-  for (const event of fleet.events()) yield { tenant: event.tenant, deviceId: event.deviceId, value: event.bytes, receivedTs: Math.floor(event.sendAtMs) };
+  for (const event of fleet.events())
+    yield { tenant: event.tenant, deviceId: event.deviceId, value: event.bytes, receivedTs: Math.floor(event.sendAtMs) };
 }
 
 async function allLedgers(worker: Worker): Promise<Map<string, LedgerRow>> {

@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Cluster } from "../../eventlog/kafka/connection/cluster.ts";
+import { CoordinatorClient } from "../../eventlog/kafka/connection/coordinator-client.ts";
+import { connectionSettings, parseAddress } from "../../eventlog/kafka/connection/options.ts";
+import { initProducer } from "../../eventlog/kafka/init-producer.ts";
 import type { PlainWriter } from "../../eventlog/port.ts";
 import { need } from "../support/need.ts";
 import { sharedKafka } from "../support/shared-kafka.ts";
 import { uniqueName } from "../support/unique-name.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { makeTopic, openLog, readAll, recordSet } from "./kafka/harness.ts";
+import { makeTopic, openLog, readAll, recordSet, silent } from "./kafka/harness.ts";
 import { LossyProxy } from "./kafka/lossy-proxy.ts";
 
 const skip = await need("kafka");
@@ -53,6 +57,21 @@ test("abort after a fenced write does not take the id back", { skip }, async (t)
   next.begin();
   await next.write(recordSet(topic, [{ partition: 0, value: "heir" }]));
   await next.commit();
+});
+
+test("a new epoch is refused to a producer that was replaced, so that an abort cannot take the id back (KIP-360)", { skip }, async (t) => {
+  const [address] = (await sharedKafka()).bootstrap.map(parseAddress);
+  const cluster = new Cluster([address], connectionSettings({ brokers: [], clientId: "sluice-test", logger: silent }));
+  const connections = cluster.connect();
+  t.after(() => Promise.all([connections.close(), cluster.close()]));
+  const options = { transactionalId: uniqueName("txn"), timeoutMs: 60_000 };
+  const coordinator = new CoordinatorClient(cluster, connections, "transaction", options.transactionalId);
+  const first = await initProducer(coordinator, options);
+  const bumped = await initProducer(coordinator, { ...options, current: first });
+  assert.deepEqual(bumped, { producerId: first.producerId, producerEpoch: first.producerEpoch + 1 });
+  const heir = await initProducer(coordinator, options);
+  assert.ok(heir.producerEpoch > bumped.producerEpoch);
+  await assert.rejects(initProducer(coordinator, { ...options, current: first }), { code: "fenced" });
 });
 
 test("offsets under another's open transaction are unstable, and fencing it frees them within a second", { skip }, async (t) => {

@@ -48,7 +48,10 @@ test("22,695 readings: all in raw, each once in normalized, every final window a
 
   const log = new KafkaLog({ brokers: kafka.bootstrap, clientId: name, logger: pino({ level: "silent" }) });
   t.after(() => log.close());
-  await waitFor("all readings in raw", async () => (await readTopic(log, topics.raw)).length >= READINGS, { deadlineMs: 60_000, intervalMs: 500 });
+  await waitFor("all readings in raw", async () => (await readTopic(log, topics.raw)).length >= READINGS, {
+    deadlineMs: 60_000,
+    intervalMs: 500,
+  });
   await waitUntilDrained(log, name, topics.raw, 60_000);
   const raw = await readTopic(log, topics.raw);
   assert.equal(raw.length, READINGS, "raw");
@@ -62,11 +65,22 @@ test("22,695 readings: all in raw, each once in normalized, every final window a
     "each once, in order",
   );
 
-  const readings = readFileSync(CSV, "utf8").trimEnd().split("\n").slice(1).map((line) => Number(line.split(",")[1]));
-  assert.deepEqual(sent.map((reading) => reading.tempC), readings, "the file's values, untouched");
+  const readings = readFileSync(CSV, "utf8")
+    .trimEnd()
+    .split("\n")
+    .slice(1)
+    .map((line) => Number(line.split(",")[1]));
+  assert.deepEqual(
+    sent.map((reading) => reading.tempC),
+    readings,
+    "the file's values, untouched",
+  );
 
   const expected = oracle(sent);
-  await waitFor("every window is final", async () => (await readTopic(log, topics.aggregates)).length >= expected.size, { deadlineMs: 60_000, intervalMs: 500 });
+  await waitFor("every window is final", async () => (await readTopic(log, topics.aggregates)).length >= expected.size, {
+    deadlineMs: 60_000,
+    intervalMs: 500,
+  });
   assert.equal((await worker.stop()).code, 0, worker.stderr());
   assert.equal((await ingress.stop()).code, 0, ingress.stderr());
   const windows = parseAll<AggregateRecord>(await readTopic(log, topics.aggregates));

@@ -74,7 +74,9 @@ test("each malformed message is a dead letter with its bytes, and what follows i
   assert.equal(letters.length, BAD.length);
   for (const { what, payload, reason } of BAD) {
     const cut = payload.length > 1_000_000;
-    const letter = letters.find((record) => record.headers.get("dlq.reason") === reason && (cut || (record.value ?? Buffer.alloc(0)).equals(payload)));
+    const letter = letters.find(
+      (record) => record.headers.get("dlq.reason") === reason && (cut || (record.value ?? Buffer.alloc(0)).equals(payload)),
+    );
     assert.ok(letter !== undefined, `${what}: ${letters.map((record) => record.headers.get("dlq.reason")).join()}`);
     assert.equal(letter.key, "demo|d1", what);
     if (!cut) continue;
@@ -82,7 +84,9 @@ test("each malformed message is a dead letter with its bytes, and what follows i
     assert.equal(letter.headers.get("dlq.length"), String(payload.length));
     assert.equal(letter.headers.get("dlq.sha256"), createHash("sha256").update(payload).digest("hex"));
   }
-  await waitFor("every good message is normalized", async () => (await readTopic(log, topics.normalized)).length >= BAD.length, { deadlineMs: 20_000 });
+  await waitFor("every good message is normalized", async () => (await readTopic(log, topics.normalized)).length >= BAD.length, {
+    deadlineMs: 20_000,
+  });
   assert.deepEqual(
     parseAll<NormalizedRecord>(await readTopic(log, topics.normalized)).map((record) => record.seq),
     BAD.map((_, index) => index),

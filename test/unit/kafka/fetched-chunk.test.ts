@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FetchedChunk, type OutgoingBatch } from "../../../eventlog/kafka/reader/fetched-chunk.ts";
 import { offsetAfter } from "../../../eventlog/kafka/reader/whole-batches.ts";
+import { AT } from "../../../eventlog/records/batch-format.ts";
 import { BatchBuilder } from "../../../eventlog/records/batch-builder.ts";
 import { encodeBatch, encodeControlBatch } from "../../../eventlog/records/encode-batch.ts";
 
@@ -74,4 +75,12 @@ test("a broken batch is an error, what was before it is not lost", () => {
   );
   assert.throws(() => chunk.take(out, Infinity), { code: "corrupt-batch" });
   assert.deepEqual(shape(out), [[["a"], 1]]);
+});
+
+test("where to fetch on comes from the batch header, past records that compaction removed", () => {
+  const compacted = batch(10, ["a", "b"]);
+  compacted.writeInt32BE(9, AT.lastOffsetDelta);
+  assert.equal(offsetAfter(compacted), 20);
+  compacted.writeInt32BE(0, AT.recordCount); // emptied altogether
+  assert.equal(offsetAfter(Buffer.concat([batch(0, ["x"]), compacted])), 20);
 });

@@ -32,11 +32,23 @@ test("two fields of one metric: the last one counts, and the name is written onc
 
 test("quotes, backslashes and control characters in ids and names are escaped", async (t) => {
   const job = await Job.start(t);
-  for (const [seq, text] of ['"', "\\", "\n", "\u007f", "é", "a".repeat(30) + '"'].entries()) {
-    job.send({ bootId: text, seq, [`x${text}`]: 1 }, { key: `te"nant|${text.replace("\n", "n")}` });
+  for (const [seq, text] of ['"', "\n", "\t", "\u007f", "é", "a".repeat(30) + '"'].entries()) {
+    job.send({ bootId: text, seq, [`x${text}`]: 1 }, { key: `te"nant|x${text.trim()}` });
     const [record] = job.normalized();
     assert.deepEqual([record.bootId, record.tenant, record.metrics], [text, 'te"nant', { [`x${text}`]: 1 }]);
   }
+});
+
+test("a field name with a backslash is refused before JSON.parse sees it: it would make Node misread the names of others", async (t) => {
+  const job = await Job.start(t);
+  for (const name of ["mis\\\\", "mis\\u005c", "mis\\u005Cx", "a\\\\b"]) job.send(`{"seq":1,"${name}" :1}`);
+  assert.deepEqual(
+    job.deadLetters().map((letter) => letter.reason),
+    ["schema", "schema", "schema", "schema"],
+  );
+  job.send('{"seq":1,"mis\\u00e9":1,"path":"C:\\\\dir"}');
+  const [record] = job.normalized();
+  assert.deepEqual([record.metrics, record.attributes], [{ misé: 1 }, { path: "C:\\dir" }]);
 });
 
 test("a profile renames, converts, ignores and makes attributes; the first that matches the device is its own", async (t) => {
@@ -94,9 +106,10 @@ test("whatever a device sends, the record is valid JSON with the same numbers an
   const job = await Job.start(t);
   let seq = 0;
   const text = fc.string({ unit: "binary", maxLength: 30 });
+  const name = text.filter((characters) => !characters.includes("\\"));
   fc.assert(
     fc.property(
-      text,
+      name,
       fc.double({ noNaN: true, noDefaultInfinity: true }),
       text,
       fc.option(text.filter((id) => id.length > 0)),

@@ -14,7 +14,12 @@ describe("assignor", () => {
         fc.array(fc.array(fc.integer({ min: 0, max: 45 }), { maxLength: 20 }), { minLength: 1, maxLength: 8 }),
         (count, owned) => {
           const all = tasks(count);
-          const workers = owned.map((list, index) => worker(`m${index}`, list.map((task) => `0_${task}`)));
+          const workers = owned.map((list, index) =>
+            worker(
+              `m${index}`,
+              list.map((task) => `0_${task}`),
+            ),
+          );
           const result = assignTasks(workers, all);
           assert.deepEqual([...result.values()].flat().sort(), [...all].sort());
           const loads = [...result.values()].map((list) => list.length);

@@ -12,7 +12,7 @@ const strings = { key: serdes.string, value: serdes.string };
 const numbers = { key: serdes.string, value: serdes.json<number>() };
 
 function texts(driver: TopologyTestDriver, topic: string): string[] {
-  return driver.output(topic).map(({ key, value }) => `${key}=${value}`);
+  return driver.output(topic).map(({ key, value }) => `${String(key)}=${String(value)}`);
 }
 
 describe("stateless calls", () => {
@@ -20,7 +20,10 @@ describe("stateless calls", () => {
     const seen: string[] = [];
     const builder = new StreamsBuilder();
     const input = builder.stream("in", strings);
-    input.filter((value) => value !== "drop").mapValues((value) => value.toUpperCase()).to("upper", strings);
+    input
+      .filter((value) => value !== "drop")
+      .mapValues((value) => value.toUpperCase())
+      .to("upper", strings);
     input.map((key, value) => [value, key] as const).to("swapped", strings);
     input.flatMap((key, value) => [...value].map((letter) => [key + letter, letter] as const)).to("letters", strings);
     const { a, rest } = input
@@ -101,12 +104,15 @@ test("a processor keeps state, forwards to named outputs and flushes once per co
       if (record.value > 100) this.#context.output("big").forward(record);
     }
     flush(): void {
-      for (const key of this.#changed) this.#context.output("totals").forward({ key, value: this.#store.get(key)?.total ?? 0, timestamp: 0 });
+      for (const key of this.#changed)
+        this.#context.output("totals").forward({ key, value: this.#store.get(key)?.total ?? 0, timestamp: 0 });
       this.#changed.clear();
     }
   }
   const builder = new StreamsBuilder();
-  const outputs = builder.stream("in", numbers).process<Out>({ name: "sum", outputs: ["big", "totals"], stores: [totals], create: () => new Summing() });
+  const outputs = builder
+    .stream("in", numbers)
+    .process<Out>({ name: "sum", outputs: ["big", "totals"], stores: [totals], create: () => new Summing() });
   outputs.big.to("big", numbers);
   outputs.totals.to("totals", numbers);
   const driver = await TopologyTestDriver.create(builder.build());
@@ -147,7 +153,14 @@ describe("mistakes are refused while the topology is built", () => {
   });
   test("grouping by a key that was changed", () => {
     const builder = new StreamsBuilder();
-    assert.throws(() => builder.stream("in", strings).map((key, value) => [value, key] as const).groupByKey(), code("re-keyed"));
+    assert.throws(
+      () =>
+        builder
+          .stream("in", strings)
+          .map((key, value) => [value, key] as const)
+          .groupByKey(),
+      code("re-keyed"),
+    );
   });
   test("two stores of one name", () => {
     const builder = new StreamsBuilder();
@@ -166,8 +179,15 @@ describe("mistakes are refused while the topology is built", () => {
 
 test("describe() prints sub-topologies, stores and edges; mermaid() the same as a flowchart", () => {
   const builder = new StreamsBuilder();
-  builder.stream("a", strings).groupByKey().windowedBy({ type: "tumbling", sizeMs: 10, graceMs: 0 }).count({ name: "counts", ...numbers });
-  builder.stream("b", strings).filter(() => true).to("c", strings);
+  builder
+    .stream("a", strings)
+    .groupByKey()
+    .windowedBy({ type: "tumbling", sizeMs: 10, graceMs: 0 })
+    .count({ name: "counts", ...numbers });
+  builder
+    .stream("b", strings)
+    .filter(() => true)
+    .to("c", strings);
   const topology = builder.build();
   assert.equal(
     topology.describe(),
