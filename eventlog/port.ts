@@ -209,7 +209,11 @@ export interface Admin {
   describeTopics(names: readonly string[]): Promise<readonly TopicDescription[]>;
   deleteTopics(names: readonly string[]): Promise<void>;
   /** `at`: "earliest", "latest" (last stable offset under read_committed), or first offset whose timestamp is >= the number. */
-  listOffsets(partitions: readonly TopicPartition[], at: "earliest" | "latest" | number, isolation: IsolationLevel): Promise<readonly PartitionOffset[]>;
+  listOffsets(
+    partitions: readonly TopicPartition[],
+    at: "earliest" | "latest" | number,
+    isolation: IsolationLevel,
+  ): Promise<readonly PartitionOffset[]>;
   /** Committed offsets of a group, without joining it. */
   groupOffsets(groupId: string, partitions: readonly TopicPartition[]): Promise<readonly CommittedOffset[]>;
   deleteGroupOffsets(groupId: string): Promise<void>;

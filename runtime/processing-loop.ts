@@ -59,13 +59,17 @@ export class ProcessingLoop {
   /** Everything processed so far, committed. Rejects with the commit's error. */
   async commitAll(): Promise<void> {
     const committer = this.#committer;
-    await committer.settled();
-    if (committer.failure !== undefined) throw committer.failure;
+    await this.#settledOrThrow();
     const open = this.#tasks.tasks.filter((task) => task.status === "running" || task.status === "suspended");
     if (committer.dueInMs(open, false, Infinity) === Infinity) return;
     committer.begin(open);
-    await committer.settled();
-    if (committer.failure !== undefined) throw committer.failure;
+    await this.#settledOrThrow();
+  }
+
+  async #settledOrThrow(): Promise<void> {
+    await this.#committer.settled();
+    const { failure } = this.#committer;
+    if (failure !== undefined) throw failure;
   }
 
   /** Returns whether more is waiting than one slice can take. */
