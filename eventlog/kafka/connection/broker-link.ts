@@ -9,8 +9,10 @@ import { Broker, ConnectionPool, type KafkaJsConnection, type SocketFactory } fr
 import { kafkaJsLogger } from "./kafkajs-logger.ts";
 import type { Address, ConnectionSettings } from "./options.ts";
 
-/** kafkajs takes the greater of this and a request's own time-out; every request here brings its own. */
-const KAFKAJS_REQUEST_TIMEOUT_MS = 100;
+/** Once connected: every request here brings its own time-out, and kafkajs takes the greater of the two. */
+const KAFKAJS_REQUEST_TIMEOUT_MS = 1;
+/** kafkajs wraps whatever fails during SASL alike; this is not the broker saying no. */
+const INTERRUPTED = /timed out|connection|closed|ECONN|EPIPE/i;
 const KEEP_ALIVE_MS = 60_000;
 
 export class BrokerLink {
@@ -29,7 +31,7 @@ export class BrokerLink {
       clientId: settings.clientId,
       socketFactory,
       connectionTimeout: settings.connectionTimeoutMs,
-      requestTimeout: KAFKAJS_REQUEST_TIMEOUT_MS,
+      requestTimeout: settings.connectionTimeoutMs,
       logger,
     });
     const connection = pool.pool[0];
@@ -52,13 +54,15 @@ export class BrokerLink {
     } catch (error) {
       await shut(connection, error as Error);
       if (error instanceof LogError) throw error;
-      const denied = (error as Error).name === "KafkaJSSASLAuthenticationError";
-      throw new LogError(denied ? "unauthorized" : "unavailable", `no connection to ${where}: ${(error as Error).message}`, {
+      const { name, message } = error as Error;
+      const denied = name === "KafkaJSSASLAuthenticationError" && !INTERRUPTED.test(message);
+      throw new LogError(denied ? "unauthorized" : "unavailable", `no connection to ${where}: ${message}`, {
         cause: error,
       });
     } finally {
       clearTimeout(timer);
     }
+    connection.requestQueue.requestTimeout = KAFKAJS_REQUEST_TIMEOUT_MS;
     return new BrokerLink(address, connection, settings);
   }
 

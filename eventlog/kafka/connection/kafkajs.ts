@@ -7,6 +7,8 @@ import type { Socket } from "node:net";
 import type { SASLOptions } from "kafkajs";
 
 export interface KafkaJsRequestQueue {
+  /** Lower bound of every request's time-out. */
+  requestTimeout: number;
   readonly pending: readonly unknown[];
   scheduleCheckPendingRequests(): void;
   push(request: {
