@@ -7,3 +7,9 @@ export function mqttSettings({ mqtt }: Config): MqttSettings {
   const { tls, passwordFile: _, ...settings } = mqtt;
   return { ...settings, tls: tls === undefined ? undefined : readTlsFiles(tls) };
 }
+
+/** The broker for the log: scheme, host and port only. A URL may hold user and password, and its query a token. */
+export function brokerAddress({ mqtt }: Config): string {
+  const url = URL.parse(mqtt.url);
+  return url === null ? "" : `${url.protocol}//${url.host}`;
+}

@@ -16,6 +16,9 @@ export class DeviceWindows extends WindowSet {
   readonly #stubMs: number;
   /** Windows of a device, the earliest first, linked by `sibling`. */
   readonly #devices = new Map<string, WindowNode>();
+  /** The device that advance() was last called for, and its first window: add() for the same record needs no look-up. */
+  #currentKey: string | undefined;
+  #currentFirst: WindowNode | undefined;
   /** By the receive time of their last record. */
   readonly #open = new WindowList();
   /** By the receive time of their close. */
@@ -44,6 +47,8 @@ export class DeviceWindows extends WindowSet {
       this.close(key, node.start, false, clocks.receiveTime);
       node = next;
     }
+    this.#currentKey = key;
+    this.#currentFirst = node;
   }
 
   override advanceIdle({ receiveTime }: Clocks): void {
@@ -76,6 +81,7 @@ export class DeviceWindows extends WindowSet {
 
   protected override clear(): void {
     this.#devices.clear();
+    this.#currentKey = undefined;
     this.#open.clear();
     this.#stubs.clear();
   }
@@ -90,12 +96,13 @@ export class DeviceWindows extends WindowSet {
   }
 
   #find(key: string, start: number): WindowNode | undefined {
-    let node = this.#devices.get(key);
+    let node = key === this.#currentKey ? this.#currentFirst : this.#devices.get(key);
     while (node !== undefined && node.start < start) node = node.sibling;
     return node?.start === start ? node : undefined;
   }
 
   #link(node: WindowNode): WindowNode {
+    this.#currentKey = undefined;
     let before: WindowNode | undefined;
     let after = this.#devices.get(node.key);
     while (after !== undefined && after.start < node.start) {
@@ -109,6 +116,7 @@ export class DeviceWindows extends WindowSet {
   }
 
   #unlink(node: WindowNode): void {
+    this.#currentKey = undefined;
     const first = this.#devices.get(node.key);
     if (first === node) {
       if (node.sibling === undefined) this.#devices.delete(node.key);

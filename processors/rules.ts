@@ -68,7 +68,7 @@ class Rules implements Processor<string, TelemetryEvent, RulesOutputs> {
     progress.lastTs = ts;
     const active = state.active.findIndex((alert) => alert.rule === rule.name);
     if (active >= 0) {
-      if (isClear(rule, value)) this.#resolve(key, state, active, value, ts, `${rule.metric} is back to ${value}`);
+      if (isClear(rule, value)) this.#resolve(key, state, active, value, ts, `${rule.metric} is back to ${rounded(value)}`);
     } else if (breaches(rule, value)) this.#breach(key, device, rule, state, progress, value, ts);
     else progress.pendingTs = NaN;
     return true;
@@ -92,7 +92,7 @@ class Rules implements Processor<string, TelemetryEvent, RulesOutputs> {
       threshold,
       startedTs,
       ts,
-      message: `${rule.metric} ${value} is ${rule.above === undefined ? "below" : "above"} ${threshold}`,
+      message: `${rule.metric} ${rounded(value)} is ${rule.above === undefined ? "below" : "above"} ${rounded(threshold)}`,
     };
     state.active.push(alert);
     this.#alerts.forward({ key, value: alert, timestamp: Math.max(0, ts) });
@@ -117,6 +117,11 @@ class Rules implements Processor<string, TelemetryEvent, RulesOutputs> {
     }
     return changed;
   }
+}
+
+/** For people: at most 3 decimals. The alert's `value` and `threshold` stay exact. */
+function rounded(value: number): number {
+  return Number(value.toFixed(3));
 }
 
 function applies(rule: RuleSettings, device: Device): boolean {

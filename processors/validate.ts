@@ -46,7 +46,9 @@ class Validate implements Processor<string | null, TelemetryEvent, ValidateOutpu
     const found = this.#check(record.key, event);
     if (found !== undefined) return reject(this.#context, event, found.reason, found.message);
     // The log has no times before 1970; the event's own ts keeps them.
-    this.#valid.forward({ key: record.key as string, value: event, timestamp: Math.max(0, event.ts) });
+    // The table's own string, the same object each time: map look-ups downstream then compare references.
+    const key = event.device === undefined ? (record.key as string) : event.device.key;
+    this.#valid.forward({ key, value: event, timestamp: Math.max(0, event.ts) });
   }
 
   #check(key: string | null, event: TelemetryEvent): Problem | undefined {

@@ -7,22 +7,26 @@ import type { KeyValueStore } from "./store.ts";
 
 export class CachedKeyValueStore<K, V> extends CachedStore<K> implements KeyValueStore<K, V> {
   readonly #entries = new Map<string, Entry>();
+  /** Of the last get or put: the put that follows a get needs no second look-up. */
+  #last: Entry | undefined;
 
   get(key: K): V | undefined {
     const mapKey = this.keyOf(key);
-    let entry = this.#entries.get(mapKey);
+    let entry = this.#find(mapKey);
     if (entry === undefined) {
       entry = this.#add(this.load(mapKey, -1));
     } else {
       this.hits++;
       entry.referenced = true;
     }
+    this.#last = entry;
     return entry.value as V | undefined;
   }
 
   put(key: K, value: V): void {
     const mapKey = this.keyOf(key);
-    const entry = this.#entries.get(mapKey) ?? this.#add(this.blank(mapKey, -1));
+    const entry = this.#find(mapKey) ?? this.#add(this.blank(mapKey, -1));
+    this.#last = entry;
     entry.value = value;
     entry.present = true;
     entry.referenced = true;
@@ -31,7 +35,7 @@ export class CachedKeyValueStore<K, V> extends CachedStore<K> implements KeyValu
 
   delete(key: K): void {
     const mapKey = this.keyOf(key);
-    let entry = this.#entries.get(mapKey);
+    let entry = this.#find(mapKey);
     if (entry === undefined) entry = this.#add(this.blank(mapKey, -1));
     else if (!entry.present) return;
     entry.value = undefined;
@@ -57,14 +61,21 @@ export class CachedKeyValueStore<K, V> extends CachedStore<K> implements KeyValu
 
   override evicted(entry: Entry): void {
     this.#entries.delete(entry.key);
+    this.#last = undefined;
   }
 
   override forgetAll(): void {
     this.#entries.clear();
+    this.#last = undefined;
   }
 
   /** A deleted row stays as known to be absent: device keys come back, and the cache bounds it. */
   override settled(): void {}
+
+  #find(mapKey: string): Entry | undefined {
+    const last = this.#last;
+    return last !== undefined && last.key === mapKey ? last : this.#entries.get(mapKey);
+  }
 
   #add(entry: Entry): Entry {
     this.#entries.set(entry.key, entry);

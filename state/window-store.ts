@@ -23,6 +23,9 @@ const WINDOW_START_BYTES = 8;
 export class CachedWindowStore<K, V> extends CachedStore<K> implements WindowStore<K, V> {
   /** The newest window is usually the last of its list. */
   readonly #entries = new Map<string, Entry[]>();
+  /** Of the last look-up: the put that follows a fetch needs no second one. */
+  #lastKey: string | undefined;
+  #lastList: Entry[] = [];
 
   fetch(key: K, windowStart: number): V | undefined {
     const mapKey = this.keyOf(key);
@@ -84,12 +87,14 @@ export class CachedWindowStore<K, V> extends CachedStore<K> implements WindowSto
 
   override evicted(entry: Entry): void {
     const list = this.#entries.get(entry.key) as Entry[];
+    this.#lastKey = undefined;
     if (list.length === 1) this.#entries.delete(entry.key);
     else list.splice(list.indexOf(entry), 1);
   }
 
   override forgetAll(): void {
     this.#entries.clear();
+    this.#lastKey = undefined;
   }
 
   /** A closed window does not come back: without this the list of a key would grow with every window there ever was. */
@@ -100,8 +105,13 @@ export class CachedWindowStore<K, V> extends CachedStore<K> implements WindowSto
   }
 
   #find(mapKey: string, windowStart: number): Entry | undefined {
-    const list = this.#entries.get(mapKey);
-    if (list === undefined) return undefined;
+    let list: Entry[] | undefined = this.#lastList;
+    if (this.#lastKey !== mapKey) {
+      list = this.#entries.get(mapKey);
+      if (list === undefined) return undefined;
+      this.#lastKey = mapKey;
+      this.#lastList = list;
+    }
     for (let i = list.length - 1; i >= 0; i--) {
       const entry = list[i];
       if (entry.windowStart === windowStart) return entry;

@@ -2,7 +2,7 @@ import { Registry } from "prom-client";
 import { Ingress } from "../../bridge/ingress.ts";
 import { commandContext, type CommonOptions } from "../command-options.ts";
 import { startIngressHttp } from "../ingress-http.ts";
-import { mqttSettings } from "../mqtt-settings.ts";
+import { brokerAddress, mqttSettings } from "../mqtt-settings.ts";
 import { openKafka } from "../open-kafka.ts";
 import { runService } from "../service.ts";
 import { requireTopics } from "../topics/require-topics.ts";
@@ -29,7 +29,7 @@ export async function run(options: CommonOptions): Promise<number> {
       closers.push("ingress", () => ingress.stop());
       if (config.ingress.http !== undefined) await startIngressHttp(config.ingress.http, ingress, registry, logger, closers);
       await ingress.start();
-      logger.info({ url: config.mqtt.url, topics: config.mqtt.topics }, "ingress takes telemetry");
+      logger.info({ broker: brokerAddress(config), topics: config.mqtt.topics }, "ingress takes telemetry");
       return {};
     },
     { logger },

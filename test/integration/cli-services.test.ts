@@ -56,6 +56,27 @@ test("a broker that is not there is a failure that names it", { skip: noKafka },
   assert.match(stderr, /127\.0\.0\.1:1/);
 });
 
+test("no log line, not even at trace, holds Kafka's or the MQTT broker's password", { skip: noServices }, async (t) => {
+  const mosquitto = await startMosquitto(t);
+  const base = await ownConfig(t);
+  const url = mosquitto.url.replace("//", "//someone:secret-in-url@");
+  const config = { ...base, mqtt: { url, username: "someone", clientId: base.applicationId }, log: { level: "trace" } };
+  const env = { SLUICE_MQTT_PASSWORD: "secret-of-mqtt", SLUICE_KAFKA_SASL_PASSWORD: "secret-of-kafka" };
+  assert.equal((await runCli(t, ["topics", "create"], { config: base })).code, 0);
+  const ingress = await spawnCli(t, ["ingress"], { config, env: { SLUICE_MQTT_PASSWORD: env.SLUICE_MQTT_PASSWORD } });
+  await ingress.waitForOutput(/ingress takes telemetry/);
+  await mosquitto.stop();
+  await ingress.waitForOutput(/mqtt connection error/);
+  await ingress.stop();
+
+  // A listener without SASL ends the handshake: the failure is reported all the way up.
+  const sasl = { mechanism: "plain", username: "someone" };
+  const refused = await runCli(t, ["ingress"], { config: { ...config, kafka: { ...base.kafka, sasl } }, env });
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /sasl/i);
+  for (const output of [ingress.stderr() + ingress.stdout(), refused.stderr + refused.stdout]) assert.doesNotMatch(output, /secret-/);
+});
+
 test(
   "simulate, Mosquitto, ingress, Kafka, worker, HTTP: all of a fleet's devices arrive, and everything stops cleanly",
   { skip: noServices },

@@ -49,6 +49,20 @@ test("an alert fires above the threshold and resolves only below the clearing on
   assert.equal(message, "temperature_c 91 is above 90");
 });
 
+test("the message for people rounds to 3 decimals; value and threshold stay exact", async (t) => {
+  const job = await Job.start(t, { rules: [{ name: "hot", metric: "temperature_c", above: 90.00049, clearBelow: 88 }] });
+  [91.0215815, 68.0215815, 92.9999, -0.00001].forEach((value, second) => read(job, second, value));
+  assert.deepEqual(
+    job.alerts().map(({ message, value, threshold }) => [message, value, threshold]),
+    [
+      ["temperature_c 91.022 is above 90", 91.0215815, 90.00049],
+      ["temperature_c is back to 68.022", 68.0215815, 90.00049],
+      ["temperature_c 93 is above 90", 92.9999, 90.00049],
+      ["temperature_c is back to 0", -0.00001, 90.00049],
+    ],
+  );
+});
+
 test("below mirrors above, and without a clearing threshold an alert resolves when it no longer breaches", async (t) => {
   const job = await Job.start(t, { rules: [{ name: "cold", metric: "temperature_c", below: 5, severity: "critical" }] });
   [6, 5, 4.9, 5, 4].forEach((value, second) => read(job, second, value));
