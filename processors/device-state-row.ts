@@ -7,22 +7,60 @@ import { keyValueStore } from "../state/store.ts";
 import type { AttributeValue } from "./event.ts";
 import { STORES, type DeviceStateRecord } from "./formats/records.ts";
 
-/** DeviceStateRecord with the right to change it. The two records have no prototype: metric names come from devices. */
-export interface DeviceStateRow extends DeviceStateRecord {
-  bootId?: string;
-  seq?: number;
-  ts: number;
-  receivedTs: number;
-  readonly metrics: Record<string, { value: number; ts: number }>;
-  readonly attributes: Record<string, AttributeValue>;
+/** Places in `times`. */
+const TS = 0;
+const RECEIVED_TS = 1;
+
+/**
+ * Few objects, and numbers in arrays of numbers: at many devices, what an event costs here is the memory it touches.
+ * Metric i has its newest value at numbers[2 * i] and that value's event time at numbers[2 * i + 1].
+ */
+export class DeviceStateRow {
+  readonly tenant: string;
+  readonly deviceId: string;
+  bootId: string | undefined = undefined;
+  seq: number | undefined = undefined;
+  /** Shared between rows: replaced, never changed. */
+  names: readonly string[] = [];
+  readonly numbers: number[] = [];
+  /** Without a prototype: names come from devices. Undefined for none. */
+  attributes: Record<string, AttributeValue> | undefined = undefined;
+  /** Waits to be emitted at the next commit. Not stored. */
+  isListed = false;
+  readonly #times: number[] = [-Infinity, 0.5];
+
+  constructor(tenant: string, deviceId: string) {
+    this.tenant = tenant;
+    this.deviceId = deviceId;
+    this.#times[RECEIVED_TS] = 0;
+  }
+
+  /** Greatest event time; -Infinity before the first. Epoch ms. */
+  get ts(): number {
+    return this.#times[TS];
+  }
+
+  set ts(ts: number) {
+    this.#times[TS] = ts;
+  }
+
+  get receivedTs(): number {
+    return this.#times[RECEIVED_TS];
+  }
+
+  set receivedTs(receivedTs: number) {
+    this.#times[RECEIVED_TS] = receivedTs;
+  }
+
+  record(): DeviceStateRecord {
+    const metrics = Object.create(null) as Record<string, { value: number; ts: number }>;
+    this.names.forEach((name, index) => (metrics[name] = { value: this.numbers[2 * index], ts: this.numbers[2 * index + 1] }));
+    const { tenant, deviceId, bootId, seq, ts, receivedTs } = this;
+    return { v: 1, tenant, deviceId, bootId, seq, ts, receivedTs, metrics, attributes: this.attributes ?? {} };
+  }
 }
 
-export function newDeviceStateRow(tenant: string, deviceId: string): DeviceStateRow {
-  const metrics = Object.create(null) as DeviceStateRow["metrics"];
-  const attributes = Object.create(null) as DeviceStateRow["attributes"];
-  return { v: 1, tenant, deviceId, bootId: undefined, seq: undefined, ts: -Infinity, receivedTs: 0, metrics, attributes };
-}
-
+const NO_ATTRIBUTES: Record<string, AttributeValue> = {};
 const VERSION = 1;
 const HAS_BOOT = 1;
 const HAS_SEQ = 2;
@@ -39,16 +77,13 @@ const deviceStateSerde: Serde<DeviceStateRow> = {
     if (row.seq !== undefined) out.varint(row.seq);
     out.svarint(row.ts);
     out.svarint(row.receivedTs);
-    let count = 0;
-    for (const _name in row.metrics) count++;
-    out.varint(count);
-    for (const name in row.metrics) {
-      const metric = row.metrics[name];
-      out.string(name);
-      out.f64(metric.value);
-      out.svarint(metric.ts - row.ts);
+    out.varint(row.names.length);
+    for (let i = 0; i < row.names.length; i++) {
+      out.string(row.names[i]);
+      out.f64(row.numbers[2 * i]);
+      out.svarint(row.numbers[2 * i + 1] - row.ts);
     }
-    writeAttributes(row.attributes, out);
+    writeAttributes(row.attributes ?? NO_ATTRIBUTES, out);
   },
   read(bytes, start, end) {
     reader.reset(bytes, start, end);
@@ -56,17 +91,21 @@ const deviceStateSerde: Serde<DeviceStateRow> = {
     if (version !== VERSION) throw new RangeError(`device-state row of version ${version}: written by a newer Sluice`);
     const flags = reader.u8();
     const tenant = reader.string();
-    const row = newDeviceStateRow(tenant, reader.string());
+    const row = new DeviceStateRow(tenant, reader.string());
     if ((flags & HAS_BOOT) !== 0) row.bootId = reader.string();
     if ((flags & HAS_SEQ) !== 0) row.seq = reader.varint();
     row.ts = reader.svarint();
     row.receivedTs = reader.svarint();
+    const names: string[] = [];
     for (let count = reader.varint(); count > 0; count--) {
-      const name = reader.string();
-      const value = reader.f64();
-      row.metrics[name] = { value, ts: row.ts + reader.svarint() };
+      names.push(reader.string());
+      row.numbers.push(reader.f64());
+      row.numbers.push(row.ts + reader.svarint());
     }
-    readAttributes(reader, row.attributes);
+    row.names = names;
+    const attributes = Object.create(null) as Record<string, AttributeValue>;
+    readAttributes(reader, attributes);
+    if (Object.keys(attributes).length > 0) row.attributes = attributes;
     reader.expectEnd();
     return row;
   },

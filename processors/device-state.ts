@@ -1,8 +1,8 @@
 /** The newest of each device: updated at every event, emitted once per commit and changed device. */
 import type { KeyValueStore } from "../state/store.ts";
 import type { Output, Processor, ProcessorContext, ProcessorSpec, StreamRecord } from "../topology/processor.ts";
-import { deviceStateStore, newDeviceStateRow, type DeviceStateRow } from "./device-state-row.ts";
-import type { TelemetryEvent } from "./event.ts";
+import { DeviceStateRow, deviceStateStore } from "./device-state-row.ts";
+import type { AttributeValue, TelemetryEvent } from "./event.ts";
 import type { DeviceStateRecord } from "./formats/records.ts";
 
 /** Metrics and attributes kept of a device; what is above is dropped and counted. */
@@ -20,7 +20,7 @@ class DeviceState implements Processor<string, TelemetryEvent, DeviceStateOutput
   #changes!: Output<string, DeviceStateRecord>;
   #states!: KeyValueStore<string, DeviceStateRow>;
   /** Devices that changed since the last commit: bounded by the records of one commit. */
-  readonly #changed = new Map<string, DeviceStateRow>();
+  #changed: { readonly key: string; readonly row: DeviceStateRow }[] = [];
 
   init(context: ProcessorContext<DeviceStateOutputs>): void {
     this.#context = context;
@@ -29,13 +29,13 @@ class DeviceState implements Processor<string, TelemetryEvent, DeviceStateOutput
   }
 
   async open(): Promise<void> {
-    this.#changed.clear();
+    this.#changed = [];
   }
 
   process({ key, value: event }: StreamRecord<string, TelemetryEvent>): void {
     const { device } = event;
     if (device === undefined) throw new Error("device-state comes after validate");
-    const row = this.#states.get(key) ?? newDeviceStateRow(device.tenant, device.deviceId);
+    const row = this.#states.get(key) ?? new DeviceStateRow(device.tenant, device.deviceId);
     const isNewest = event.ts >= row.ts;
     if (isNewest) {
       row.ts = event.ts;
@@ -46,32 +46,61 @@ class DeviceState implements Processor<string, TelemetryEvent, DeviceStateOutput
     this.#takeMetrics(row, event);
     if (event.attributeNames.length > 0) this.#takeAttributes(row, event, isNewest);
     this.#states.put(key, row);
-    this.#changed.set(key, row);
+    if (row.isListed) return;
+    row.isListed = true;
+    this.#changed.push({ key, row });
   }
 
   flush(): void {
-    for (const [key, row] of this.#changed) this.#changes.forward({ key, value: row, timestamp: Math.max(0, row.ts) });
-    this.#changed.clear();
+    for (const { key, row } of this.#changed) {
+      row.isListed = false;
+      this.#changes.forward({ key, value: row.record(), timestamp: Math.max(0, row.ts) });
+    }
+    this.#changed = [];
   }
 
   #takeMetrics(row: DeviceStateRow, event: TelemetryEvent): void {
-    const { metrics } = row;
+    const { names } = event.metrics;
+    const { values, ts } = event;
+    if (row.names !== names && !this.#adopt(row, names)) return this.#takeByName(row, event);
+    const { numbers } = row;
+    for (let i = 0; i < values.length; i++) {
+      if (!(ts >= numbers[2 * i + 1])) continue;
+      numbers[2 * i] = values[i];
+      numbers[2 * i + 1] = ts;
+    }
+  }
+
+  /** A new row takes the event's list of names; an equal list in another array (after a restart, say) is replaced by it. */
+  #adopt(row: DeviceStateRow, names: readonly string[]): boolean {
+    if (row.names.length === 0) for (let i = 0; i < names.length; i++) row.numbers.push(0, -Infinity);
+    else if (row.names.length !== names.length || !names.every((name, index) => name === row.names[index])) return false;
+    row.names = names;
+    return true;
+  }
+
+  #takeByName(row: DeviceStateRow, event: TelemetryEvent): void {
     const { names } = event.metrics;
     const { values, ts } = event;
     for (let i = 0; i < values.length; i++) {
-      const metric = metrics[names[i]];
-      if (metric === undefined) {
-        if (Object.keys(metrics).length < MAX_METRICS) metrics[names[i]] = { value: values[i], ts };
-        else this.#context.count("dropped", "state-metrics");
-      } else if (ts >= metric.ts) {
-        metric.value = values[i];
-        metric.ts = ts;
+      let index = row.names.indexOf(names[i]);
+      if (index < 0) {
+        if (row.names.length >= MAX_METRICS) {
+          this.#context.count("dropped", "state-metrics");
+          continue;
+        }
+        index = row.names.length;
+        row.names = [...row.names, names[i]];
+        row.numbers.push(0, -Infinity);
       }
+      if (!(ts >= row.numbers[2 * index + 1])) continue;
+      row.numbers[2 * index] = values[i];
+      row.numbers[2 * index + 1] = ts;
     }
   }
 
   #takeAttributes(row: DeviceStateRow, event: TelemetryEvent, isNewest: boolean): void {
-    const { attributes } = row;
+    const attributes = (row.attributes ??= Object.create(null) as Record<string, AttributeValue>);
     for (let i = 0; i < event.attributeNames.length; i++) {
       const name = event.attributeNames[i];
       const isNew = attributes[name] === undefined;

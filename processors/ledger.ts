@@ -13,18 +13,49 @@ export class BootRow {
   /** Opened by the heuristic, the device sent no bootId; `bootId` is then a number of ours. */
   readonly implicit: boolean;
   readonly seen: IntervalSet;
-  /** Least and greatest event time of accepted events whose ts the device itself sent; NaN before the first. Epoch ms. */
-  firstTs = NaN;
-  lastTs = NaN;
-  /** Receive time of the partition at the boot's last event, duplicates included. Epoch ms. */
-  lastReceiveTs = 0;
-  /** Greatest source offset that changed `seen`; -1 before the first. */
-  lastOffset = -1;
+  /** firstTs, lastTs, lastReceiveTs, lastOffset: one array of numbers, where fields would be an object each. */
+  readonly #numbers: number[] = [NaN, NaN, 0, -1];
 
   constructor(bootId: string, implicit: boolean, seen: IntervalSet) {
     this.bootId = bootId;
     this.implicit = implicit;
     this.seen = seen;
+  }
+
+  /** Least event time of accepted events whose ts the device itself sent; NaN before the first. Epoch ms. */
+  get firstTs(): number {
+    return this.#numbers[0];
+  }
+
+  set firstTs(ts: number) {
+    this.#numbers[0] = ts;
+  }
+
+  /** The greatest of them; NaN before the first. */
+  get lastTs(): number {
+    return this.#numbers[1];
+  }
+
+  set lastTs(ts: number) {
+    this.#numbers[1] = ts;
+  }
+
+  /** Receive time of the partition at the boot's last event, duplicates included. Epoch ms. */
+  get lastReceiveTs(): number {
+    return this.#numbers[2];
+  }
+
+  set lastReceiveTs(ts: number) {
+    this.#numbers[2] = ts;
+  }
+
+  /** Greatest source offset that changed `seen`; -1 before the first. */
+  get lastOffset(): number {
+    return this.#numbers[3];
+  }
+
+  set lastOffset(offset: number) {
+    this.#numbers[3] = offset;
   }
 }
 
@@ -39,15 +70,10 @@ export class LedgerRow {
   reboots = 0;
   withoutIdentity = 0;
   late = 0;
-  /** Least and greatest event time of valid events, duplicates included: `lastTs` is the device's stream time. Epoch ms. */
-  firstTs: number;
-  lastTs: number;
-  /** Receive time of the partition at the device's last event. Epoch ms. */
-  lastReceiveTs = 0;
+  /** firstTs, lastTs, lastReceiveTs, givenUpTs: see BootRow. */
+  readonly #numbers: number[] = [NaN, NaN, 0, NaN];
   /** Implicit boots opened so far: names the next. */
   implicitBoots = 0;
-  /** Greatest lastTs of implicit boots that were given up; NaN for none. */
-  givenUpTs = NaN;
   /** Explicit boots that were given up, oldest first; bounded. */
   givenUpBoots: string[] = [];
   /** Last opened first. */
@@ -58,6 +84,42 @@ export class LedgerRow {
     this.deviceId = deviceId;
     this.firstTs = ts;
     this.lastTs = ts;
+  }
+
+  /** Least event time of valid events, duplicates included. Epoch ms. */
+  get firstTs(): number {
+    return this.#numbers[0];
+  }
+
+  set firstTs(ts: number) {
+    this.#numbers[0] = ts;
+  }
+
+  /** The greatest of them: the device's stream time. */
+  get lastTs(): number {
+    return this.#numbers[1];
+  }
+
+  set lastTs(ts: number) {
+    this.#numbers[1] = ts;
+  }
+
+  /** Receive time of the partition at the device's last event. Epoch ms. */
+  get lastReceiveTs(): number {
+    return this.#numbers[2];
+  }
+
+  set lastReceiveTs(ts: number) {
+    this.#numbers[2] = ts;
+  }
+
+  /** Greatest lastTs of implicit boots that were given up; NaN for none. */
+  get givenUpTs(): number {
+    return this.#numbers[3];
+  }
+
+  set givenUpTs(ts: number) {
+    this.#numbers[3] = ts;
   }
 }
 

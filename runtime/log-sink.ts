@@ -27,10 +27,15 @@ export class ExactlyOnceSink implements LogSink {
   /** Steps 2 and 3 of the commit protocol (design, section 5). */
   async commit(records: RecordSet, offsets: readonly CommittedOffset[], group: GroupMember): Promise<readonly WrittenRange[]> {
     this.#writer.begin();
-    const ranges = records.recordCount > 0 ? await this.#writer.write(records) : [];
-    if (offsets.length > 0) await this.#writer.sendOffsets(offsets, group.metadata());
+    // both are under way at once; both are over before anything else is asked of the writer
+    const [written, sent] = await Promise.allSettled([
+      records.recordCount > 0 ? this.#writer.write(records) : [],
+      offsets.length > 0 ? this.#writer.sendOffsets(offsets, group.metadata()) : undefined,
+    ]);
+    if (sent.status === "rejected") throw sent.reason;
+    if (written.status === "rejected") throw written.reason;
     await this.#writer.commit();
-    return ranges;
+    return written.value;
   }
   /** InitProducerId ends whatever is open, whichever way the failed commit went; the committed offsets then tell which. */
   recover(): Promise<void> {

@@ -15,7 +15,7 @@ import { LogError } from "../eventlog/errors.ts";
 import type { EventLog, GroupMember, LogReader } from "../eventlog/port.ts";
 import { changelogTopic } from "../state/changelog.ts";
 import type { Topology } from "../topology/topology.ts";
-import { decodeAssignment, encodeSubscription, stickyAssignor } from "./assignor.ts";
+import { decodeAssignment, encodeSubscription, stickyAssignor, type WorkerAssignment } from "./assignor.ts";
 import { Committer } from "./committer.ts";
 import { RuntimeError } from "./errors.ts";
 import { TopicFeed } from "./feed.ts";
@@ -75,6 +75,7 @@ export class Worker {
   /** Between onRevoked and onAssigned: nothing is processed, since a commit would carry a generation that is going. */
   #rebalancing = false;
   #fencing: Promise<void> | undefined;
+  #announcedUrl: string | undefined;
 
   constructor(options: WorkerOptions) {
     this.#options = options;
@@ -182,6 +183,7 @@ export class Worker {
     await this.#sink.open();
     this.#group = this.#log.group({
       groupId: applicationId,
+      topics: topology.sourceTopics,
       instanceId,
       sessionTimeoutMs,
       rebalanceTimeoutMs: Math.max(REBALANCE_TIMEOUT_MS, sessionTimeoutMs),
@@ -304,7 +306,17 @@ export class Worker {
       await this.#tasks.apply(assignment, this.#requireGroup());
       this.#processing.assign();
       this.#runningIfReady();
+      this.#announceUrl(assignment);
     });
+  }
+
+  /** A static member that comes back under another address gets its old assignment, which tells the old address to everybody. */
+  #announceUrl({ members }: WorkerAssignment): void {
+    const { advertisedUrl } = this.#options;
+    const known = members.find((member) => member.workerId === this.workerId);
+    if (known === undefined || known.url === advertisedUrl || this.#announcedUrl === advertisedUrl) return;
+    this.#announcedUrl = advertisedUrl;
+    this.#requireGroup().rejoin();
   }
 
   /** The membership is gone and others may own the tasks: nothing is committed. */

@@ -1,7 +1,7 @@
 /** `GET /v1/tenants/{tenant}/devices` and `…/devices/{id}`. */
 import type { FastifyInstance } from "fastify";
 import { toLedgerView } from "../../processors/formats/ledger-view.ts";
-import { type AlertsRow, type DeviceStateRecord, STORES } from "../../processors/formats/records.ts";
+import { type AlertsRow, type DeviceStateRecord, type DeviceStateRowShape, STORES } from "../../processors/formats/records.ts";
 import { ApiError } from "../errors.ts";
 import { scanPage } from "../page.ts";
 import { AFTER, checkId, DEVICE_PARAMS, type DeviceParams, TENANT_PARAMS, type TenantParams } from "../parameters.ts";
@@ -52,13 +52,13 @@ export function deviceRoutes(app: FastifyInstance, services: Services): void {
       services.ownership.answer(request, reply, async (device) => {
         const { queries } = services.options;
         const [state, ledger, alerts] = await Promise.all([
-          queries.get(STORES.deviceState, device.key) as Promise<DeviceStateRecord | undefined>,
+          queries.get(STORES.deviceState, device.key) as Promise<DeviceStateRowShape | undefined>,
           queries.get(STORES.ledger, device.key) as Promise<LedgerRow | undefined>,
           queries.get(STORES.alerts, device.key) as Promise<AlertsRow | undefined>,
         ]);
         if (state === undefined) throw new ApiError("device-unknown", `nothing was ever received of device "${device.deviceId}"`);
         return {
-          ...state,
+          ...state.record(),
           ledger: ledger === undefined ? null : ledgerSummary(toLedgerView(ledger)),
           activeAlerts: alerts?.active ?? [],
         };
@@ -85,7 +85,7 @@ function listDevices(
         filtered: wanted !== undefined,
         toItem: (row) =>
           wanted === undefined || row.key.slice(prefix.length).toLowerCase().includes(wanted)
-            ? (row.value as DeviceStateRecord)
+            ? (row.value as DeviceStateRowShape).record()
             : undefined,
         cursorOf: (key) => key.slice(prefix.length),
       }),

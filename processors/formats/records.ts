@@ -69,6 +69,11 @@ export interface DeviceStateRecord {
   readonly attributes: Readonly<Record<string, string | number | boolean>>;
 }
 
+/** Decoded row of STORES.deviceState, as queries give it. */
+export interface DeviceStateRowShape {
+  record(): DeviceStateRecord;
+}
+
 /** What dedupe knows of a device's sequence numbers: `GET …/ledger`. */
 export interface LedgerView {
   readonly tenant: string;
@@ -102,7 +107,7 @@ export interface LedgerView {
 export const STORES = {
   /** key `tenant|deviceId` -> LedgerRow; toLedgerView() in processors/formats/ledger-view.ts */
   ledger: "ledger",
-  /** key `tenant|deviceId` -> DeviceStateRecord */
+  /** key `tenant|deviceId` -> DeviceStateRowShape */
   deviceState: "device-state",
   /** key `tenant|deviceId` -> { active: AlertRecord[]; recent: AlertRecord[] } (recent: newest first, bounded) */
   alerts: "alerts",

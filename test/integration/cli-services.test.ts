@@ -69,12 +69,12 @@ test("no log line, not even at trace, holds Kafka's or the MQTT broker's passwor
   await ingress.waitForOutput(/mqtt connection error/);
   await ingress.stop();
 
-  // A listener without SASL ends the handshake: the failure is reported all the way up.
+  // A listener without SASL refuses the handshake, again and again.
   const sasl = { mechanism: "plain", username: "someone" };
-  const refused = await runCli(t, ["ingress"], { config: { ...config, kafka: { ...base.kafka, sasl } }, env });
-  assert.equal(refused.code, 1);
-  assert.match(refused.stderr, /sasl/i);
-  for (const output of [ingress.stderr() + ingress.stdout(), refused.stderr + refused.stdout]) assert.doesNotMatch(output, /secret-/);
+  const refused = await spawnCli(t, ["ingress"], { config: { ...config, kafka: { ...base.kafka, sasl } }, env });
+  await refused.waitForOutput(/SaslHandshake/);
+  await refused.stop();
+  for (const service of [ingress, refused]) assert.doesNotMatch(service.stderr() + service.stdout(), /secret-/);
 });
 
 test(

@@ -5,7 +5,8 @@ import { closeSync, openSync } from "node:fs";
 const hasSetpriv = spawnSync("setpriv", ["--version"], { stdio: "ignore" }).status === 0;
 
 export interface ChildOptions {
-  readonly env?: Readonly<Record<string, string>>;
+  /** On top of this process's; undefined takes a variable away. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
   /** Output goes to this file (appended) instead of pipes. */
   readonly logFile?: string;

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { withFileLock } from "./file-lock.ts";
 import { installKafka, kafkaIsInstalled } from "./kafka-jars.ts";
+import { installPaho, pythonHasVenv, pythonWithPaho } from "./python-paho.ts";
 import { installRegistry, registryIsInstalled } from "./registry-jar.ts";
 import { runCommand } from "./run-command.ts";
 
@@ -30,10 +31,7 @@ const recipes: Record<Requirement, Recipe> = {
   mosquitto: { present: () => hasCommand("mosquitto"), packages: ["mosquitto"] },
   registry: { present: () => hasCommand("java") && registryIsInstalled(), packages: JAVA, then: installRegistry },
   chromium: { present: () => chromiumPath() !== undefined, packages: ["chromium"] },
-  "python-paho": {
-    present: () => spawnSync("python3", ["-c", "import paho.mqtt.client"], { stdio: "ignore" }).status === 0,
-    packages: ["python3", "python3-paho-mqtt"],
-  },
+  "python-paho": { present: () => pythonWithPaho() !== undefined, packages: ["python3", "python3-venv"], then: installPaho },
 };
 
 /**
@@ -89,6 +87,7 @@ async function aptInstall(packages: readonly string[]): Promise<void> {
 
 /** A package is there when its command is (maybe not from apt); else dpkg knows. */
 function isInstalled(name: string): boolean {
+  if (name === "python3-venv") return pythonHasVenv();
   const command = { "openjdk-17-jre-headless": "java", maven: "mvn", python3: "python3" }[name];
   if (command !== undefined) return hasCommand(command);
   return spawnSync("dpkg", ["-s", name], { stdio: "ignore" }).status === 0;

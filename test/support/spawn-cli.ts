@@ -43,7 +43,10 @@ export async function spawnCli(t: Cleanup, args: readonly string[], options: Cli
     writeFileSync(file, stringify(options.config));
     config.push("--config", file);
   }
-  const child = await spawnGuarded(process.execPath, [MAIN, ...args, ...config], { env: options.env, cwd: options.cwd });
+  const child = await spawnGuarded(process.execPath, [MAIN, ...args, ...config], {
+    env: { ...withoutSettings(), ...options.env },
+    cwd: options.cwd,
+  });
   const output = { stdout: "", stderr: "" };
   const closed = ["stdout", "stderr"].map((name) => collect(name as "stdout" | "stderr"));
   const exited = Promise.all([child.exited, ...closed]).then(([status]) => status);
@@ -102,6 +105,11 @@ export async function spawnCli(t: Cleanup, args: readonly string[], options: Cli
       signal("SIGCONT");
     },
   };
+}
+
+/** Variables of the test run (SLUICE_CACHE) and of its user are no settings of the process under test. */
+function withoutSettings(): Record<string, undefined> {
+  return Object.fromEntries(Object.keys(process.env).flatMap((name) => (name.startsWith("SLUICE_") ? [[name, undefined]] : [])));
 }
 
 /** Runs `sluice <args>` to its end (at most 60 s) and returns what it said. */

@@ -42,11 +42,11 @@ test("the row survives a restart as it was", async (t) => {
   const before = await Job.start(t, {}, { state });
   before.send({ bootId: 'a "quoted" one', seq: 7, ts: -5_000, tempC: -0.5, on: true, off: false, né: "ü😀" });
   before.send({ tempC: 1 }, { key: "demo|bare" });
-  const rows = [KEY, "demo|bare"].map((key) => structuredClone(before.driver.store(deviceStateStore).get(key)));
+  const rows = [KEY, "demo|bare"].map((key) => before.driver.store(deviceStateStore).get(key)?.record());
   await before.stop();
   const after = await Job.start(t, {}, { state });
   assert.deepEqual(
-    [KEY, "demo|bare"].map((key) => structuredClone(after.driver.store(deviceStateStore).get(key))),
+    [KEY, "demo|bare"].map((key) => after.driver.store(deviceStateStore).get(key)?.record()),
     rows,
   );
 });

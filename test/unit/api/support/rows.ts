@@ -1,9 +1,9 @@
 /** Rows of the IoT job's stores as the API reads them. */
 import type { LedgerRowShape } from "../../../../processors/formats/ledger-view.ts";
-import type { AggregateRecord, AlertRecord, DeviceStateRecord } from "../../../../processors/formats/records.ts";
+import type { AggregateRecord, AlertRecord, DeviceStateRecord, DeviceStateRowShape } from "../../../../processors/formats/records.ts";
 
-export function deviceState(deviceId: string, override: Partial<DeviceStateRecord> = {}): DeviceStateRecord {
-  return {
+export function deviceState(deviceId: string, override: Partial<DeviceStateRecord> = {}): DeviceStateRowShape {
+  const record: DeviceStateRecord = {
     v: 1,
     tenant: "demo",
     deviceId,
@@ -13,6 +13,7 @@ export function deviceState(deviceId: string, override: Partial<DeviceStateRecor
     attributes: {},
     ...override,
   };
+  return { record: () => record };
 }
 
 export function aggregate(deviceId: string, start: number, sizeMs = 10_000): AggregateRecord {
