@@ -12,16 +12,30 @@ import type { Cleanup } from "../support/cleanup.ts";
 import { consumeAll } from "../support/console-consumer.ts";
 import type { Kafka } from "../support/kafka.ts";
 import { spawnCli, type CliProcess } from "../support/spawn-cli.ts";
-import { committedSum, createJobTopics, jobTopics, waitUntilDrained, writeRaw, type JobTopics } from "../support/telemetry.ts";
+import {
+  committedSum,
+  createJobTopics,
+  jobTopics,
+  waitUntilDrained,
+  writeRaw,
+  type JobTopics,
+  type RawEvent,
+} from "../support/telemetry.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { uniqueName } from "../support/unique-name.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { compareRecords, type Difference } from "./compare-records.ts";
 
-/** So many that a worker which was killed takes part again before the next kill. */
-const EVENTS_PER_KILL = 6_000;
+/** Written before each kill, which comes at a random point of their processing: about a second's work. */
+const EVENTS_PER_KILL = 8_000;
+/** Share of the kills that hit the worker killed last, as soon as it is up again: while it joins and restores. */
+const EARLY_KILLS = 0.25;
 const PARTITIONS = 4;
 const NAMES = ["w1", "w2"] as const;
+type WorkerName = (typeof NAMES)[number];
+/** A worker says this once it takes signals. */
+const UP = /HTTP API listens/;
+const WORKING = /"task restored"/;
 const REBUILT = /rebuilding this task from its changelog/g;
 
 export type OutputKind = "normalized" | "aggregates" | "alerts";
@@ -30,6 +44,8 @@ export interface WorkerKillFigures {
   readonly seed: number;
   readonly kills: number;
   readonly events: number;
+  /** Kills of a worker that had taken up a task; the others were still starting. */
+  readonly killsAtWork: number;
   /** Tasks whose local state was thrown away. */
   readonly rebuilds: number;
   readonly outputs: Readonly<Record<OutputKind, Difference>>;
@@ -51,7 +67,8 @@ export async function runWorkerKills(t: Cleanup, { kafka, kills, seed, logger }:
   const disturbed: JobTopics = { ...jobTopics(), raw: calm.raw };
   await createJobTopics(log, calm, PARTITIONS);
   await createJobTopics(log, disturbed, PARTITIONS);
-  const events = await writeRaw(log, calm.raw, rawEvents(seed, (kills + 2) * EVENTS_PER_KILL));
+  const source = rawEvents(seed, (kills + 1) * EVENTS_PER_KILL);
+  let events = 0;
 
   const stateDir = tempDir(t, "worker-kill");
   const start = (name: string, applicationId: string, topics: JobTopics): Promise<CliProcess> =>
@@ -60,11 +77,20 @@ export async function runWorkerKills(t: Cleanup, { kafka, kills, seed, logger }:
   const workers = new Workers((name) => start(name, group, disturbed));
   await workers.startAll();
   const random = seededRandom(seed);
+  let victim: WorkerName = "w1";
   for (let kill = 0; kill < kills; kill++) {
-    const threshold = Math.floor((kill + random()) * EVENTS_PER_KILL) + 1;
-    await workers.untilCommitted(log, { group, topic: calm.raw, threshold, intervalMs: 1 + Math.floor(random() * 40) });
-    await workers.killAndRestart(random() < 0.5 ? "w1" : "w2");
+    const early = kill > 0 && random() < EARLY_KILLS;
+    if (!early) await workers.untilAllWork();
+    const threshold = events + Math.ceil(random() * EVENTS_PER_KILL);
+    events += await writeRaw(log, calm.raw, next(source, EVENTS_PER_KILL));
+    if (early) await workers.untilUp(victim);
+    else {
+      await workers.untilCommitted(log, { group, topic: calm.raw, threshold, intervalMs: 1 + Math.floor(random() * 40) });
+      victim = random() < 0.5 ? "w1" : "w2";
+    }
+    await workers.killAndRestart(victim);
   }
+  events += await writeRaw(log, calm.raw, source);
   await waitUntilDrained(log, group, calm.raw, 300_000);
   await workers.stopAll();
 
@@ -77,13 +103,13 @@ export async function runWorkerKills(t: Cleanup, { kafka, kills, seed, logger }:
   const compare = async (kind: OutputKind): Promise<Difference> =>
     compareRecords(await outputs(kafka, calm[kind]), await outputs(kafka, disturbed[kind]));
   const compared = { normalized: await compare("normalized"), aggregates: await compare("aggregates"), alerts: await compare("alerts") };
-  return { seed, kills, events, rebuilds: workers.rebuilds, outputs: compared };
+  return { seed, kills, events, killsAtWork: workers.killsAtWork, rebuilds: workers.rebuilds, outputs: compared };
 }
 
 class Workers {
   readonly #start: (name: string) => Promise<CliProcess>;
   readonly #running = new Map<string, CliProcess>();
-  /** What those said that are gone. */
+  killsAtWork = 0;
   rebuilds = 0;
 
   constructor(start: (name: string) => Promise<CliProcess>) {
@@ -92,6 +118,14 @@ class Workers {
 
   async startAll(names: readonly string[] = NAMES): Promise<void> {
     for (const name of names) this.#running.set(name, await this.#start(name));
+  }
+
+  async untilUp(name: string): Promise<void> {
+    await this.#running.get(name)?.waitForOutput(UP);
+  }
+
+  async untilAllWork(): Promise<void> {
+    for (const worker of this.#running.values()) await worker.waitForOutput(WORKING, 60_000);
   }
 
   async untilCommitted(
@@ -108,13 +142,16 @@ class Workers {
   }
 
   async killAndRestart(name: string): Promise<void> {
-    await this.#running.get(name)?.kill("SIGKILL");
+    const worker = this.#running.get(name);
+    await worker?.kill("SIGKILL");
+    if (worker !== undefined && WORKING.test(worker.stderr())) this.killsAtWork++;
     this.#note(name);
     this.#running.set(name, await this.#start(name));
   }
 
   async stopAll(): Promise<void> {
     for (const [name, worker] of this.#running) {
+      await worker.waitForOutput(UP);
       const { code } = await worker.stop();
       if (code !== 0) throw new Error(`worker ${name} stopped with exit code ${String(code)}: ${worker.stderr()}`);
       this.#note(name);
@@ -151,7 +188,16 @@ interface WorkerPlace {
   readonly dir: string;
 }
 
-function* rawEvents(seed: number, count: number) {
+/** Unlike Iterator's take() it leaves the source open. */
+function* next(source: Iterator<RawEvent>, count: number): Generator<RawEvent> {
+  for (let taken = 0; taken < count; taken++) {
+    const { value, done } = source.next();
+    if (done === true) return;
+    yield value as RawEvent;
+  }
+}
+
+function* rawEvents(seed: number, count: number): Generator<RawEvent, void, undefined> {
   const fleet = generateFleet({
     seed,
     tenant: "demo",
