@@ -81,7 +81,8 @@ export class IntervalSet {
   }
 
   appendRun(from: number, to: number): void {
-    if (!(from >= 0 && from <= to) || (this.#runs.length > 0 && from <= this.max + 1)) throw new RangeError(`run ${from}..${to} is out of order`);
+    if (!(from >= 0 && from <= to) || (this.#runs.length > 0 && from <= this.max + 1))
+      throw new RangeError(`run ${from}..${to} is out of order`);
     this.#runs.push(from, to);
     this.#size += to - from + 1;
   }

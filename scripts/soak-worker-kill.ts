@@ -26,6 +26,7 @@ const { values } = parseArgs({
 interface Row {
   readonly seed: number;
   readonly kills: number;
+  readonly killsAtWork: number;
   readonly events: number;
   readonly compared: number;
   readonly lost: number;
@@ -41,11 +42,11 @@ function wholeNumber(name: "kills" | "seed" | "minutes", least: number): number 
   return value;
 }
 
-function rowOf({ seed, kills, events, rebuilds, outputs }: WorkerKillFigures, seconds: number): Row {
+function rowOf({ seed, kills, killsAtWork, events, rebuilds, outputs }: WorkerKillFigures, seconds: number): Row {
   const all = Object.values(outputs);
   const sum = (key: "expected" | "lost" | "doubled" | "foreign"): number => all.reduce((total, difference) => total + difference[key], 0);
   const differences = { compared: sum("expected"), lost: sum("lost"), doubled: sum("doubled"), foreign: sum("foreign") };
-  return { seed, kills, events, ...differences, rebuilds, seconds };
+  return { seed, kills, killsAtWork, events, ...differences, rebuilds, seconds };
 }
 
 async function round(kills: number, seed: number): Promise<Row> {

@@ -193,7 +193,7 @@ function* next(source: Iterator<RawEvent>, count: number): Generator<RawEvent> {
   for (let taken = 0; taken < count; taken++) {
     const { value, done } = source.next();
     if (done === true) return;
-    yield value as RawEvent;
+    yield value;
   }
 }
 
