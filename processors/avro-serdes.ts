@@ -1,6 +1,7 @@
 /** Output values as Confluent-framed Avro: schemas registered at start, then everything is synchronous. */
 import { readFileSync } from "node:fs";
 import type { Serde } from "../state/serde.ts";
+import { DeviceStateRow } from "./device-state-row.ts";
 import type { TelemetryEvent } from "./event.ts";
 import type { AggregateRecord, AlertRecord, DeviceStateRecord, NormalizedRecord } from "./formats/records.ts";
 import { FRAME_HEADER_BYTES, isFramed } from "./framing.ts";
@@ -35,8 +36,8 @@ export async function registerAvroSerdes(registry: Registry, topics: JobSettings
     ),
     aggregate: framed<AggregateRecord, AggregateRecord>("aggregate-avro", aggregate, same, plain),
     alert: framed<AlertRecord, AlertRecord>("alert-avro", alert, same, plain),
-    deviceState: framed<DeviceStateRecord, AvroDeviceState>("device-state-avro", deviceState, deviceStateToAvro, (value) =>
-      plain(withoutNulls(value)),
+    deviceState: framed<DeviceStateRow, AvroDeviceState>("device-state-avro", deviceState, deviceStateToAvro, (value) =>
+      DeviceStateRow.of(plain(withoutNulls(value))),
     ),
   };
 }
@@ -51,7 +52,8 @@ function normalizedToAvro(event: TelemetryEvent): AvroNormalized {
   return { ...record, bootId: record.bootId ?? null, seq: record.seq ?? null, deviceTs: record.deviceTs ?? null };
 }
 
-function deviceStateToAvro(record: DeviceStateRecord): AvroDeviceState {
+function deviceStateToAvro(row: DeviceStateRow): AvroDeviceState {
+  const record = row.record();
   return { ...record, bootId: record.bootId ?? null, seq: record.seq ?? null };
 }
 

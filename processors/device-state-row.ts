@@ -35,6 +35,20 @@ export class DeviceStateRow {
     this.#times[RECEIVED_TS] = 0;
   }
 
+  /** For topologies that read the device-state topic. */
+  static of(record: DeviceStateRecord): DeviceStateRow {
+    const row = new DeviceStateRow(record.tenant, record.deviceId);
+    row.bootId = record.bootId;
+    row.seq = record.seq;
+    row.ts = record.ts;
+    row.receivedTs = record.receivedTs;
+    row.names = Object.keys(record.metrics);
+    for (const metric of Object.values(record.metrics)) row.numbers.push(metric.value, metric.ts);
+    if (Object.keys(record.attributes).length > 0)
+      row.attributes = Object.assign(Object.create(null), record.attributes) as Record<string, AttributeValue>;
+    return row;
+  }
+
   /** Greatest event time; -Infinity before the first. Epoch ms. */
   get ts(): number {
     return this.#times[TS];

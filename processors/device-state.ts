@@ -3,13 +3,12 @@ import type { KeyValueStore } from "../state/store.ts";
 import type { Output, Processor, ProcessorContext, ProcessorSpec, StreamRecord } from "../topology/processor.ts";
 import { DeviceStateRow, deviceStateStore } from "./device-state-row.ts";
 import type { AttributeValue, TelemetryEvent } from "./event.ts";
-import type { DeviceStateRecord } from "./formats/records.ts";
 
 /** Metrics and attributes kept of a device; what is above is dropped and counted. */
 const MAX_METRICS = 512;
 const MAX_ATTRIBUTES = 128;
 
-export type DeviceStateOutputs = { changes: { key: string; value: DeviceStateRecord } };
+export type DeviceStateOutputs = { changes: { key: string; value: DeviceStateRow } };
 
 export function deviceState(): ProcessorSpec<string, TelemetryEvent, DeviceStateOutputs> {
   return { name: "device-state", outputs: ["changes"], stores: [deviceStateStore], create: () => new DeviceState() };
@@ -17,7 +16,7 @@ export function deviceState(): ProcessorSpec<string, TelemetryEvent, DeviceState
 
 class DeviceState implements Processor<string, TelemetryEvent, DeviceStateOutputs> {
   #context!: ProcessorContext<DeviceStateOutputs>;
-  #changes!: Output<string, DeviceStateRecord>;
+  #changes!: Output<string, DeviceStateRow>;
   #states!: KeyValueStore<string, DeviceStateRow>;
   /** Devices that changed since the last commit: bounded by the records of one commit. */
   #changed: { readonly key: string; readonly row: DeviceStateRow }[] = [];
@@ -54,7 +53,7 @@ class DeviceState implements Processor<string, TelemetryEvent, DeviceStateOutput
   flush(): void {
     for (const { key, row } of this.#changed) {
       row.isListed = false;
-      this.#changes.forward({ key, value: row.record(), timestamp: Math.max(0, row.ts) });
+      this.#changes.forward({ key, value: row, timestamp: Math.max(0, row.ts) });
     }
     this.#changed = [];
   }

@@ -1,6 +1,7 @@
 /** Output values as JSON (shared design, section 8). */
 import type { Serde } from "../state/serde.ts";
 import { serdes } from "../state/serdes.ts";
+import { DeviceStateRow } from "./device-state-row.ts";
 import { flagsOf, type TelemetryEvent } from "./event.ts";
 import type { AggregateRecord, AlertRecord, DeviceStateRecord, NormalizedRecord } from "./formats/records.ts";
 import { fromNormalizedRecord } from "./normalized-record.ts";
@@ -44,9 +45,27 @@ const normalized: Serde<TelemetryEvent> = {
   read: (bytes, start, end) => fromNormalizedRecord(JSON.parse(bytes.toString("utf8", start, end)) as NormalizedRecord),
 };
 
+/** Exactly JSON.stringify of the row's record. */
+export function deviceStateJson(row: DeviceStateRow): string {
+  const { names, numbers } = row;
+  let text = '{"v":1,"tenant":' + quote(row.tenant) + ',"deviceId":' + quote(row.deviceId);
+  if (row.bootId !== undefined) text += ',"bootId":' + quote(row.bootId);
+  if (row.seq !== undefined) text += ',"seq":' + row.seq;
+  text += ',"ts":' + row.ts + ',"receivedTs":' + row.receivedTs + ',"metrics":{';
+  for (let i = 0; i < names.length; i++)
+    text += (i === 0 ? "" : ",") + quote(names[i]) + ':{"value":' + numbers[2 * i] + ',"ts":' + numbers[2 * i + 1] + "}";
+  return text + '},"attributes":' + (row.attributes === undefined ? "{}" : JSON.stringify(row.attributes)) + "}";
+}
+
+const deviceState: Serde<DeviceStateRow> = {
+  name: "device-state-json",
+  write: (row, out) => out.utf8(deviceStateJson(row)),
+  read: (bytes, start, end) => DeviceStateRow.of(JSON.parse(bytes.toString("utf8", start, end)) as DeviceStateRecord),
+};
+
 export const jsonSerdes: OutputSerdes = {
   normalized,
   aggregate: serdes.json<AggregateRecord>(),
   alert: serdes.json<AlertRecord>(),
-  deviceState: serdes.json<DeviceStateRecord>(),
+  deviceState,
 };

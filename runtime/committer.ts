@@ -18,6 +18,10 @@ import type { WorkerMetrics } from "./worker-metrics.ts";
 
 /** With little to do, a commit begins at most so often: latency stays in the tens of ms, brokers see at most 100 transactions/s. */
 const MIN_COMMIT_GAP_MS = 10;
+/** Further behind than this, latency is the backlog's, and fewer, larger commits catch up sooner. Records over all tasks. */
+const CATCH_UP_LAG = 50_000;
+/** Commit intervals in one while catching up. */
+const CATCH_UP_FACTOR = 4;
 /** Positions that only moved past control batches are committed this rarely. */
 const IDLE_POSITION_COMMIT_MS = 5_000;
 /** Output waiting for a commit; above it a commit is due, and processing waits when one is in flight already. */
@@ -28,7 +32,7 @@ export interface CommitterOptions {
   readonly collector: OutputCollector;
   readonly group: () => GroupMember;
   readonly changelogOf: (store: string) => string;
-  /** The longest a record waits for its commit to begin while there is a backlog. */
+  /** The longest a record waits for its commit to begin under load; CATCH_UP_FACTOR times that while far behind. */
   readonly commitIntervalMs: number;
   readonly metrics: WorkerMetrics;
   /** Called when a commit in flight is over, whichever way it went. */
@@ -73,13 +77,17 @@ export class Committer {
   dueInMs(tasks: Iterable<Task>, backlog: boolean, now: number): number {
     let work = false;
     let moved = false;
+    let lag = 0;
     for (const task of tasks) {
+      lag += task.lag;
       work ||= task.needsCommit;
       moved ||= task.positionMoved;
     }
     if (!work) return moved ? Math.max(0, this.#lastBeginAt + IDLE_POSITION_COMMIT_MS - now) : Infinity;
     if (this.isFull) return 0;
-    return Math.max(0, this.#lastBeginAt + (backlog ? this.#options.commitIntervalMs : MIN_COMMIT_GAP_MS) - now);
+    const { commitIntervalMs } = this.#options;
+    const interval = backlog ? commitIntervalMs * (lag > CATCH_UP_LAG ? CATCH_UP_FACTOR : 1) : MIN_COMMIT_GAP_MS;
+    return Math.max(0, this.#lastBeginAt + interval - now);
   }
 
   /** Freezes and sets off; only when not busy. The result shows in settled() and failure. */

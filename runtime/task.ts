@@ -144,9 +144,11 @@ export class Task implements TaskServices {
     return this.queues.reduce((bytes, queue) => bytes + queue.bufferedBytes, 0);
   }
 
-  get hasRecords(): boolean {
-    for (const queue of this.queues) if (!queue.isEmpty) return true;
-    return false;
+  /** Records between position and end of the source partitions, as of the last fetch. */
+  get lag(): number {
+    let lag = 0;
+    for (const queue of this.queues) lag += Math.max(0, queue.endOffset - queue.position);
+    return lag;
   }
 
   /** Processes until the deadline (performance.now()) or the queues are empty; returns the number of records. */

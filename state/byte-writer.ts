@@ -5,6 +5,7 @@ const INITIAL_BYTES = 256;
 /** Up to here a loop over ASCII characters beats a call into native code. Characters. */
 const SHORT_STRING_CHARS = 48;
 
+const TWO_POW_28 = 2 ** 28;
 const TWO_POW_32 = 0x1_0000_0000;
 
 /** Multi-byte numbers are big-endian. `buffer` is replaced when it grows: read it again after writing. */
@@ -67,9 +68,17 @@ export class ByteWriter {
     if (this.position + 8 > this.buffer.length) this.#grow(8);
     const { buffer } = this;
     let rest = value;
-    while (rest >= 0x8000_0000) {
-      buffer[this.position++] = (rest % 0x80) | 0x80;
-      rest = Math.floor(rest / 0x80);
+    if (rest >= TWO_POW_28) {
+      // four groups of seven bits at once, as integers: times take this way
+      const high = Math.floor(value / TWO_POW_28);
+      const low = value - high * TWO_POW_28;
+      const { position } = this;
+      buffer[position] = (low & 0x7f) | 0x80;
+      buffer[position + 1] = ((low >>> 7) & 0x7f) | 0x80;
+      buffer[position + 2] = ((low >>> 14) & 0x7f) | 0x80;
+      buffer[position + 3] = (low >>> 21) | 0x80;
+      this.position = position + 4;
+      rest = high;
     }
     while (rest >= 0x80) {
       buffer[this.position++] = (rest & 0x7f) | 0x80;

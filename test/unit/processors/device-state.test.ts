@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { test } from "node:test";
-import { deviceStateStore } from "../../../processors/device-state-row.ts";
+import { DeviceStateRow, deviceStateStore } from "../../../processors/device-state-row.ts";
+import { deviceStateJson } from "../../../processors/json-serdes.ts";
 import { Job, KEY, T0 } from "./support/job.ts";
 
 test("one record per commit and changed device, with the newest value of each metric by event time", async (t) => {
@@ -49,4 +50,24 @@ test("the row survives a restart as it was", async (t) => {
     [KEY, "demo|bare"].map((key) => after.driver.store(deviceStateStore).get(key)?.record()),
     rows,
   );
+});
+
+test("the JSON put together by hand is JSON.stringify's of the record", () => {
+  const record = {
+    v: 1,
+    tenant: 'te"nant',
+    deviceId: "d\u2028😀",
+    bootId: "b\\1",
+    seq: 0,
+    ts: -1.5,
+    receivedTs: 1_795_000_000_000,
+    metrics: { "a b": { value: -0.1, ts: 1 }, é: { value: 1e300, ts: 2 } },
+    attributes: { on: true, text: '"' },
+  } as const;
+  const full = DeviceStateRow.of(record);
+  assert.equal(deviceStateJson(full), JSON.stringify(full.record()));
+  assert.deepEqual(JSON.parse(deviceStateJson(full)), record);
+  const bare = new DeviceStateRow("t", "d");
+  bare.ts = 1;
+  assert.equal(deviceStateJson(bare), JSON.stringify(bare.record()));
 });
