@@ -18,6 +18,7 @@ export class Device {
   readonly mqttTopic: string;
   /** The beginning of its normalized records. */
   readonly jsonPrefix: string;
+  readonly jsonPrefixBytes: Buffer;
 
   constructor(tenant: string, deviceId: string, profile: CompiledProfile) {
     this.key = deviceKey(tenant, deviceId);
@@ -26,6 +27,7 @@ export class Device {
     this.profile = profile;
     this.mqttTopic = `t/${tenant}/d/${deviceId}/telemetry`;
     this.jsonPrefix = `{"v":1,"tenant":${JSON.stringify(tenant)},"deviceId":${JSON.stringify(deviceId)}`;
+    this.jsonPrefixBytes = Buffer.from(this.jsonPrefix);
   }
 }
 

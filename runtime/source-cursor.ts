@@ -41,28 +41,33 @@ export class SourceCursor implements SourceRecord {
   }
 }
 
-/** Walks the header section without decoding what does not match. Keys are compared as ASCII. */
+/** Walks the header section in place: no closure, and nothing decoded but the match. Keys are compared as ASCII. */
 function findHeaderText(bytes: Buffer, start: number, wanted: string): string | undefined {
-  let position = start;
-  const varint = (): number => {
-    let result = 0;
-    let shift = 0;
-    for (;;) {
-      const byte = bytes[position++];
-      result |= (byte & 0x7f) << shift;
-      if (byte < 0x80) return (result >>> 1) ^ -(result & 1);
-      shift += 7;
-    }
-  };
-  const count = varint();
-  for (let i = 0; i < count; i++) {
-    const keyLength = varint();
-    let matches = keyLength === wanted.length;
-    for (let at = 0; matches && at < keyLength; at++) matches = bytes[position + at] === wanted.charCodeAt(at);
-    position += keyLength;
-    const valueLength = varint();
+  const wantedLength = wanted.length;
+  position = start;
+  for (let left = readVarint(bytes); left > 0; left--) {
+    const keyLength = readVarint(bytes);
+    const keyStart = position;
+    let matches = keyLength === wantedLength;
+    for (let at = 0; matches && at < keyLength; at++) matches = bytes[keyStart + at] === wanted.charCodeAt(at);
+    position = keyStart + keyLength;
+    const valueLength = readVarint(bytes);
     if (matches) return valueLength < 0 ? undefined : bytes.toString("utf8", position, position + valueLength);
     if (valueLength > 0) position += valueLength;
   }
   return undefined;
+}
+
+/** Of readVarint(), in the bytes of the header section in hand. */
+let position = 0;
+
+/** Zigzag varint of up to 32 bits, as record format v2 has them; moves `position`. */
+function readVarint(bytes: Buffer): number {
+  let byte = bytes[position++];
+  let result = byte & 0x7f;
+  for (let shift = 7; byte >= 0x80; shift += 7) {
+    byte = bytes[position++];
+    result |= (byte & 0x7f) << shift;
+  }
+  return (result >>> 1) ^ -(result & 1);
 }

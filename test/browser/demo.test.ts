@@ -17,7 +17,7 @@ const skip = await need("chromium");
 const SEEN_WITHIN_MS = 60_000;
 const OWN_DEVICE = "device-under-test";
 
-test("the demo's devices appear, their values change, and an alert appears and clears", { skip, timeout: 240_000 }, async (t) => {
+test("the demo's devices appear, their values change, and an alert appears and clears", { skip }, async (t) => {
   const config = { mqtt: { url: `mqtt://127.0.0.1:${await freePort()}` }, http: { port: 0 }, state: { dir: tempDir(t, "demo") } };
   const demo = await spawnCli(t, ["demo", "--json"], { config });
   const [line] = await demo.waitForOutput(/^\{.*"event":"running".*\}$/m, SEEN_WITHIN_MS);

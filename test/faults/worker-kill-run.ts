@@ -88,6 +88,8 @@ export async function runWorkerKills(t: Cleanup, { kafka, kills, seed, logger }:
       await workers.untilCommitted(log, { group, topic: calm.raw, threshold, intervalMs: 1 + Math.floor(random() * 40) });
       victim = random() < 0.5 ? "w1" : "w2";
     }
+    const at = await committedSum(log, group, calm.raw);
+    process.stderr.write(`kill ${victim} early=${early} written=${events} committed=${at} threshold=${threshold}\n`);
     await workers.killAndRestart(victim);
   }
   events += await writeRaw(log, calm.raw, source);
@@ -173,7 +175,7 @@ function workerConfig({ kafka, name, applicationId, topics, dir }: WorkerPlace):
     windows: [{ sizeMs: 1_000, graceMs: 500, idleMs: 1_000 }],
     rules: [{ name: "hot", metric: "temperature_c", above: 22, clearBelow: 21 }],
     // one small commit at a time, so that kills fall into all its steps
-    processing: { commitIntervalMs: 20 },
+    processing: { guarantee: "at-least-once", commitIntervalMs: 20 },
     state: { dir, cacheMiB: 8 },
     http: { port: 0 },
     log: { level: "info" },

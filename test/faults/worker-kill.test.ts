@@ -10,7 +10,7 @@ const skip = await need("kafka", "kcat");
 const KILLS = 12;
 const seed = Number(process.env.SLUICE_SEED ?? Date.now() % 1_000_000);
 
-test(`${KILLS} kill -9 of two workers lose and double nothing (seed ${seed})`, { skip, timeout: 600_000 }, async (t) => {
+test(`${KILLS} kill -9 of two workers lose and double nothing (seed ${seed})`, { skip, timeout: 140_000 }, async (t) => {
   const kafka = await sharedKafka();
   const figures = await runWorkerKills(t, { kafka, kills: KILLS, seed, logger: pino({ level: "silent" }) });
   t.diagnostic(`${figures.killsAtWork} kills of a worker at work, ${figures.events} events`);

@@ -25,7 +25,7 @@ const logger = pino({ level: "silent" });
 
 test(
   "a worker killed after a checkpoint replays only what came after it, from the directory it had",
-  { skip, timeout: 240_000 },
+  { skip, timeout: 140_000 },
   async (t) => {
     const kafka = await sharedKafka();
     const log = new KafkaLog({ brokers: kafka.bootstrap, clientId: "worker-restart-test", logger });

@@ -1,5 +1,5 @@
 /** A plant in memory that the dashboard is shown: devices, windows, alerts and counts move when the script says so. */
-import { type AlertRecord, STORES } from "../../../processors/formats/records.ts";
+import { type AlertRecord, type DeviceStateRecord, type DeviceStateRowShape, STORES } from "../../../processors/formats/records.ts";
 import type { FeedRecord } from "../../../runtime/queries.ts";
 import { TOPICS } from "../../unit/api/support/api.ts";
 import type { FakeFeed, FakeQueries } from "../../unit/api/support/fake-worker.ts";
@@ -123,7 +123,7 @@ export class ScriptedPlant {
   say(deviceId: string, atMs: number, seq: number, metrics: Record<string, number>): void {
     const values = Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, { value, ts: atMs }]));
     const key = `${TENANT}|${deviceId}`;
-    this.#queries.put(STORES.deviceState, key, {
+    const record: DeviceStateRecord = {
       v: 1,
       tenant: TENANT,
       deviceId,
@@ -133,7 +133,9 @@ export class ScriptedPlant {
       receivedTs: atMs + 40,
       metrics: values,
       attributes: { site: "hall-3" },
-    });
+    };
+    const row: DeviceStateRowShape = { record: () => record };
+    this.#queries.put(STORES.deviceState, key, row);
     this.#queries.put(STORES.ledger, key, ledgerRow(deviceId, { seq, atMs }));
   }
 
