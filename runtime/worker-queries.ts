@@ -85,6 +85,7 @@ export class WorkerQueries implements Queries {
     const task =
       location.kind === "local" ? this.#options.tasks.tasks.find((candidate) => candidate.taskId === location.taskId) : undefined;
     if (task === undefined) throw new StateUnavailableError(`the task of "${key}" does not run here now`, RETRY_AFTER_MS);
+    if (!task.stores.some((spec) => spec.name === store)) return undefined; // e.g. alerts, in a job without rules
     return guard(task, () => task.state.getCommitted(store, key));
   }
 
