@@ -21,7 +21,7 @@ const MIN_COMMIT_GAP_MS = 10;
 /** Further behind than this, latency is the backlog's, and fewer, larger commits catch up sooner. Records over all tasks. */
 const CATCH_UP_LAG = 50_000;
 /** Commit intervals in one while catching up. */
-const CATCH_UP_FACTOR = 4;
+const CATCH_UP_FACTOR = 8;
 /** Positions that only moved past control batches are committed this rarely. */
 const IDLE_POSITION_COMMIT_MS = 5_000;
 /** Output waiting for a commit; above it a commit is due, and processing waits when one is in flight already. */

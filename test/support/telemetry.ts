@@ -56,12 +56,14 @@ export async function createJobTopics(log: EventLog, topics: JobTopics, partitio
 
 /** Records per write: bounds memory, and keeps requests under the broker's limit. */
 const RECORDS_PER_WRITE = 20_000;
+/** As the peers' generator has it (Java's batch.size 128 KiB). */
+const RAW_BATCH_BYTES = 131_072;
 
 /** Writes events in order, as the ingress would have. Returns how many. */
 export async function writeRaw(log: EventLog, topic: string, events: Iterable<RawEvent>): Promise<number> {
   const partitions = await log.partitionCount(topic);
   const writer = log.plainWriter({});
-  let set = new RecordSet(900_000);
+  let set = new RecordSet(RAW_BATCH_BYTES);
   let count = 0;
   for (const event of events) {
     const key = Buffer.from(deviceKey(event.tenant, event.deviceId));
@@ -70,7 +72,7 @@ export async function writeRaw(log: EventLog, topic: string, events: Iterable<Ra
       .append(event.receivedTs, key, 0, key.length, event.value, 0, event.value.length);
     if (++count % RECORDS_PER_WRITE !== 0) continue;
     await writer.write(set);
-    set = new RecordSet(900_000);
+    set = new RecordSet(RAW_BATCH_BYTES);
   }
   if (set.recordCount > 0) await writer.write(set);
   await writer.close();
