@@ -7,60 +7,69 @@ import { serdes } from "../state/serdes.ts";
 import { STORES } from "./formats/records.ts";
 import { IntervalSet } from "./interval-set.ts";
 
-/** Sequence numbers of one boot of a device. */
-export class BootRow {
+/** Clocks of a row: one array of numbers, where fields would be an object in memory each. */
+abstract class TimedRow {
+  /** firstTs, lastTs, lastReceiveTs, and one of the subclass. */
+  protected readonly numbers: number[];
+
+  constructor(ownNumber: number) {
+    this.numbers = [NaN, NaN, 0, ownNumber];
+  }
+
+  /** Least event time; NaN before the first. Epoch ms. */
+  get firstTs(): number {
+    return this.numbers[0];
+  }
+
+  set firstTs(ts: number) {
+    this.numbers[0] = ts;
+  }
+
+  /** Greatest event time; NaN before the first. Epoch ms. */
+  get lastTs(): number {
+    return this.numbers[1];
+  }
+
+  set lastTs(ts: number) {
+    this.numbers[1] = ts;
+  }
+
+  /** Receive time of the partition at the last event, duplicates included. Epoch ms. */
+  get lastReceiveTs(): number {
+    return this.numbers[2];
+  }
+
+  set lastReceiveTs(ts: number) {
+    this.numbers[2] = ts;
+  }
+}
+
+/** Sequence numbers of one boot of a device. Its event times are those of accepted events whose ts the device itself sent. */
+export class BootRow extends TimedRow {
   readonly bootId: string;
   /** Opened by the heuristic, the device sent no bootId; `bootId` is then a number of ours. */
   readonly implicit: boolean;
   readonly seen: IntervalSet;
-  /** firstTs, lastTs, lastReceiveTs, lastOffset: one array of numbers, where fields would be an object each. */
-  readonly #numbers: number[] = [NaN, NaN, 0, -1];
 
   constructor(bootId: string, implicit: boolean, seen: IntervalSet) {
+    super(-1);
     this.bootId = bootId;
     this.implicit = implicit;
     this.seen = seen;
   }
 
-  /** Least event time of accepted events whose ts the device itself sent; NaN before the first. Epoch ms. */
-  get firstTs(): number {
-    return this.#numbers[0];
-  }
-
-  set firstTs(ts: number) {
-    this.#numbers[0] = ts;
-  }
-
-  /** The greatest of them; NaN before the first. */
-  get lastTs(): number {
-    return this.#numbers[1];
-  }
-
-  set lastTs(ts: number) {
-    this.#numbers[1] = ts;
-  }
-
-  /** Receive time of the partition at the boot's last event, duplicates included. Epoch ms. */
-  get lastReceiveTs(): number {
-    return this.#numbers[2];
-  }
-
-  set lastReceiveTs(ts: number) {
-    this.#numbers[2] = ts;
-  }
-
   /** Greatest source offset that changed `seen`; -1 before the first. */
   get lastOffset(): number {
-    return this.#numbers[3];
+    return this.numbers[3];
   }
 
   set lastOffset(offset: number) {
-    this.#numbers[3] = offset;
+    this.numbers[3] = offset;
   }
 }
 
-/** Counters are since the row began. */
-export class LedgerRow {
+/** Counters are since the row began. Its event times are those of valid events, duplicates included: `lastTs` is the device's stream time. */
+export class LedgerRow extends TimedRow {
   readonly tenant: string;
   readonly deviceId: string;
   received = 0;
@@ -70,8 +79,6 @@ export class LedgerRow {
   reboots = 0;
   withoutIdentity = 0;
   late = 0;
-  /** firstTs, lastTs, lastReceiveTs, givenUpTs: see BootRow. */
-  readonly #numbers: number[] = [NaN, NaN, 0, NaN];
   /** Implicit boots opened so far: names the next. */
   implicitBoots = 0;
   /** Explicit boots that were given up, oldest first; bounded. */
@@ -80,46 +87,20 @@ export class LedgerRow {
   boots: BootRow[] = [];
 
   constructor(tenant: string, deviceId: string, ts: number) {
+    super(NaN);
     this.tenant = tenant;
     this.deviceId = deviceId;
     this.firstTs = ts;
     this.lastTs = ts;
   }
 
-  /** Least event time of valid events, duplicates included. Epoch ms. */
-  get firstTs(): number {
-    return this.#numbers[0];
-  }
-
-  set firstTs(ts: number) {
-    this.#numbers[0] = ts;
-  }
-
-  /** The greatest of them: the device's stream time. */
-  get lastTs(): number {
-    return this.#numbers[1];
-  }
-
-  set lastTs(ts: number) {
-    this.#numbers[1] = ts;
-  }
-
-  /** Receive time of the partition at the device's last event. Epoch ms. */
-  get lastReceiveTs(): number {
-    return this.#numbers[2];
-  }
-
-  set lastReceiveTs(ts: number) {
-    this.#numbers[2] = ts;
-  }
-
   /** Greatest lastTs of implicit boots that were given up; NaN for none. */
   get givenUpTs(): number {
-    return this.#numbers[3];
+    return this.numbers[3];
   }
 
   set givenUpTs(ts: number) {
-    this.#numbers[3] = ts;
+    this.numbers[3] = ts;
   }
 }
 
