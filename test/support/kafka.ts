@@ -156,8 +156,7 @@ class LocalKafka implements Kafka {
       "-XX:TieredStopAtLevel=1",
       "kafka.tools.StorageTool",
       "format",
-      "-t",
-      clusterId,
+      `--cluster-id=${clusterId}`, // one word: an id may begin with "-"
       "-c",
       this.#properties(index),
     ];
