@@ -44,7 +44,6 @@ export class Committer {
   #inFlight: Promise<void> | undefined;
   #failure: Error | undefined;
   #lastBeginAt = 0;
-  #lastBacklogBytes = 0;
 
   constructor(options: CommitterOptions) {
     this.#options = options;
@@ -96,7 +95,6 @@ export class Committer {
     this.#lastBeginAt = performance.now();
     const commits = [...tasks].filter((task) => task.needsCommit || task.positionMoved).map((task) => task.freeze());
     const records = collector.take();
-    this.#lastBacklogBytes = records.byteLength;
     this.#inFlight = this.#commit(commits, records)
       .catch((error: unknown) => {
         this.#failure = error instanceof Error ? error : new Error(String(error));
@@ -128,6 +126,6 @@ export class Committer {
       task.state.committed(frozen, positions);
       metrics.addCounts(counts);
     }
-    metrics.committed((performance.now() - startedAt) / 1000, commits, this.#lastBacklogBytes);
+    metrics.committed((performance.now() - startedAt) / 1000, commits, records.byteLength);
   }
 }

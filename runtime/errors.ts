@@ -7,18 +7,10 @@
  * - `task-not-ready`: the task is not running here now.
  * - `state-busy`: another process holds the task's state directory.
  * - `state-mismatch`: local state does not belong to the changelog it should continue; it is rebuilt.
- * - `instance-fenced`: another process runs with the same instanceId.
  * - `not-running`: the worker was stopped or has failed.
  */
 export type RuntimeErrorCode =
-  | "topology-mismatch"
-  | "illegal-transition"
-  | "processing-failed"
-  | "task-not-ready"
-  | "state-busy"
-  | "state-mismatch"
-  | "instance-fenced"
-  | "not-running";
+  "topology-mismatch" | "illegal-transition" | "processing-failed" | "task-not-ready" | "state-busy" | "state-mismatch" | "not-running";
 
 export class RuntimeError extends Error {
   override readonly name = "RuntimeError";

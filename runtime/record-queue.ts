@@ -46,13 +46,6 @@ export class RecordQueue {
     this.#skipFinished();
   }
 
-  clear(): void {
-    this.#batches.length = 0;
-    this.#index = 0;
-    this.#bufferedBytes = 0;
-    this.#fetchPosition = -1;
-  }
-
   /** The records at the head; only when not empty. */
   get view(): RecordsView {
     return this.#batches[0].records;

@@ -3,7 +3,7 @@
  * stopped; opening goes on in the background and reports back through `onReady` and `onFailed`.
  */
 import type { Logger } from "pino";
-import type { EventLog, GroupMember } from "../eventlog/port.ts";
+import type { GroupMember } from "../eventlog/port.ts";
 import type { Topology } from "../topology/topology.ts";
 import type { AssignedMember, WorkerAssignment } from "./assignor.ts";
 import { DeadLetters, type DeadLetterOptions } from "./dead-letters.ts";
@@ -15,7 +15,6 @@ import { isStateError, type TaskOpener } from "./task-opener.ts";
 
 export interface TaskManagerOptions {
   readonly topology: Topology;
-  readonly log: EventLog;
   readonly collector: OutputCollector;
   readonly opener: TaskOpener;
   readonly restorer: Restorer;

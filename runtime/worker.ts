@@ -87,7 +87,7 @@ export class Worker {
     const changelogOf = (store: string): string => changelogTopic(options.applicationId, store);
     this.#metrics = new WorkerMetrics(this.registry, {
       tasks: () => this.#tasks.tasks.length,
-      lag: () => this.queries.worker().tasks.reduce((lag, task) => lag + task.inputs.reduce((sum, input) => sum + input.lag, 0), 0),
+      lag: () => this.#tasks.tasks.reduce((lag, task) => lag + task.lag, 0),
       uncheckpointedBytes: () => this.#tasks.tasks.reduce((bytes, task) => bytes + task.state.uncheckpointedBytes, 0),
     });
     this.#partitions = new PartitionCounts(this.#log);
@@ -112,7 +112,6 @@ export class Worker {
     });
     this.#tasks = new TaskManager({
       topology: options.topology,
-      log: this.#log,
       collector: this.#collector,
       opener,
       restorer: this.#restorer,

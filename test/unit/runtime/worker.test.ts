@@ -122,55 +122,52 @@ async function assertExact(setup: Setup, keys: number, rounds: number): Promise<
   for (const [key, list] of counts) assert.deepEqual(list, wanted, `${key}: each count once and in order`);
 }
 
-test("what goes in comes out once, and a restart after a clean stop replays nothing", async (t) => {
-  const setup = await setUp(t);
-  const first = setup.worker();
-  await first.start();
+/** A worker that processed 30 rounds of 20 keys and was stopped. */
+async function firstRun(setup: Setup): Promise<Worker> {
+  const worker = setup.worker();
+  await worker.start();
   await setup.feed(20, 30);
   await waitUntilDrained(setup.log, "app", "in");
-  await first.stop();
+  await worker.stop();
+  return worker;
+}
+
+/** Ten rounds more through the worker that came after; then all 40 must be exact. */
+async function finishRun(setup: Setup, worker: Worker): Promise<void> {
+  await setup.feed(20, 10);
+  await waitUntilDrained(setup.log, "app", "in");
+  await worker.stop();
+  await assertExact(setup, 20, 40);
+}
+
+test("what goes in comes out once, and a restart after a clean stop replays nothing", async (t) => {
+  const setup = await setUp(t);
+  const first = await firstRun(setup);
   assert.equal(first.state, "NOT_RUNNING");
   const second = setup.worker();
   await second.start();
   await waitFor("the second worker runs", () => second.state === "RUNNING");
   const metrics = await second.registry.getSingleMetricAsString("sluice_restored_records_total");
   assert.match(metrics, /sluice_restored_records_total 0/);
-  await setup.feed(20, 10);
-  await waitUntilDrained(setup.log, "app", "in");
-  await second.stop();
-  await assertExact(setup, 20, 40);
+  await finishRun(setup, second);
 });
 
 test("state that is gone from disk comes back from the changelog", async (t) => {
   const setup = await setUp(t);
-  const first = setup.worker();
-  await first.start();
-  await setup.feed(20, 30);
-  await waitUntilDrained(setup.log, "app", "in");
-  await first.stop();
+  await firstRun(setup);
   rmSync(join(setup.stateDir, "app"), { recursive: true });
   const second = setup.worker();
   await second.start();
-  await setup.feed(20, 10);
-  await waitUntilDrained(setup.log, "app", "in");
-  await second.stop();
-  await assertExact(setup, 20, 40);
+  await finishRun(setup, second);
 });
 
 test("corrupt local state is noticed, and that task alone is rebuilt", async (t) => {
   const setup = await setUp(t);
-  const first = setup.worker();
-  await first.start();
-  await setup.feed(20, 30);
-  await waitUntilDrained(setup.log, "app", "in");
-  await first.stop();
+  await firstRun(setup);
   writeFileSync(join(setup.stateDir, "app", "0_1", "CURRENT"), "garbage");
   const second = setup.worker();
   await second.start();
-  await setup.feed(20, 10);
-  await waitUntilDrained(setup.log, "app", "in");
-  await second.stop();
-  await assertExact(setup, 20, 40);
+  await finishRun(setup, second);
 });
 
 const FAULTS: readonly [FaultPoint, LogErrorCode][] = [
