@@ -3,6 +3,7 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
+import type { Page } from "playwright-core";
 import { need } from "../support/need.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { type ApiUnderTest, apiOverFakes, listening } from "../unit/api/support/api.ts";
@@ -179,6 +180,13 @@ test("rows and controls can be used by keyboard", { skip }, async (t) => {
   assert.match(page.url(), /#demo\/press-02$/);
 });
 
+/** What makes the page wider than its window: each element past the right edge, if the page scrolls sideways. */
+async function stickingOut(page: Page): Promise<unknown> {
+  return page.evaluate(`document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll("body *")]
+    .filter((element) => element.getBoundingClientRect().right > innerWidth)
+    .map((element) => element.tagName + "." + element.getAttribute("class") + " " + element.getBoundingClientRect().right)`);
+}
+
 for (const theme of ["dark", "light"] as const) {
   test(`it looks right in ${theme} (the screenshot is for people; SLUICE_SCREENSHOTS names a folder to keep it)`, { skip }, async (t) => {
     const { page, plant, faults } = await show(t, { theme });
@@ -200,10 +208,10 @@ for (const theme of ["dark", "light"] as const) {
       { deadlineMs: 20_000 },
     );
     assert.equal(await page.evaluate("document.documentElement.dataset.theme"), theme);
-    assert.equal(await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), true, "nothing sticks out sideways");
+    assert.deepEqual(await stickingOut(page), [], "nothing sticks out sideways");
     await page.screenshot({ path: join(folder, `dashboard-${theme}.png`), fullPage: true });
     await page.setViewportSize({ width: 390, height: 844 });
-    assert.equal(await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), true, "nor on a phone");
+    assert.deepEqual(await stickingOut(page), [], "nor on a phone");
     await page.screenshot({ path: join(folder, `dashboard-${theme}-phone.png`), fullPage: true });
     assert.deepEqual(faults, []);
   });
