@@ -63,6 +63,8 @@ const cpuBefore = process.cpuUsage();
 let sinceCommit = 0;
 let outputBytes = 0;
 let commits = 0;
+let processMs = 0;
+let commitMs = 0;
 for (const bytes of batches) {
   for (const batch of parseBatches(bytes)) {
     const records = batch.records(0);
@@ -75,7 +77,9 @@ for (const bytes of batches) {
       lastStableOffset: 0,
     };
     void task.add(fetched);
+    const t0 = performance.now();
     sinceCommit += task.process(Infinity);
+    processMs += performance.now() - t0;
   }
   if (sinceCommit >= commitEvery) commit();
 }
@@ -91,11 +95,14 @@ report.table({
     cpuS,
     eventsPerCpuSecond: Math.round(data.total / cpuS),
     commits,
+    processUsPerEvent: round3((processMs * 1000) / data.total),
+    commitUsPerEvent: round3((commitMs * 1000) / data.total),
     bytesPerEvent: Math.round(outputBytes / data.total),
   },
 });
 
 function commit(): void {
+  const t0 = performance.now();
   const taken = task.freeze();
   const set = collector.take();
   for (const builder of set.builders) for (const pending of builder.batches) outputBytes += encodeBatch(pending, {}).length;
@@ -103,6 +110,7 @@ function commit(): void {
   collector.release(set);
   sinceCommit = 0;
   commits++;
+  commitMs += performance.now() - t0;
 }
 
 function encodeAll(): Buffer[] {
@@ -122,4 +130,8 @@ function encodeAll(): Buffer[] {
   }
   flush();
   return result;
+}
+
+function round3(value: number): number {
+  return Math.round(value * 1000) / 1000;
 }

@@ -1,11 +1,10 @@
 /** Stops duplicates and keeps the ledger. Source: shared design, section 6; the heuristics in words: processors/README.md. */
 import { hash } from "node:crypto";
-import type { KeyValueStore } from "../state/store.ts";
+import type { KeyValueStore, RowHandle } from "../state/store.ts";
 import type { Output, Processor, ProcessorContext, ProcessorSpec, StreamRecord } from "../topology/processor.ts";
 import { FLAG, type TelemetryEvent } from "./event.ts";
 import { IdleKeys } from "./idle-keys.ts";
 import { findImplicitBoot } from "./implicit-boot.ts";
-import { IntervalSet } from "./interval-set.ts";
 import { BootRow, LedgerRow, ledgerStore } from "./ledger.ts";
 import { RecentIds, recentIdsStore, type IdVerdict } from "./recent-ids.ts";
 import type { DedupeSettings } from "./settings.ts";
@@ -34,6 +33,8 @@ class Dedupe implements Processor<string, TelemetryEvent, DedupeOutputs> {
   #unique!: Output<string, TelemetryEvent>;
   #ledger!: KeyValueStore<string, LedgerRow>;
   #ids!: RecentIds;
+  /** Of the record in hand. */
+  #row!: RowHandle<LedgerRow>;
   /** The boot that the record in hand has added to: another copy in the same batch is a duplicate, not a re-read. */
   #freshBoot: BootRow | undefined;
   #freshOffset = -1;
@@ -74,7 +75,7 @@ class Dedupe implements Processor<string, TelemetryEvent, DedupeOutputs> {
       row.withoutIdentity++;
       event.flags |= FLAG.noIdentity;
     }
-    this.#ledger.put(key, row);
+    this.#ledger.set(this.#row, row);
     if (verdict !== "duplicate") this.#unique.forward(record);
   }
 
@@ -82,7 +83,8 @@ class Dedupe implements Processor<string, TelemetryEvent, DedupeOutputs> {
   #touch(key: string, event: TelemetryEvent, now: number): LedgerRow {
     const { device, ts } = event;
     if (device === undefined) throw new Error("dedupe comes after validate");
-    let row = this.#ledger.get(key);
+    this.#row = device.ledger = this.#ledger.at(key, device.ledger);
+    let row = this.#row.value;
     if (row !== undefined && now - row.lastReceiveTs > this.#settings.idleMs) {
       this.#context.count("ledger", "expired");
       row = new LedgerRow(device.tenant, device.deviceId, ts);
@@ -105,8 +107,8 @@ class Dedupe implements Processor<string, TelemetryEvent, DedupeOutputs> {
     }
     boot.lastReceiveTs = now;
     const { offset } = this.#context.source;
-    const max = boot.seen.max;
-    if (!boot.seen.add(event.seq)) {
+    const max = boot.max;
+    if (!boot.add(event.seq)) {
       const isFresh = this.#freshBoot === boot && this.#freshOffset === offset;
       return offset > boot.lastOffset || isFresh ? "duplicate" : "reread";
     }
@@ -116,13 +118,16 @@ class Dedupe implements Processor<string, TelemetryEvent, DedupeOutputs> {
     if (event.seq < max) row.outOfOrder++;
     if (!(ownTs <= boot.lastTs)) boot.lastTs = Number.isNaN(ownTs) ? boot.lastTs : ownTs;
     if (!(ownTs >= boot.firstTs)) boot.firstTs = Number.isNaN(ownTs) ? boot.firstTs : ownTs;
-    if (boot.seen.runs > this.#settings.intervalsPerBoot) this.#lose(row, boot.seen.closeLowestGap(), "intervals");
+    if (boot.runs > this.#settings.intervalsPerBoot) this.#lose(row, boot.closeLowestGap(), "intervals");
     return "new";
   }
 
   #explicit(row: LedgerRow, bootId: string): BootRow | undefined {
-    for (const boot of row.boots) if (boot.bootId === bootId && !boot.implicit) return boot;
-    return row.givenUpBoots.includes(bootId) ? undefined : this.#open(row, bootId, false);
+    const { current } = row;
+    if (current !== undefined && current.bootId === bootId) return current;
+    const known = row.boots.find((boot) => boot.bootId === bootId && !boot.implicit);
+    if (known === undefined && row.givenUpBoots.includes(bootId)) return undefined;
+    return (row.current = known ?? this.#open(row, bootId, false));
   }
 
   #implicit(row: LedgerRow, seq: number, ts: number, receiveTime: number): BootRow | undefined {
@@ -135,7 +140,7 @@ class Dedupe implements Processor<string, TelemetryEvent, DedupeOutputs> {
   #open(row: LedgerRow, bootId: string, implicit: boolean): BootRow {
     if (row.boots.length > 0) row.reboots++;
     if (row.boots.length >= this.#settings.boots) this.#giveUp(row);
-    const boot = new BootRow(bootId, implicit, new IntervalSet());
+    const boot = new BootRow(bootId, implicit);
     row.boots.unshift(boot);
     return boot;
   }
@@ -146,7 +151,8 @@ class Dedupe implements Processor<string, TelemetryEvent, DedupeOutputs> {
     let index = boots.length - 1;
     for (let i = index - 1; i >= 0; i--) if (boots[i].lastReceiveTs < boots[index].lastReceiveTs) index = i;
     const [boot] = boots.splice(index, 1);
-    this.#lose(row, boot.seen.missing, "boots");
+    row.current = undefined;
+    this.#lose(row, boot.missing, "boots");
     if (boot.implicit) {
       if (!(boot.lastTs <= row.givenUpTs) && !Number.isNaN(boot.lastTs)) row.givenUpTs = boot.lastTs;
       return;

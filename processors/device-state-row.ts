@@ -7,32 +7,30 @@ import { keyValueStore } from "../state/store.ts";
 import type { AttributeValue } from "./event.ts";
 import { STORES, type DeviceStateRecord } from "./formats/records.ts";
 
-/** Places in `times`. */
+/** Places in DeviceStateRow.numbers. */
 const TS = 0;
 const RECEIVED_TS = 1;
+const FIRST_METRIC = 2;
 
-/**
- * Few objects, and numbers in arrays of numbers: at many devices, what an event costs here is the memory it touches.
- * Metric i has its newest value at numbers[2 * i] and that value's event time at numbers[2 * i + 1].
- */
+/** Few objects, and numbers in one array: at many devices, what an event costs here is the memory it touches. */
 export class DeviceStateRow {
-  readonly tenant: string;
-  readonly deviceId: string;
-  bootId: string | undefined = undefined;
-  seq: number | undefined = undefined;
+  /** ts, receivedTs, and of each metric its newest value and that value's event time. */
+  readonly #numbers: number[] = [-Infinity, 0.5];
   /** Shared between rows: replaced, never changed. */
   names: readonly string[] = [];
-  readonly numbers: number[] = [];
-  /** Without a prototype: names come from devices. Undefined for none. */
-  attributes: Record<string, AttributeValue> | undefined = undefined;
+  bootId: string | undefined = undefined;
+  seq: number | undefined = undefined;
   /** Waits to be emitted at the next commit. Not stored. */
   isListed = false;
-  readonly #times: number[] = [-Infinity, 0.5];
+  readonly tenant: string;
+  readonly deviceId: string;
+  /** Without a prototype: names come from devices. Undefined for none. */
+  attributes: Record<string, AttributeValue> | undefined = undefined;
 
   constructor(tenant: string, deviceId: string) {
     this.tenant = tenant;
     this.deviceId = deviceId;
-    this.#times[RECEIVED_TS] = 0;
+    this.#numbers[RECEIVED_TS] = 0;
   }
 
   /** For topologies that read the device-state topic. */
@@ -43,7 +41,7 @@ export class DeviceStateRow {
     row.ts = record.ts;
     row.receivedTs = record.receivedTs;
     row.names = Object.keys(record.metrics);
-    for (const metric of Object.values(record.metrics)) row.numbers.push(metric.value, metric.ts);
+    for (const metric of Object.values(record.metrics)) row.addMetric(metric.value, metric.ts);
     if (Object.keys(record.attributes).length > 0)
       row.attributes = Object.assign(Object.create(null), record.attributes) as Record<string, AttributeValue>;
     return row;
@@ -51,24 +49,48 @@ export class DeviceStateRow {
 
   /** Greatest event time; -Infinity before the first. Epoch ms. */
   get ts(): number {
-    return this.#times[TS];
+    return this.#numbers[TS];
   }
 
   set ts(ts: number) {
-    this.#times[TS] = ts;
+    this.#numbers[TS] = ts;
   }
 
   get receivedTs(): number {
-    return this.#times[RECEIVED_TS];
+    return this.#numbers[RECEIVED_TS];
   }
 
   set receivedTs(receivedTs: number) {
-    this.#times[RECEIVED_TS] = receivedTs;
+    this.#numbers[RECEIVED_TS] = receivedTs;
+  }
+
+  /** Newest value of the metric names[index]. */
+  value(index: number): number {
+    return this.#numbers[FIRST_METRIC + 2 * index];
+  }
+
+  /** Event time of that value; -Infinity before the first. Epoch ms. */
+  valueTs(index: number): number {
+    return this.#numbers[FIRST_METRIC + 1 + 2 * index];
+  }
+
+  /** Takes the value unless a newer one is there. */
+  offer(index: number, value: number, ts: number): void {
+    const numbers = this.#numbers;
+    const at = FIRST_METRIC + 2 * index;
+    if (!(ts >= numbers[at + 1])) return;
+    numbers[at] = value;
+    numbers[at + 1] = ts;
+  }
+
+  /** Room for the next of `names`. */
+  addMetric(value: number, ts: number): void {
+    this.#numbers.push(value, ts);
   }
 
   record(): DeviceStateRecord {
     const metrics = Object.create(null) as Record<string, { value: number; ts: number }>;
-    this.names.forEach((name, index) => (metrics[name] = { value: this.numbers[2 * index], ts: this.numbers[2 * index + 1] }));
+    this.names.forEach((name, index) => (metrics[name] = { value: this.value(index), ts: this.valueTs(index) }));
     const { tenant, deviceId, bootId, seq, ts, receivedTs } = this;
     return { v: 1, tenant, deviceId, bootId, seq, ts, receivedTs, metrics, attributes: this.attributes ?? {} };
   }
@@ -94,8 +116,8 @@ const deviceStateSerde: Serde<DeviceStateRow> = {
     out.varint(row.names.length);
     for (let i = 0; i < row.names.length; i++) {
       out.string(row.names[i]);
-      out.f64(row.numbers[2 * i]);
-      out.svarint(row.numbers[2 * i + 1] - row.ts);
+      out.f64(row.value(i));
+      out.svarint(row.valueTs(i) - row.ts);
     }
     writeAttributes(row.attributes ?? NO_ATTRIBUTES, out);
   },
@@ -113,8 +135,8 @@ const deviceStateSerde: Serde<DeviceStateRow> = {
     const names: string[] = [];
     for (let count = reader.varint(); count > 0; count--) {
       names.push(reader.string());
-      row.numbers.push(reader.f64());
-      row.numbers.push(row.ts + reader.svarint());
+      const value = reader.f64();
+      row.addMetric(value, row.ts + reader.svarint());
     }
     row.names = names;
     const attributes = Object.create(null) as Record<string, AttributeValue>;

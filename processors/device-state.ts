@@ -34,7 +34,8 @@ class DeviceState implements Processor<string, TelemetryEvent, DeviceStateOutput
   process({ key, value: event }: StreamRecord<string, TelemetryEvent>): void {
     const { device } = event;
     if (device === undefined) throw new Error("device-state comes after validate");
-    const row = this.#states.get(key) ?? new DeviceStateRow(device.tenant, device.deviceId);
+    const found = (device.state = this.#states.at(key, device.state));
+    const row = found.value ?? new DeviceStateRow(device.tenant, device.deviceId);
     const isNewest = event.ts >= row.ts;
     if (isNewest) {
       row.ts = event.ts;
@@ -44,7 +45,7 @@ class DeviceState implements Processor<string, TelemetryEvent, DeviceStateOutput
     }
     this.#takeMetrics(row, event);
     if (event.attributeNames.length > 0) this.#takeAttributes(row, event, isNewest);
-    this.#states.put(key, row);
+    this.#states.set(found, row);
     if (row.isListed) return;
     row.isListed = true;
     this.#changed.push({ key, row });
@@ -62,17 +63,12 @@ class DeviceState implements Processor<string, TelemetryEvent, DeviceStateOutput
     const { names } = event.metrics;
     const { values, ts } = event;
     if (row.names !== names && !this.#adopt(row, names)) return this.#takeByName(row, event);
-    const { numbers } = row;
-    for (let i = 0; i < values.length; i++) {
-      if (!(ts >= numbers[2 * i + 1])) continue;
-      numbers[2 * i] = values[i];
-      numbers[2 * i + 1] = ts;
-    }
+    for (let i = 0; i < values.length; i++) row.offer(i, values[i], ts);
   }
 
   /** A new row takes the event's list of names; an equal list in another array (after a restart, say) is replaced by it. */
   #adopt(row: DeviceStateRow, names: readonly string[]): boolean {
-    if (row.names.length === 0) for (let i = 0; i < names.length; i++) row.numbers.push(0, -Infinity);
+    if (row.names.length === 0) for (let i = 0; i < names.length; i++) row.addMetric(0, -Infinity);
     else if (row.names.length !== names.length || !names.every((name, index) => name === row.names[index])) return false;
     row.names = names;
     return true;
@@ -90,11 +86,9 @@ class DeviceState implements Processor<string, TelemetryEvent, DeviceStateOutput
         }
         index = row.names.length;
         row.names = [...row.names, names[i]];
-        row.numbers.push(0, -Infinity);
+        row.addMetric(0, -Infinity);
       }
-      if (!(ts >= row.numbers[2 * index + 1])) continue;
-      row.numbers[2 * index] = values[i];
-      row.numbers[2 * index + 1] = ts;
+      row.offer(index, values[i], ts);
     }
   }
 

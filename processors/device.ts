@@ -1,5 +1,9 @@
 /** What the job knows of a device from its key alone, made once per device. */
 import { deviceKey, parseDeviceKey } from "./formats/names.ts";
+import type { RowHandle } from "../state/store.ts";
+import type { DeviceStateRow } from "./device-state-row.ts";
+import type { LedgerRow } from "./ledger.ts";
+import type { OpenWindows } from "./open-windows.ts";
 import { compileProfiles, type CompiledProfile, type ProfileMatcher } from "./profile.ts";
 import type { ProfileSettings } from "./settings.ts";
 
@@ -10,30 +14,41 @@ const MAX_DEVICES = 50_000;
 const MAX_ID_BYTES = 256;
 
 export class Device {
+  /** Where this device's rows were last seen: saves each processor the look-up. */
+  ledger: RowHandle<LedgerRow> | undefined = undefined;
+  state: RowHandle<DeviceStateRow> | undefined = undefined;
+  /** By window definition. */
+  readonly windows: (OpenWindows | undefined)[] = [];
   readonly key: string;
   readonly tenant: string;
   readonly deviceId: string;
   readonly profile: CompiledProfile;
   /** The topic that a device of this key publishes on. */
   readonly mqttTopic: string;
-  /** The beginning of its normalized records. */
-  readonly jsonPrefix: string;
-  readonly jsonPrefixBytes: Buffer;
+  /** The beginning of its normalized records up to the device id, the same string for all of a tenant; and the id as JSON. */
+  readonly jsonHead: string;
+  readonly jsonId: string;
 
-  constructor(tenant: string, deviceId: string, profile: CompiledProfile) {
+  constructor(tenant: string, deviceId: string, profile: CompiledProfile, jsonHead = jsonHeadOf(tenant)) {
     this.key = deviceKey(tenant, deviceId);
     this.tenant = tenant;
     this.deviceId = deviceId;
     this.profile = profile;
     this.mqttTopic = `t/${tenant}/d/${deviceId}/telemetry`;
-    this.jsonPrefix = `{"v":1,"tenant":${JSON.stringify(tenant)},"deviceId":${JSON.stringify(deviceId)}`;
-    this.jsonPrefixBytes = Buffer.from(this.jsonPrefix);
+    this.jsonHead = jsonHead;
+    this.jsonId = JSON.stringify(deviceId);
   }
+}
+
+function jsonHeadOf(tenant: string): string {
+  return `{"v":1,"tenant":${JSON.stringify(tenant)},"deviceId":`;
 }
 
 export class DeviceTable {
   readonly #profileOf: ProfileMatcher;
   readonly #devices = new Map<string, Device>();
+  /** By tenant. */
+  readonly #jsonHeads = new Map<string, string>();
 
   constructor(profiles: readonly ProfileSettings[]) {
     this.#profileOf = compileProfiles(profiles);
@@ -45,10 +60,22 @@ export class DeviceTable {
     if (known !== undefined) return known;
     const parsed = parseDeviceKey(key);
     if (parsed === undefined || !isUsableId(parsed.tenant) || !isUsableId(parsed.deviceId)) return undefined;
-    const device = new Device(parsed.tenant, parsed.deviceId, this.#profileOf(parsed.tenant, parsed.deviceId));
-    if (this.#devices.size >= MAX_DEVICES) this.#devices.clear();
+    const { tenant, deviceId } = parsed;
+    if (this.#devices.size >= MAX_DEVICES) this.#forget();
+    const device = new Device(tenant, deviceId, this.#profileOf(tenant, deviceId), this.#jsonHeadOf(tenant));
     this.#devices.set(key, device);
     return device;
+  }
+
+  #jsonHeadOf(tenant: string): string {
+    let head = this.#jsonHeads.get(tenant);
+    if (head === undefined) this.#jsonHeads.set(tenant, (head = jsonHeadOf(tenant)));
+    return head;
+  }
+
+  #forget(): void {
+    this.#devices.clear();
+    this.#jsonHeads.clear();
   }
 }
 

@@ -50,17 +50,15 @@ function latest(boots: readonly BootRow[]): BootRow | undefined {
 }
 
 function withoutTime(current: BootRow, { seq, receiveTime }: ImplicitQuery): ImplicitBoot {
-  const { seen } = current;
-  const restarted = seen.contains(seq) && seen.max - seq > REORDER_WINDOW && receiveTime - current.lastReceiveTs > SILENCE_MS;
+  const restarted = current.contains(seq) && current.max - seq > REORDER_WINDOW && receiveTime - current.lastReceiveTs > SILENCE_MS;
   return restarted ? OPEN_NEW : known(current);
 }
 
 /** Newer than everything: the current boot goes on, or a new one has begun. */
 function afterAll(current: BootRow, seq: number, ts: number, restartJumpMs: number): ImplicitBoot {
-  const { seen } = current;
-  if (seq > seen.max) return known(current);
+  if (seq > current.max) return known(current);
   if (ts - current.lastTs > restartJumpMs) return OPEN_NEW;
-  return seen.contains(seq) && seen.max - seq > REORDER_WINDOW ? OPEN_NEW : known(current);
+  return current.contains(seq) && current.max - seq > REORDER_WINDOW ? OPEN_NEW : known(current);
 }
 
 /** Older than the current boot and in no boot's range: the tail of the boot before, the head of the one after, or a boot that was never seen. */
@@ -73,10 +71,10 @@ function between({ boots, givenUpTs, seq, ts, restartJumpMs }: ImplicitQuery): I
     if (boot.firstTs > ts && (after === undefined || boot.firstTs < after.firstTs)) after = boot;
   }
   if (before === undefined && ts <= givenUpTs) return GIVEN_UP;
-  const continuesBefore = before !== undefined && seq > before.seen.max;
+  const continuesBefore = before !== undefined && seq > before.max;
   if (before !== undefined && continuesBefore && (after === undefined || ts - before.lastTs <= after.firstTs - ts)) return known(before);
   if (after === undefined) return OPEN_NEW;
-  if (after.seen.contains(seq)) return after.firstTs - ts <= restartJumpMs ? known(after) : OPEN_NEW;
-  if (before !== undefined && continuesBefore && seq > after.seen.min) return known(before);
+  if (after.contains(seq)) return after.firstTs - ts <= restartJumpMs ? known(after) : OPEN_NEW;
+  if (before !== undefined && continuesBefore && seq > after.min) return known(before);
   return known(after);
 }

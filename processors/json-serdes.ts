@@ -8,33 +8,15 @@ import type { AggregateRecord, AlertRecord, DeviceStateRecord, NormalizedRecord 
 import { fromNormalizedRecord } from "./normalized-record.ts";
 import type { OutputSerdes } from "./output-serdes.ts";
 
-/** `,"flags":[...]}` of each combination of flags. */
-const FLAG_TAILS: readonly string[] = Array.from({ length: 32 }, (_, bits) => `,"flags":${JSON.stringify(flagsOf(bits))}}`);
+/** `},"flags":[...]}` of each combination of flags. */
+const FLAG_TAILS: readonly string[] = Array.from({ length: 32 }, (_, bits) => `},"flags":${JSON.stringify(flagsOf(bits))}}`);
 
-/** Exactly JSON.stringify of the NormalizedRecord, put together from parts that are known already: half the time. */
-export function normalizedJson(event: TelemetryEvent): string {
-  const { device, metrics, values } = event;
-  if (device === undefined) throw new Error("an event is written after validate");
-  let text = device.jsonPrefix;
-  if (event.bootId !== undefined) text += ',"bootId":' + quote(event.bootId);
-  if (event.seq >= 0) text += ',"seq":' + event.seq;
-  text += ',"ts":' + event.ts;
-  if (event.deviceTs !== event.ts && event.deviceTs === event.deviceTs) text += ',"deviceTs":' + event.deviceTs;
-  text += ',"receivedTs":' + event.receivedTs + ',"metrics":{';
-  const { jsonKeys } = metrics;
-  for (let i = 0; i < values.length; i++) text += (i === 0 ? jsonKeys[i] : "," + jsonKeys[i]) + values[i];
-  text += '},"attributes":{';
-  const names = event.attributeNames;
-  for (let i = 0; i < names.length; i++)
-    text += (i === 0 ? "" : ",") + JSON.stringify(names[i]) + ":" + JSON.stringify(event.attributeValues[i]);
-  return text + "}" + FLAG_TAILS[event.flags];
-}
-
-/** The bytes of normalizedJson(), without the string: the most frequent output there is. */
+/** Exactly JSON.stringify of the NormalizedRecord, as bytes and without a string: the most frequent output there is. */
 function writeNormalized(event: TelemetryEvent, out: ByteWriter): void {
-  const { device, metrics, values } = event;
-  if (device === undefined || event.attributeNames.length > 0) return out.utf8(normalizedJson(event));
-  out.bytes(device.jsonPrefixBytes);
+  const { device, metrics, values, attributeNames } = event;
+  if (device === undefined) throw new Error("an event is written after validate");
+  out.utf8(device.jsonHead);
+  out.utf8(device.jsonId);
   if (event.bootId !== undefined) {
     out.utf8(',"bootId":');
     out.utf8(quote(event.bootId));
@@ -58,10 +40,15 @@ function writeNormalized(event: TelemetryEvent, out: ByteWriter): void {
     out.utf8(jsonKeys[i]);
     out.decimal(values[i]);
   }
-  out.utf8('},"attributes":{}');
+  out.utf8('},"attributes":{');
+  for (let i = 0; i < attributeNames.length; i++) {
+    if (i > 0) out.u8(COMMA);
+    out.utf8(`${JSON.stringify(attributeNames[i])}:${JSON.stringify(event.attributeValues[i])}`);
+  }
   out.utf8(FLAG_TAILS[event.flags]);
 }
 const COMMA = 0x2c;
+const CLOSING_BRACE = 0x7d;
 
 /** JSON.stringify costs a call into native code; most boot ids need nothing but quotes. */
 function quote(text: string): string {
@@ -80,20 +67,42 @@ const normalized: Serde<TelemetryEvent> = {
 };
 
 /** Exactly JSON.stringify of the row's record. */
-export function deviceStateJson(row: DeviceStateRow): string {
-  const { names, numbers } = row;
-  let text = '{"v":1,"tenant":' + quote(row.tenant) + ',"deviceId":' + quote(row.deviceId);
-  if (row.bootId !== undefined) text += ',"bootId":' + quote(row.bootId);
-  if (row.seq !== undefined) text += ',"seq":' + row.seq;
-  text += ',"ts":' + row.ts + ',"receivedTs":' + row.receivedTs + ',"metrics":{';
-  for (let i = 0; i < names.length; i++)
-    text += (i === 0 ? "" : ",") + quote(names[i]) + ':{"value":' + numbers[2 * i] + ',"ts":' + numbers[2 * i + 1] + "}";
-  return text + '},"attributes":' + (row.attributes === undefined ? "{}" : JSON.stringify(row.attributes)) + "}";
+function writeDeviceState(row: DeviceStateRow, out: ByteWriter): void {
+  const { names } = row;
+  out.utf8('{"v":1,"tenant":');
+  out.utf8(quote(row.tenant));
+  out.utf8(',"deviceId":');
+  out.utf8(quote(row.deviceId));
+  if (row.bootId !== undefined) {
+    out.utf8(',"bootId":');
+    out.utf8(quote(row.bootId));
+  }
+  if (row.seq !== undefined) {
+    out.utf8(',"seq":');
+    out.decimal(row.seq);
+  }
+  out.utf8(',"ts":');
+  out.decimal(row.ts);
+  out.utf8(',"receivedTs":');
+  out.decimal(row.receivedTs);
+  out.utf8(',"metrics":{');
+  for (let i = 0; i < names.length; i++) {
+    if (i > 0) out.u8(COMMA);
+    out.utf8(quote(names[i]));
+    out.utf8(':{"value":');
+    out.decimal(row.value(i));
+    out.utf8(',"ts":');
+    out.decimal(row.valueTs(i));
+    out.u8(CLOSING_BRACE);
+  }
+  out.utf8('},"attributes":');
+  out.utf8(row.attributes === undefined ? "{}" : JSON.stringify(row.attributes));
+  out.u8(CLOSING_BRACE);
 }
 
 const deviceState: Serde<DeviceStateRow> = {
   name: "device-state-json",
-  write: (row, out) => out.utf8(deviceStateJson(row)),
+  write: writeDeviceState,
   read: (bytes, start, end) => DeviceStateRow.of(JSON.parse(bytes.toString("utf8", start, end)) as DeviceStateRecord),
 };
 

@@ -7,74 +7,74 @@ import { serdes } from "../state/serdes.ts";
 import { STORES } from "./formats/records.ts";
 import { IntervalSet } from "./interval-set.ts";
 
-/** Clocks of a row: one array of numbers, where fields would be an object in memory each. */
-abstract class TimedRow {
-  /** firstTs, lastTs, lastReceiveTs, and one of the subclass. */
-  protected readonly numbers: number[];
+/** Places in the arrays of both rows: numbers in one array, where fields would be an object in memory each. */
+const FIRST_TS = 0;
+const LAST_TS = 1;
+const LAST_RECEIVE_TS = 2;
+const LAST_OFFSET = 3;
+const GIVEN_UP_TS = 3;
 
-  constructor(ownNumber: number) {
-    this.numbers = [NaN, NaN, 0, ownNumber];
+/** Sequence numbers of one boot of a device. Its event times are those of accepted events whose ts the device itself sent. */
+export class BootRow extends IntervalSet {
+  readonly bootId: string;
+  /** Opened by the heuristic, the device sent no bootId; `bootId` is then a number of ours. */
+  readonly implicit: boolean;
+
+  constructor(bootId: string, implicit: boolean) {
+    super([NaN, NaN, 0, -1]);
+    this.bootId = bootId;
+    this.implicit = implicit;
   }
 
   /** Least event time; NaN before the first. Epoch ms. */
   get firstTs(): number {
-    return this.numbers[0];
+    return this.numbers[FIRST_TS];
   }
 
   set firstTs(ts: number) {
-    this.numbers[0] = ts;
+    this.numbers[FIRST_TS] = ts;
   }
 
   /** Greatest event time; NaN before the first. Epoch ms. */
   get lastTs(): number {
-    return this.numbers[1];
+    return this.numbers[LAST_TS];
   }
 
   set lastTs(ts: number) {
-    this.numbers[1] = ts;
+    this.numbers[LAST_TS] = ts;
   }
 
-  /** Receive time of the partition at the last event, duplicates included. Epoch ms. */
+  /** Receive time of the partition at the boot's last event, duplicates included. Epoch ms. */
   get lastReceiveTs(): number {
-    return this.numbers[2];
+    return this.numbers[LAST_RECEIVE_TS];
   }
 
   set lastReceiveTs(ts: number) {
-    this.numbers[2] = ts;
-  }
-}
-
-/** Sequence numbers of one boot of a device. Its event times are those of accepted events whose ts the device itself sent. */
-export class BootRow extends TimedRow {
-  readonly bootId: string;
-  /** Opened by the heuristic, the device sent no bootId; `bootId` is then a number of ours. */
-  readonly implicit: boolean;
-  readonly seen: IntervalSet;
-
-  constructor(bootId: string, implicit: boolean, seen: IntervalSet) {
-    super(-1);
-    this.bootId = bootId;
-    this.implicit = implicit;
-    this.seen = seen;
+    this.numbers[LAST_RECEIVE_TS] = ts;
   }
 
-  /** Greatest source offset that changed `seen`; -1 before the first. */
+  /** Greatest source offset that changed the set; -1 before the first. */
   get lastOffset(): number {
-    return this.numbers[3];
+    return this.numbers[LAST_OFFSET];
   }
 
   set lastOffset(offset: number) {
-    this.numbers[3] = offset;
+    this.numbers[LAST_OFFSET] = offset;
   }
 }
 
 /** Counters are since the row began. Its event times are those of valid events, duplicates included: `lastTs` is the device's stream time. */
-export class LedgerRow extends TimedRow {
-  readonly tenant: string;
-  readonly deviceId: string;
+export class LedgerRow {
+  readonly #numbers: number[] = [NaN, NaN, 0, NaN];
+  /** The explicit boot of the last event: usually the next one's too. Not stored. */
+  current: BootRow | undefined = undefined;
   received = 0;
   duplicates = 0;
   outOfOrder = 0;
+  /** Last opened first. */
+  boots: BootRow[] = [];
+  readonly tenant: string;
+  readonly deviceId: string;
   lost = 0;
   reboots = 0;
   withoutIdentity = 0;
@@ -83,24 +83,48 @@ export class LedgerRow extends TimedRow {
   implicitBoots = 0;
   /** Explicit boots that were given up, oldest first; bounded. */
   givenUpBoots: string[] = [];
-  /** Last opened first. */
-  boots: BootRow[] = [];
 
   constructor(tenant: string, deviceId: string, ts: number) {
-    super(NaN);
     this.tenant = tenant;
     this.deviceId = deviceId;
     this.firstTs = ts;
     this.lastTs = ts;
   }
 
+  /** Least event time. Epoch ms. */
+  get firstTs(): number {
+    return this.#numbers[FIRST_TS];
+  }
+
+  set firstTs(ts: number) {
+    this.#numbers[FIRST_TS] = ts;
+  }
+
+  /** Greatest event time. Epoch ms. */
+  get lastTs(): number {
+    return this.#numbers[LAST_TS];
+  }
+
+  set lastTs(ts: number) {
+    this.#numbers[LAST_TS] = ts;
+  }
+
+  /** Receive time of the partition at the last event, duplicates included. Epoch ms. */
+  get lastReceiveTs(): number {
+    return this.#numbers[LAST_RECEIVE_TS];
+  }
+
+  set lastReceiveTs(ts: number) {
+    this.#numbers[LAST_RECEIVE_TS] = ts;
+  }
+
   /** Greatest lastTs of implicit boots that were given up; NaN for none. */
   get givenUpTs(): number {
-    return this.numbers[3];
+    return this.#numbers[GIVEN_UP_TS];
   }
 
   set givenUpTs(ts: number) {
-    this.numbers[3] = ts;
+    this.#numbers[GIVEN_UP_TS] = ts;
   }
 }
 
@@ -168,12 +192,11 @@ function writeBoot(boot: BootRow, out: ByteWriter): void {
   }
   out.svarint(boot.lastReceiveTs);
   out.svarint(boot.lastOffset);
-  const { seen } = boot;
-  out.varint(seen.runs);
+  out.varint(boot.runs);
   let before = 0;
-  for (let i = 0; i < seen.runs; i++) {
-    const from = seen.runFrom(i);
-    const to = seen.runTo(i);
+  for (let i = 0; i < boot.runs; i++) {
+    const from = boot.runFrom(i);
+    const to = boot.runTo(i);
     out.varint(from - before);
     out.varint(to - from);
     before = to;
@@ -182,7 +205,7 @@ function writeBoot(boot: BootRow, out: ByteWriter): void {
 
 function readBoot(): BootRow {
   const flags = reader.u8();
-  const boot = new BootRow(reader.string(), (flags & BOOT_IMPLICIT) !== 0, new IntervalSet());
+  const boot = new BootRow(reader.string(), (flags & BOOT_IMPLICIT) !== 0);
   if ((flags & BOOT_TIMED) !== 0) {
     boot.firstTs = reader.svarint();
     boot.lastTs = reader.svarint();
@@ -193,7 +216,7 @@ function readBoot(): BootRow {
   for (let runs = reader.varint(); runs > 0; runs--) {
     const from = before + reader.varint();
     const to = from + reader.varint();
-    boot.seen.appendRun(from, to);
+    boot.appendRun(from, to);
     before = to;
   }
   return boot;

@@ -9,7 +9,7 @@ export class PartitionWindows extends WindowSet {
   /** The starts of #keys, ascending. */
   readonly #starts: number[] = [];
 
-  override advance(_key: string, clocks: Clocks): void {
+  override advance(_record: StreamRecord<string, TelemetryEvent>, clocks: Clocks): void {
     this.advanceIdle(clocks);
   }
 
@@ -24,16 +24,20 @@ export class PartitionWindows extends WindowSet {
 
   override closeAll(receiveTime: number): void {
     for (const start of this.#starts)
-      for (const key of this.#keys.get(start) ?? []) if (this.row(key, start)?.closed === false) this.close(key, start, true, receiveTime);
+      for (const key of this.#keys.get(start) ?? [])
+        if (this.at(key, start).value?.closed === false) this.close(key, start, true, receiveTime);
   }
 
   override add(record: StreamRecord<string, TelemetryEvent>, clocks: Clocks): boolean {
     const start = this.startOf(record.value.ts);
     if (start + this.finalAfterMs <= clocks.streamTime) return false;
-    const row = this.row(record.key, start);
+    const found = this.at(record.key, start);
+    const row = found.value;
     if (row?.closed === true) return false;
-    if (row === undefined) this.#remember(record.key, start);
-    this.aggregate(row, record, start, clocks.receiveTime);
+    if (row === undefined) {
+      this.#remember(record.key, start);
+      this.begin(record, start, clocks.receiveTime);
+    } else this.aggregate(found, row, record.value, clocks.receiveTime);
     return true;
   }
 

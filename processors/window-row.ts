@@ -9,7 +9,9 @@ import type { WindowSettings } from "./settings.ts";
 /** Metrics of one window: bounds the row. What is above is dropped and counted. */
 const MAX_METRICS = 512;
 
-/** Numbers per metric in `stats`, in this order. */
+/** Places in WindowRow.stats: lastReceiveTs, then so many numbers per metric, in this order. */
+const LAST_RECEIVE_TS = 0;
+const FIRST_METRIC = 1;
 const COUNT = 0;
 const SUM = 1;
 const MIN = 2;
@@ -24,13 +26,12 @@ const LAST_TS = 9;
 const STRIDE = 10;
 
 export class WindowRow {
-  /** Emitted, and kept so that later records for the window are known to be late. Holds no metrics then. */
-  closed = false;
-  /** Receive time of the partition at the window's last record. Epoch ms. */
-  lastReceiveTs: number;
+  /** One array of unboxed numbers (it begins with a fraction for that): at many devices, what an event costs is the memory it touches. */
+  readonly stats: number[] = [0.5];
   /** Shared between rows: replaced, never changed. */
   names: readonly string[];
-  stats: number[] = [];
+  /** Emitted, and kept so that later records for the window are known to be late. Holds no metrics then. */
+  closed = false;
 
   constructor(names: readonly string[], lastReceiveTs: number) {
     this.names = names;
@@ -38,10 +39,19 @@ export class WindowRow {
     this.#extend();
   }
 
+  /** Receive time of the partition at the window's last record. Epoch ms. */
+  get lastReceiveTs(): number {
+    return this.stats[LAST_RECEIVE_TS];
+  }
+
+  set lastReceiveTs(receiveTime: number) {
+    this.stats[LAST_RECEIVE_TS] = receiveTime;
+  }
+
   /** Returns how many metrics found no place. */
   add(names: readonly string[], values: readonly number[], ts: number): number {
     if (this.names !== names && !this.#adopt(names)) return this.#addByName(names, values, ts);
-    for (let i = 0; i < values.length; i++) this.#update(i * STRIDE, values[i], ts);
+    for (let i = 0; i < values.length; i++) this.#update(FIRST_METRIC + i * STRIDE, values[i], ts);
     return 0;
   }
 
@@ -49,7 +59,7 @@ export class WindowRow {
     const metrics: Record<string, MetricAggregate> = {};
     const { stats } = this;
     for (let i = 0; i < this.names.length; i++) {
-      const at = i * STRIDE;
+      const at = FIRST_METRIC + i * STRIDE;
       const count = stats[at + COUNT];
       if (count === 0) continue;
       const sum = stats[at + SUM];
@@ -88,13 +98,13 @@ export class WindowRow {
         this.names = [...this.names, names[i]];
         this.#extend();
       }
-      this.#update(index * STRIDE, values[i], ts);
+      this.#update(FIRST_METRIC + index * STRIDE, values[i], ts);
     }
     return dropped;
   }
 
   #extend(): void {
-    while (this.stats.length < this.names.length * STRIDE) this.stats.push(0);
+    while (this.stats.length < FIRST_METRIC + this.names.length * STRIDE) this.stats.push(0);
   }
 
   #update(at: number, value: number, ts: number): void {
@@ -142,7 +152,7 @@ const windowRowSerde: Serde<WindowRow> = {
     out.varint(row.names.length);
     const { stats } = row;
     for (let i = 0; i < row.names.length; i++) {
-      const at = i * STRIDE;
+      const at = FIRST_METRIC + i * STRIDE;
       out.string(row.names[i]);
       out.varint(stats[at + COUNT]);
       for (let j = SUM; j <= FIRST; j++) out.f64(stats[at + j]);
@@ -161,14 +171,11 @@ const windowRowSerde: Serde<WindowRow> = {
     const names: string[] = [];
     const { stats } = row;
     for (let count = reader.varint(); count > 0; count--) {
-      const at = names.length * STRIDE;
       names.push(reader.string());
-      stats[at + COUNT] = reader.varint();
-      for (let j = SUM; j <= FIRST; j++) stats[at + j] = reader.f64();
-      stats[at + FIRST_TS] = 0;
-      stats[at + LAST] = reader.f64();
-      stats[at + FIRST_TS] = reader.svarint();
-      stats[at + LAST_TS] = reader.svarint();
+      stats.push(reader.varint());
+      for (let j = SUM; j <= FIRST; j++) stats.push(reader.f64());
+      const last = reader.f64();
+      stats.push(reader.svarint(), last, reader.svarint());
     }
     row.names = names;
     reader.expectEnd();

@@ -1,4 +1,5 @@
 /** What the two kinds of time share: the rows of one window definition, and how one is closed. */
+import type { RowHandle } from "../state/store.ts";
 import type { Output, StreamRecord } from "../topology/processor.ts";
 import type { TelemetryEvent } from "./event.ts";
 import { parseDeviceKey } from "./formats/names.ts";
@@ -49,8 +50,8 @@ export abstract class WindowSet {
     for (const row of rows) this.restore(row.key, row.start, row.closed, row.lastReceiveTs);
   }
 
-  /** Closes what is due before the record of this key is looked at. */
-  abstract advance(key: string, clocks: Clocks): void;
+  /** Closes what is due before the record is looked at. */
+  abstract advance(record: StreamRecord<string, TelemetryEvent>, clocks: Clocks): void;
 
   /** Closes what is due by the clocks of the partition alone. */
   abstract advanceIdle(clocks: Clocks): void;
@@ -68,22 +69,31 @@ export abstract class WindowSet {
     return Math.floor(ts / this.sizeMs) * this.sizeMs;
   }
 
-  protected row(key: string, start: number): WindowRow | undefined {
-    return this.#rows.fetch(key, start + STORED_START_OFFSET);
+  /** `known`: of an earlier call for the same window. */
+  protected at(key: string, start: number, known?: RowHandle<WindowRow>): RowHandle<WindowRow> {
+    return this.#rows.at(key, start + STORED_START_OFFSET, known);
   }
 
-  protected aggregate(row: WindowRow | undefined, record: StreamRecord<string, TelemetryEvent>, start: number, receiveTime: number): void {
-    const event = record.value;
-    const { names } = event.metrics;
-    const target = row ?? new WindowRow(names, receiveTime);
-    target.lastReceiveTs = receiveTime;
-    this.#counters.dropped += target.add(names, event.values, event.ts);
-    this.#rows.put(record.key, start + STORED_START_OFFSET, target);
+  /** The first event of a window. */
+  protected begin(record: StreamRecord<string, TelemetryEvent>, start: number, receiveTime: number): void {
+    const row = new WindowRow(record.value.metrics.names, receiveTime);
+    this.#take(row, record.value);
+    this.#rows.put(record.key, start + STORED_START_OFFSET, row);
+  }
+
+  protected aggregate(found: RowHandle<WindowRow>, row: WindowRow, event: TelemetryEvent, receiveTime: number): void {
+    row.lastReceiveTs = receiveTime;
+    this.#take(row, event);
+    this.#rows.set(found, row);
+  }
+
+  #take(row: WindowRow, event: TelemetryEvent): void {
+    this.#counters.dropped += row.add(event.metrics.names, event.values, event.ts);
   }
 
   /** Emits the window; as a stub it stays to tell late records. */
   protected close(key: string, start: number, keepStub: boolean, receiveTime: number): void {
-    const row = this.row(key, start);
+    const row = this.at(key, start).value;
     if (keepStub) {
       const stub = new WindowRow([], receiveTime);
       stub.closed = true;

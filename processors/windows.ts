@@ -68,7 +68,7 @@ class Windows implements Processor<string, TelemetryEvent, WindowsOutputs> {
     this.#sets = this.#options.windows.map((window, index) => {
       const rows = context.store(this.#stores[index]);
       return window.time === "device"
-        ? new DeviceWindows(window, stubMs, rows, aggregates, this.#counters)
+        ? new DeviceWindows(window, index, stubMs, rows, aggregates, this.#counters)
         : new PartitionWindows(window, rows, aggregates, this.#counters);
     });
     context.schedule(IDLE_CHECK_MS, "receive-time", () => this.#advanceIdle());
@@ -84,7 +84,7 @@ class Windows implements Processor<string, TelemetryEvent, WindowsOutputs> {
     const clocks = this.#readClocks();
     clocks.deviceTime = event.deviceTime;
     const sets = this.#sets;
-    for (let i = 0; i < sets.length; i++) sets[i].advance(record.key, clocks);
+    for (let i = 0; i < sets.length; i++) sets[i].advance(record, clocks);
     let late = false;
     for (let i = 0; i < sets.length; i++) if (!sets[i].add(record, clocks)) late = true;
     if (late) this.#markLate(record.key, event);

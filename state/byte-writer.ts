@@ -5,8 +5,15 @@ const INITIAL_BYTES = 256;
 /** Up to here a loop over ASCII characters beats a call into native code. Characters. */
 const SHORT_STRING_CHARS = 48;
 
-/** Of 2^53 - 1. */
-const MAX_INTEGER_DIGITS = 16;
+/** Decimals with up to so many digits after the point are written without a string. */
+const FRACTION_DIGITS = 6;
+const FRACTION_SCALE = 10 ** FRACTION_DIGITS;
+/** Below it they have at most 15 digits. */
+const MAX_SHORT_DECIMAL = 1e9;
+/** Sign, 2^53 - 1, point and fraction. */
+const MAX_DECIMAL_BYTES = 1 + 16 + 1 + FRACTION_DIGITS;
+const MINUS = 0x2d;
+const POINT = 0x2e;
 const TWO_POW_28 = 2 ** 28;
 const TWO_POW_32 = 0x1_0000_0000;
 
@@ -143,20 +150,49 @@ export class ByteWriter {
     this.position += this.buffer.write(text, this.position, "utf8");
   }
 
-  /** A number as JSON has it: `String(value)`. Integers, times among them, go without a string. */
+  /** A finite number as JSON has it: `String(value)`. Integers and short decimals, most of what sensors send, go without a string. */
   decimal(value: number): void {
-    if (value >= 0 && value <= Number.MAX_SAFE_INTEGER && value % 1 === 0) {
-      if (this.position + MAX_INTEGER_DIGITS > this.buffer.length) this.#grow(MAX_INTEGER_DIGITS);
-      const high = Math.floor(value / 1e9);
-      if (high === 0) this.#digits(value, digitCount(value));
-      else {
-        if (high >= 1e6) this.utf8(String(high));
-        else this.#digits(high, digitCount(high));
-        this.#digits(value - high * 1e9, 9);
-      }
+    const magnitude = value < 0 ? -value : value;
+    if (this.position + MAX_DECIMAL_BYTES > this.buffer.length) this.#grow(MAX_DECIMAL_BYTES);
+    if (magnitude % 1 === 0 && magnitude <= Number.MAX_SAFE_INTEGER) {
+      if (value < 0) this.buffer[this.position++] = MINUS;
+      this.#integer(magnitude);
+      return;
+    }
+    // No two decimals of up to 15 digits are the same number: when this one is the value, it is the shortest there is.
+    const scaled = Math.round(magnitude * FRACTION_SCALE);
+    if (magnitude < MAX_SHORT_DECIMAL && scaled / FRACTION_SCALE === magnitude) {
+      if (value < 0) this.buffer[this.position++] = MINUS;
+      const whole = Math.floor(magnitude);
+      this.#integer(whole);
+      this.#fraction(scaled - whole * FRACTION_SCALE);
       return;
     }
     this.utf8(String(value));
+  }
+
+  /** From 0 to 2^53 - 1; there is room. */
+  #integer(value: number): void {
+    const high = Math.floor(value / 1e9);
+    if (high === 0) {
+      this.#digits(value, digitCount(value));
+      return;
+    }
+    if (high >= 1e6) this.utf8(String(high));
+    else this.#digits(high, digitCount(high));
+    this.#digits(value - high * 1e9, 9);
+  }
+
+  /** The point and the digits of `scaled` millionths, without zeros at the end; there is room. */
+  #fraction(scaled: number): void {
+    let count = FRACTION_DIGITS;
+    let rest = scaled | 0;
+    for (let tenth = (rest / 10) | 0; tenth * 10 === rest; tenth = (rest / 10) | 0) {
+      rest = tenth;
+      count--;
+    }
+    this.buffer[this.position++] = POINT;
+    this.#digits(rest, count);
   }
 
   #digits(value: number, count: number): void {

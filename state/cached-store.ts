@@ -123,6 +123,13 @@ export abstract class CachedStore<K> implements EntryOwner {
     return entry;
   }
 
+  protected write(entry: Entry, value: unknown): void {
+    entry.value = value;
+    entry.present = true;
+    entry.referenced = true;
+    if (!entry.dirty) this.markDirty(entry);
+  }
+
   protected markDirty(entry: Entry): void {
     entry.dirty = true;
     this.dirty.push(entry);

@@ -3,7 +3,7 @@ import type { ByteWriter } from "./byte-writer.ts";
 import { CachedStore } from "./cached-store.ts";
 import type { Entry } from "./object-cache.ts";
 import { scanStore } from "./scan-store.ts";
-import type { KeyValueStore } from "./store.ts";
+import type { KeyValueStore, RowHandle } from "./store.ts";
 
 export class CachedKeyValueStore<K, V> extends CachedStore<K> implements KeyValueStore<K, V> {
   readonly #entries = new Map<string, Entry>();
@@ -11,26 +11,30 @@ export class CachedKeyValueStore<K, V> extends CachedStore<K> implements KeyValu
   #last: Entry | undefined;
 
   get(key: K): V | undefined {
-    const mapKey = this.keyOf(key);
-    let entry = this.#find(mapKey);
-    if (entry === undefined) {
-      entry = this.#add(this.load(mapKey, -1));
-    } else {
-      this.hits++;
-      entry.referenced = true;
+    return this.at(key, undefined).value;
+  }
+
+  at(key: K, known: RowHandle<V> | undefined): RowHandle<V> {
+    let entry = known as Entry | undefined;
+    if (entry === undefined || entry.slot < 0) {
+      const mapKey = this.keyOf(key);
+      entry = this.#find(mapKey);
+      if (entry === undefined) return (this.#last = this.#add(this.load(mapKey, -1))) as RowHandle<V>;
     }
     this.#last = entry;
-    return entry.value as V | undefined;
+    this.hits++;
+    entry.referenced = true;
+    return entry as RowHandle<V>;
   }
 
   put(key: K, value: V): void {
-    const mapKey = this.keyOf(key);
-    const entry = this.#find(mapKey) ?? this.#add(this.blank(mapKey, -1));
-    this.#last = entry;
-    entry.value = value;
-    entry.present = true;
-    entry.referenced = true;
-    if (!entry.dirty) this.markDirty(entry);
+    this.#put(this.keyOf(key), value);
+  }
+
+  set(row: RowHandle<V>, value: V): void {
+    const entry = row as Entry;
+    if (entry.slot >= 0) this.write(entry, value);
+    else this.#put(entry.key, value);
   }
 
   delete(key: K): void {
@@ -71,6 +75,12 @@ export class CachedKeyValueStore<K, V> extends CachedStore<K> implements KeyValu
 
   /** A deleted row stays as known to be absent: device keys come back, and the cache bounds it. */
   override settled(): void {}
+
+  #put(mapKey: string, value: V): void {
+    const entry = this.#find(mapKey) ?? this.#add(this.blank(mapKey, -1));
+    this.#last = entry;
+    this.write(entry, value);
+  }
 
   #find(mapKey: string): Entry | undefined {
     const last = this.#last;

@@ -22,26 +22,27 @@ export interface EntryOwner {
   evicted(entry: Entry): void;
 }
 
-/** One row, decoded; or the knowledge that there is none. */
+/** One row, decoded; or the knowledge that there is none. What an access needs comes first, within a line of memory. */
 export class Entry {
+  /** undefined when not present. */
+  value: unknown = undefined;
+  /** In the cache's ring; -1 when evicted. */
+  slot = -1;
+  present = false;
+  /** Changed since the last freeze. */
+  dirty = false;
+  /** Used since the hand came by. */
+  referenced = true;
   readonly owner: EntryOwner;
   /** See CachedStore.keyOf. */
   readonly key: string;
   /** -1 in a key-value store. */
   readonly windowStart: number;
-  /** undefined when not present. */
-  value: unknown = undefined;
-  present = false;
-  /** Changed since the last freeze. */
-  dirty = false;
   /** Frozen sets in flight that hold this row. */
   frozen = 0;
-  /** Used since the hand came by. */
-  referenced = true;
   /** Encoded size, an estimate until the row was encoded once. */
   encodedBytes = 0;
   weight = 0;
-  slot = -1;
   /** Where the last commit of this row put its bytes. */
   row: TableRow | undefined = undefined;
 

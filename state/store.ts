@@ -10,8 +10,21 @@ export interface KeyValueStore<K, V> {
   get(key: K): V | undefined;
   put(key: K, value: V): void;
   delete(key: K): void;
+  /** As get(). `known`: of an earlier call for the same key. */
+  at(key: K, known: RowHandle<V> | undefined): RowHandle<V>;
+  /** As put(), to the row that at() gave. */
+  set(row: RowHandle<V>, value: V): void;
   /** All rows, uncommitted ones included, in key-byte order. For Processor.open() and wall-clock work, not per record. */
   scan(): AsyncIterable<readonly [K, V]>;
+}
+
+/**
+ * Where a row was found. A processor that keeps it beside what else it knows of the key saves the look-up at the key's
+ * next record. `value` is the row's until the next call to any store of the task; after that, ask at() again.
+ */
+export interface RowHandle<V> {
+  /** Undefined when there is no row. */
+  readonly value: V | undefined;
 }
 
 /** Rows keyed by (key, window start in epoch ms). Same ownership rule as KeyValueStore. */
@@ -20,6 +33,10 @@ export interface WindowStore<K, V> {
   fetch(key: K, windowStart: number): V | undefined;
   put(key: K, windowStart: number, value: V): void;
   delete(key: K, windowStart: number): void;
+  /** As fetch(). `known`: of an earlier call for the same key and window. */
+  at(key: K, windowStart: number, known: RowHandle<V> | undefined): RowHandle<V>;
+  /** As put(), to the row that at() gave. */
+  set(row: RowHandle<V>, value: V): void;
   /** In (key bytes, window start) order. */
   scan(): AsyncIterable<{ readonly key: K; readonly windowStart: number; readonly value: V }>;
 }

@@ -4,7 +4,7 @@ import { CachedStore } from "./cached-store.ts";
 import { StateError } from "./errors.ts";
 import type { Entry } from "./object-cache.ts";
 import { scanStore } from "./scan-store.ts";
-import type { WindowStore } from "./store.ts";
+import type { RowHandle, WindowStore } from "./store.ts";
 
 /** The key of a window store's row in queries. */
 export interface WindowKey {
@@ -28,25 +28,32 @@ export class CachedWindowStore<K, V> extends CachedStore<K> implements WindowSto
   #lastList: Entry[] = [];
 
   fetch(key: K, windowStart: number): V | undefined {
-    const mapKey = this.keyOf(key);
-    let entry = this.#find(mapKey, windowStart);
-    if (entry === undefined) {
-      checkStart(windowStart);
-      entry = this.#add(this.load(mapKey, windowStart));
-    } else {
-      this.hits++;
-      entry.referenced = true;
+    return this.at(key, windowStart, undefined).value;
+  }
+
+  at(key: K, windowStart: number, known: RowHandle<V> | undefined): RowHandle<V> {
+    let entry = known as Entry | undefined;
+    if (entry === undefined || entry.slot < 0) {
+      const mapKey = this.keyOf(key);
+      entry = this.#find(mapKey, windowStart);
+      if (entry === undefined) {
+        checkStart(windowStart);
+        return this.#add(this.load(mapKey, windowStart)) as RowHandle<V>;
+      }
     }
-    return entry.value as V | undefined;
+    this.hits++;
+    entry.referenced = true;
+    return entry as RowHandle<V>;
   }
 
   put(key: K, windowStart: number, value: V): void {
-    const mapKey = this.keyOf(key);
-    const entry = this.#find(mapKey, windowStart) ?? this.#addBlank(mapKey, windowStart);
-    entry.value = value;
-    entry.present = true;
-    entry.referenced = true;
-    if (!entry.dirty) this.markDirty(entry);
+    this.#put(this.keyOf(key), windowStart, value);
+  }
+
+  set(row: RowHandle<V>, value: V): void {
+    const entry = row as Entry;
+    if (entry.slot >= 0) this.write(entry, value);
+    else this.#put(entry.key, entry.windowStart, value);
   }
 
   delete(key: K, windowStart: number): void {
@@ -102,6 +109,10 @@ export class CachedWindowStore<K, V> extends CachedStore<K> implements WindowSto
     if (entry.present || entry.dirty || entry.frozen > 0) return;
     this.home.cache.remove(entry);
     this.evicted(entry);
+  }
+
+  #put(mapKey: string, windowStart: number, value: V): void {
+    this.write(this.#find(mapKey, windowStart) ?? this.#addBlank(mapKey, windowStart), value);
   }
 
   #find(mapKey: string, windowStart: number): Entry | undefined {

@@ -6,7 +6,11 @@ export interface LedgerRowShape extends Omit<LedgerView, "gapsOpen" | "boots"> {
   readonly boots: readonly {
     readonly bootId: string;
     readonly implicit: boolean;
-    readonly seen: { readonly runs: number; readonly missing: number; runFrom(index: number): number; runTo(index: number): number };
+    /** Runs of sequence numbers, and how many numbers are missing between them. */
+    readonly runs: number;
+    readonly missing: number;
+    runFrom(index: number): number;
+    runTo(index: number): number;
     /** NaN when the device never sent a ts of its own. */
     readonly firstTs: number;
     readonly lastTs: number;
@@ -21,7 +25,7 @@ export function toLedgerView(row: LedgerRowShape): LedgerView {
     received: row.received,
     duplicates: row.duplicates,
     outOfOrder: row.outOfOrder,
-    gapsOpen: row.boots.reduce((sum, boot) => sum + boot.seen.missing, 0),
+    gapsOpen: row.boots.reduce((sum, boot) => sum + boot.missing, 0),
     lost: row.lost,
     reboots: row.reboots,
     withoutIdentity: row.withoutIdentity,
@@ -31,7 +35,7 @@ export function toLedgerView(row: LedgerRowShape): LedgerView {
     boots: row.boots.map((boot) => ({
       bootId: boot.bootId,
       implicit: boot.implicit,
-      intervals: Array.from({ length: boot.seen.runs }, (_, index) => [boot.seen.runFrom(index), boot.seen.runTo(index)] as const),
+      intervals: Array.from({ length: boot.runs }, (_, index) => [boot.runFrom(index), boot.runTo(index)] as const),
       firstTs: Number.isNaN(boot.firstTs) ? row.firstTs : boot.firstTs,
       lastTs: Number.isNaN(boot.lastTs) ? row.lastTs : boot.lastTs,
     })),

@@ -26,9 +26,20 @@ test("decimal() writes every number as JSON does", () => {
     0.1,
     5e-324,
     999_999.5e9,
+    0.000001,
+    -0.05,
+    999_999_999.999999,
+    1e9 + 0.5,
+    -21.37,
   ])
     assert.equal(written(value), JSON.stringify(value));
   fc.assert(fc.property(fc.maxSafeNat(), (value) => assert.equal(written(value), JSON.stringify(value))));
+  fc.assert(
+    fc.property(fc.integer(), fc.integer({ min: 0, max: 9 }), (digits, places) => {
+      const value = Number(`${digits}e-${places}`);
+      assert.equal(written(value), JSON.stringify(value));
+    }),
+  );
   fc.assert(
     fc.property(fc.double({ noNaN: true, noDefaultInfinity: true }), (value) => assert.equal(written(value), JSON.stringify(value))),
   );

@@ -51,7 +51,7 @@ export function ledgerRow(deviceId: string, life?: { readonly seq: number; reado
   const none = { tenant: "demo", deviceId, duplicates: 1, outOfOrder: 0, lost: 0, reboots: 0, withoutIdentity: 0, late: 0 };
   if (life === undefined) {
     const times = { firstTs: 1000, lastTs: 5000 };
-    return { ...none, ...times, received: 3, boots: [{ bootId: "b1", implicit: false, ...times, seen: seen([1, 2], [5, 5]) }] };
+    return { ...none, ...times, received: 3, boots: [{ bootId: "b1", implicit: false, ...times, ...runs([1, 2], [5, 5]) }] };
   }
   const { seq, atMs } = life;
   const times = { firstTs: atMs - 3_600_000, lastTs: atMs };
@@ -65,13 +65,13 @@ export function ledgerRow(deviceId: string, life?: { readonly seq: number; reado
     reboots: 1,
     late: 12,
     boots: [
-      { bootId: "b7", implicit: false, ...times, seen: seen([0, 311], [314, 640], [652, 655], [661, seq]) },
-      { bootId: "b6", implicit: false, firstTs: 0, lastTs: atMs - 3_600_000, seen: seen([0, 17_400]) },
+      { bootId: "b7", implicit: false, ...times, ...runs([0, 311], [314, 640], [652, 655], [661, seq]) },
+      { bootId: "b6", implicit: false, firstTs: 0, lastTs: atMs - 3_600_000, ...runs([0, 17_400]) },
     ],
   };
 }
 
-function seen(...runs: (readonly [number, number])[]): LedgerRowShape["boots"][number]["seen"] {
-  const missing = runs.slice(1).reduce((sum, [from], index) => sum + from - runs[index][1] - 1, 0);
-  return { runs: runs.length, missing, runFrom: (index) => runs[index][0], runTo: (index) => runs[index][1] };
+function runs(...list: (readonly [number, number])[]): Pick<LedgerRowShape["boots"][number], "runs" | "missing" | "runFrom" | "runTo"> {
+  const missing = list.slice(1).reduce((sum, [from], index) => sum + from - list[index][1] - 1, 0);
+  return { runs: list.length, missing, runFrom: (index) => list[index][0], runTo: (index) => list[index][1] };
 }
