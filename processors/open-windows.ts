@@ -47,6 +47,13 @@ export class OpenWindows {
     return -1;
   }
 
+  /** Reads from the memory of the latest window and its row. */
+  touchLast(): number {
+    const last = this.count - 1;
+    const row = last < 0 ? undefined : this.#rows[last]?.value;
+    return row === undefined ? 0 : this.start(last) + row.touch();
+  }
+
   insert(start: number, since: number, isStub: boolean): void {
     let index = this.count;
     while (index > 0 && this.start(index - 1) > start) index--;

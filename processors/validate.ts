@@ -51,6 +51,10 @@ class Validate implements Processor<string | null, TelemetryEvent, ValidateOutpu
     this.#valid.forward({ key, value: event, timestamp: Math.max(0, event.ts) });
   }
 
+  prefetch(sourceKey: unknown): void {
+    if (typeof sourceKey === "string") this.#devices.touch(sourceKey);
+  }
+
   #check(key: string | null, event: TelemetryEvent): Problem | undefined {
     const device = key === null ? undefined : this.#devices.get(key);
     if (device === undefined) return problem("bad-topic", key === null ? "the record has no key" : "the record key is not tenant|deviceId");

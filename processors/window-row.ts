@@ -25,6 +25,9 @@ const LAST = 8;
 const LAST_TS = 9;
 const STRIDE = 10;
 
+/** Memory comes in lines of 64 bytes. */
+const NUMBERS_PER_LINE = 8;
+
 export class WindowRow {
   /** One array of unboxed numbers (it begins with a fraction for that): at many devices, what an event costs is the memory it touches. */
   readonly stats: number[] = [0.5];
@@ -46,6 +49,14 @@ export class WindowRow {
 
   set lastReceiveTs(receiveTime: number) {
     this.stats[LAST_RECEIVE_TS] = receiveTime;
+  }
+
+  /** Reads a number from each stretch of memory that the stats take. */
+  touch(): number {
+    const { stats } = this;
+    let sum = 0;
+    for (let at = 0; at < stats.length; at += NUMBERS_PER_LINE) sum += stats[at];
+    return sum;
   }
 
   /** Returns how many metrics found no place. */

@@ -9,7 +9,7 @@ import type { TaskManager } from "./task-manager.ts";
 /** The longest synchronous slice: between two of them heartbeats, HTTP and sockets are served (design, section 4). */
 const SLICE_MS = 10;
 /** Slices that one task gets before another's turn: its rows are brought near once for all of them. Others wait at most 80 ms. */
-const SLICES_IN_A_ROW = Number(process.env.SL ?? 8);
+const SLICES_IN_A_ROW = 8;
 /** Fetched and unprocessed bytes below which the next fetch is asked for. */
 const LOW_WATER_BYTES = 2 * 1024 * 1024;
 /** The longest wait for records; everything that cannot wait wakes the reader. */

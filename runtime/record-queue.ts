@@ -2,10 +2,12 @@
 import type { FetchedBatch } from "../eventlog/port.ts";
 import type { RecordsView } from "../eventlog/records/view.ts";
 import type { SourceNode } from "../topology/graph.ts";
+import { KeyLookahead } from "./key-lookahead.ts";
 
 export class RecordQueue {
   readonly source: SourceNode;
   readonly partition: number;
+  readonly lookahead = new KeyLookahead();
   readonly #batches: FetchedBatch[] = [];
   /** Of the batch at the head. */
   #index = 0;
@@ -74,6 +76,7 @@ export class RecordQueue {
       this.position = Math.max(this.position, done.nextOffset);
       this.#bufferedBytes -= sizeOf(done);
       this.#index = 0;
+      this.lookahead.reset();
     }
   }
 }

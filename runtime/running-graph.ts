@@ -11,6 +11,7 @@ export class RunningGraph {
   readonly entries = new Map<string, EdgeOutput>();
   readonly #processors: Processor<unknown, unknown, Outputs>[] = [];
   readonly #flushing: { flush(): void }[] = [];
+  readonly #prefetching: { prefetch(sourceKey: unknown): void }[] = [];
   readonly #edges: EdgeOutput[] = [];
 
   constructor(subtopology: Subtopology, services: TaskServices, collector: OutputCollector, partitionsOf: (topic: string) => number) {
@@ -20,6 +21,7 @@ export class RunningGraph {
       const processor = node.spec.create();
       receivers.set(node.name, processor);
       this.#processors.push(processor);
+      if (processor.prefetch !== undefined) this.#prefetching.push(processor as { prefetch(sourceKey: unknown): void });
       if (processor.flush !== undefined) this.#flushing.push(processor as { flush(): void });
       outputsOf.set(node.name, new Map([...node.outputs].map(([name, children]) => [name, new EdgeOutput(node.name, children)])));
     }
@@ -44,6 +46,11 @@ export class RunningGraph {
   /** After the stores are restored. */
   async open(): Promise<void> {
     for (const processor of this.#processors) await processor.open?.();
+  }
+
+  prefetch(key: unknown): void {
+    const processors = this.#prefetching;
+    for (let i = 0; i < processors.length; i++) processors[i].prefetch(key);
   }
 
   /** Upstream first, so that what one flush forwards is in place before a later one runs. */

@@ -66,6 +66,7 @@ export class Task implements TaskServices {
   readonly #options: TaskOptions;
   readonly #punctuators = new Punctuators();
   readonly #graph: RunningGraph;
+  readonly #prefetch = (key: unknown): void => this.#graph.prefetch(key);
   /** Next changelog offset of each store, as far as this worker has committed. */
   readonly changelogPositions = new Map<string, number>();
   streamTime = -1;
@@ -251,9 +252,8 @@ export class Task implements TaskServices {
     this.source.moveTo(queue.topic, queue.partition, view, index);
     const stage = source.name;
     try {
-      const keyStart = view.keyStarts[index];
+      const key = queue.lookahead.key(view, index, source.key, this.#prefetch);
       const valueStart = view.valueStarts[index];
-      const key = keyStart < 0 ? null : source.key.read(view.bytes, keyStart, view.keyEnds[index]);
       const value = valueStart < 0 ? null : source.value.read(view.bytes, valueStart, view.valueEnds[index]);
       this.#graph.entries.get(stage)?.forward({ key, value, timestamp, headers: undefined });
     } catch (error) {
