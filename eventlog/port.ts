@@ -217,6 +217,8 @@ export interface Admin {
   /** Committed offsets of a group, without joining it. */
   groupOffsets(groupId: string, partitions: readonly TopicPartition[]): Promise<readonly CommittedOffset[]>;
   deleteGroupOffsets(groupId: string): Promise<void>;
+  /** Deletes what stands before each offset. Rejects with `offset-out-of-range` for one beyond the end. */
+  deleteRecords(before: readonly PartitionOffset[]): Promise<void>;
   /** Transactional ids with this prefix that have a transaction open now. */
   openTransactions(transactionalIdPrefix: string): Promise<readonly string[]>;
   /** Aborts a dead writer's open transaction by taking over its transactional id. */

@@ -255,7 +255,7 @@ export class Task implements TaskServices {
       const valueStart = view.valueStarts[index];
       const key = keyStart < 0 ? null : source.key.read(view.bytes, keyStart, view.keyEnds[index]);
       const value = valueStart < 0 ? null : source.value.read(view.bytes, valueStart, view.valueEnds[index]);
-      this.#graph.entries.get(stage)?.forward({ key, value, timestamp, headers: undefined });
+      this.#graph.entries.get(stage)?.forward({ key, value, timestamp, headers: source.repartition && this.source.headers() });
     } catch (error) {
       this.#options.deadLetters.onProcessingError(this.source, error, stage);
       this.count("dead_letters", reasonOf(error), 1);

@@ -17,6 +17,8 @@ export interface WorkerOptions {
     readonly commitIntervalMs: number;
     /** Committed rows reach the state engine this often. Default 5000. */
     readonly checkpointIntervalMs?: number;
+    /** What was processed of repartition topics is deleted this often. Default 30000. */
+    readonly repartitionPurgeIntervalMs?: number;
   };
   readonly sessionTimeoutMs: number;
   /** Where records go that cannot be processed; without one they stop the worker. */

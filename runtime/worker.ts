@@ -19,13 +19,14 @@ import { decodeAssignment, encodeSubscription, stickyAssignor, type WorkerAssign
 import { Committer } from "./committer.ts";
 import { RuntimeError } from "./errors.ts";
 import { TopicFeed } from "./feed.ts";
-import { createChangelogs, listTasks } from "./internal-topics.ts";
+import { createInternalTopics, listTasks } from "./internal-topics.ts";
 import { AtLeastOnceSink, ExactlyOnceSink, type LogSink } from "./log-sink.ts";
 import { Mutex } from "./mutex.ts";
 import { OutputCollector } from "./output-collector.ts";
 import { PartitionCounts } from "./partition-counts.ts";
 import type { Feed, Queries, WorkerInfo } from "./queries.ts";
 import { ProcessingLoop } from "./processing-loop.ts";
+import { RepartitionPurger } from "./repartition-purger.ts";
 import { Restorer } from "./restorer.ts";
 import { StateMachine } from "./state-machine.ts";
 import { listStateDirectories } from "./state-directories.ts";
@@ -48,6 +49,8 @@ export class Worker {
   readonly registry: Registry;
   readonly #options: WorkerOptions;
   readonly #log: EventLog;
+  /** With the application's names. */
+  readonly #topology: Topology;
   readonly #logger: Logger;
   readonly #status = new StateMachine<WorkerState>("worker", "CREATED", {
     CREATED: ["REBALANCING", "PENDING_SHUTDOWN", "ERROR"],
@@ -80,6 +83,7 @@ export class Worker {
   constructor(options: WorkerOptions) {
     this.#options = options;
     this.#log = options.log;
+    this.#topology = options.topology.forApplication(options.applicationId);
     this.workerId = options.instanceId ?? `${hostname()}-${randomUUID().slice(0, 8)}`;
     this.#logger = options.logger.child({ workerId: this.workerId });
     this.registry = options.registry ?? new Registry();
@@ -111,7 +115,7 @@ export class Worker {
       fenceDead: () => this.#fenceDeadWorkers(),
     });
     this.#tasks = new TaskManager({
-      topology: options.topology,
+      topology: this.#topology,
       collector: this.#collector,
       opener,
       restorer: this.#restorer,
@@ -131,6 +135,8 @@ export class Worker {
         this.#fail(new RuntimeError("task-not-ready", `task ${taskId} cannot start: ${messageOf(error)}`, error)),
     });
     const partitionsOf = (topic: string): number => this.#partitions.of(topic);
+    const { repartitionPurgeIntervalMs } = options.processing;
+    const purger = new RepartitionPurger(this.#log.admin, this.#topology, this.#logger, repartitionPurgeIntervalMs);
     this.#committer = new Committer({
       sink: this.#sink,
       collector: this.#collector,
@@ -138,6 +144,7 @@ export class Worker {
       changelogOf,
       commitIntervalMs: options.processing.commitIntervalMs,
       metrics: this.#metrics,
+      onCommitted: (commits) => purger.committed(commits),
       onSettled: () => this.#processing.wake(),
     });
     this.#processing = new ProcessingLoop(
@@ -151,7 +158,7 @@ export class Worker {
     this.feed = this.#feed;
     this.queries = new WorkerQueries({
       workerId: this.workerId,
-      topology: options.topology,
+      topology: this.#topology,
       tasks: this.#tasks,
       restorer: this.#restorer,
       state: () => this.#status.state,
@@ -174,11 +181,12 @@ export class Worker {
 
   /** Resolves when the worker has joined its group; tasks may still be restoring (see state). */
   async start(): Promise<void> {
-    const { topology, applicationId, instanceId, sessionTimeoutMs, state, deadLetterTopic } = this.#options;
+    const { applicationId, instanceId, sessionTimeoutMs, state, deadLetterTopic } = this.#options;
+    const topology = this.#topology;
     this.#finished.promise.catch(() => undefined); // whoever cares awaits `finished`
     this.#status.to("REBALANCING");
-    await this.#partitions.load([...topologyTopics(topology), ...(deadLetterTopic === undefined ? [] : [deadLetterTopic])]);
-    await createChangelogs(topology, this.#log, applicationId);
+    await createInternalTopics(topology, this.#log, applicationId);
+    await this.#partitions.load(topology, deadLetterTopic);
     await this.#sink.open();
     this.#group = this.#log.group({
       groupId: applicationId,
@@ -385,10 +393,6 @@ export class Worker {
 const TRANSACTION_TIMEOUT_MS = 60_000;
 /** How long the group waits for a member that is committing before a rebalance. */
 const REBALANCE_TIMEOUT_MS = 60_000;
-
-function topologyTopics(topology: Topology): string[] {
-  return topology.subtopologies.flatMap((subtopology) => [...subtopology.sources, ...subtopology.sinks].map((node) => node.topic));
-}
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

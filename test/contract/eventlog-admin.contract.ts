@@ -1,7 +1,7 @@
 /** Contract: topics and offsets. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { makeTopic, recordSet, unique, until, values, write } from "./eventlog-helpers.ts";
+import { makeTopic, readToEnd, recordSet, unique, until, values, write } from "./eventlog-helpers.ts";
 import type { MakeLog } from "./eventlog.contract.ts";
 
 export function adminContract(name: string, makeLog: MakeLog): void {
@@ -45,6 +45,26 @@ export function adminContract(name: string, makeLog: MakeLog): void {
     assert.deepEqual([await offset("earliest"), await offset("latest")], [0, 5]);
     assert.deepEqual([await offset(0), await offset(1001), await offset(3000), await offset(3001), await offset(6000)], [0, 1, 2, 3, 4]);
     assert.equal(await offset(6001), 5, "after the last record: the end");
+  });
+
+  test(`${name}: records before an offset can be deleted, also within a batch, but not past the end`, async (t) => {
+    const { log } = await makeLog(t);
+    const topic = await makeTopic(log);
+    for (const batch of [["a", "b"], ["c", "d", "e"], ["f"]]) await write(log, values(topic, ...batch));
+    const start = async (): Promise<number> =>
+      (await log.admin.listOffsets([{ topic, partition: 0 }], "earliest", "read_committed"))[0].offset;
+    const left = async (): Promise<string[]> =>
+      (await readToEnd(log, [{ topic, partition: 0, offset: await start() }])).map(({ value }) => String(value));
+    await log.admin.deleteRecords([{ topic, partition: 0, offset: 3 }]);
+    assert.equal(await start(), 3);
+    assert.deepEqual(await left(), ["d", "e", "f"]);
+    await log.admin.deleteRecords([{ topic, partition: 0, offset: 1 }]);
+    assert.equal(await start(), 3, "it never goes back");
+    await assert.rejects(log.admin.deleteRecords([{ topic, partition: 0, offset: 7 }]), { code: "offset-out-of-range" });
+    await log.admin.deleteRecords([{ topic, partition: 0, offset: 6 }]);
+    assert.deepEqual([await start(), await left()], [6, []]);
+    await write(log, values(topic, "g"));
+    assert.deepEqual(await left(), ["g"]);
   });
 
   test(`${name}: offsets of a group that is over can be deleted`, async (t) => {

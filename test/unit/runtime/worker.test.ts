@@ -226,7 +226,10 @@ test("queries give committed values of local tasks, and say who owns the rest", 
   const rows = [...(await first.queries.scan("totals", { limit: 100 })), ...(await second.queries.scan("totals", { limit: 100 }))];
   assert.equal(rows.length, 20);
   assert.ok(rows.every((row) => (row.value as { count: number }).count === 3));
-  const locations = ["a", "b", "c", "d", "e", "f"].map((key) => [first.queries.locate(key), second.queries.locate(key)]);
+  const locations = ["a", "b", "c", "d", "e", "f"].map((key) => [
+    first.queries.locate("totals", key),
+    second.queries.locate("totals", key),
+  ]);
   for (const [fromFirst, fromSecond] of locations) {
     if (fromFirst.kind === "local") assert.deepEqual(fromSecond, { kind: "remote", url: "http://first", workerId: first.workerId });
     else assert.equal(fromSecond.kind, "local");
