@@ -61,3 +61,10 @@ export async function createInternalTopics(topology: Topology, log: EventLog, ap
     );
   }
 }
+
+/** Of a topology that is named for its application. */
+export function changelogTopics(topology: Topology, applicationId: string): string[] {
+  return topology.subtopologies.flatMap(({ stores }) =>
+    stores.filter((store) => store.changelog).map((store) => changelogTopic(applicationId, store.name)),
+  );
+}

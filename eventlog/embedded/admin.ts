@@ -69,7 +69,18 @@ export class EmbeddedAdmin implements Admin {
     return this.#log.offsets.get(groupId, partitions);
   }
 
-  deleteGroupOffsets(groupId: string): Promise<void> {
+  async setGroupOffsets(groupId: string, offsets: readonly CommittedOffset[]): Promise<void> {
+    this.#log.groups.validate({ groupId, generationId: -1, memberId: "" });
+    await this.#log.offsets.commit(groupId, offsets);
+  }
+
+  async groupMembers(groupId: string): Promise<readonly string[]> {
+    return this.#log.groups.group(groupId).memberIds;
+  }
+
+  async deleteGroupOffsets(groupId: string): Promise<void> {
+    const members = this.#log.groups.group(groupId).memberIds;
+    if (members.length > 0) throw new LogError("invalid-state", `group ${groupId} has members: ${members.join(", ")}`);
     return this.#log.offsets.deleteGroup(groupId);
   }
 

@@ -5,11 +5,13 @@ import { NO_LEADER, type Cluster } from "./connection/cluster.ts";
 import type { Connections } from "./connection/connections.ts";
 import { CoordinatorClient } from "./connection/coordinator-client.ts";
 import { retrying } from "./connection/retry.ts";
+import { commitOffsets } from "./commit-offsets.ts";
 import { fetchCommitted } from "./fetch-committed.ts";
 import { initProducer } from "./init-producer.ts";
 import { GROUP_ID_NOT_FOUND, NONE, protocolError, TOPIC_ALREADY_EXISTS, UNKNOWN_TOPIC_OR_PARTITION } from "./protocol-errors.ts";
 import { deleteGroupRequest } from "./requests/delete-groups.ts";
 import { deleteRecordsRequest } from "./requests/delete-records.ts";
+import { describeGroupRequest } from "./requests/describe-group.ts";
 import { EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, listOffsetsRequest } from "./requests/list-offsets.ts";
 import { listTransactionsRequest } from "./requests/list-transactions.ts";
 import { createTopicsRequest, deleteTopicsRequest, describeTopicConfigsRequest } from "./requests/topics.ts";
@@ -98,6 +100,20 @@ export class KafkaAdmin implements Admin {
   async groupOffsets(groupId: string, partitions: readonly TopicPartition[]): Promise<readonly CommittedOffset[]> {
     const coordinator = new CoordinatorClient(this.#cluster, this.#connections, "group", groupId);
     return this.#retrying(() => fetchCommitted(coordinator, groupId, partitions, false));
+  }
+
+  async setGroupOffsets(groupId: string, offsets: readonly CommittedOffset[]): Promise<void> {
+    const coordinator = new CoordinatorClient(this.#cluster, this.#connections, "group", groupId);
+    await this.#retrying(() => commitOffsets(coordinator, { groupId, generationId: -1, memberId: "" }, offsets));
+  }
+
+  async groupMembers(groupId: string): Promise<readonly string[]> {
+    const coordinator = new CoordinatorClient(this.#cluster, this.#connections, "group", groupId);
+    return this.#retrying(async () => {
+      const { errorCode, memberIds } = await coordinator.send(describeGroupRequest(groupId), (group) => group.errorCode);
+      if (errorCode !== NONE) throw protocolError(errorCode, `describing group ${groupId}`);
+      return memberIds;
+    });
   }
 
   async deleteGroupOffsets(groupId: string): Promise<void> {
