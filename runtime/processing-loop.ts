@@ -20,6 +20,7 @@ export class ProcessingLoop {
   readonly #checkpointer: Checkpointer;
   readonly #logger: Logger;
   #nextTask = 0;
+  #paused = false;
   /** Ends the wait: set before the reader is woken, so that a wake-up between two polls is not lost. */
   #woken = false;
 
@@ -36,9 +37,27 @@ export class ProcessingLoop {
     this.#reader.wakeup();
   }
 
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /** What has been fetched and not processed yet waits in its task. */
+  pause(): void {
+    this.#paused = true;
+    this.assign();
+    this.wake();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.assign();
+    this.wake();
+  }
+
   async turn(): Promise<void> {
     const committer = this.#committer;
     const running = this.#tasks.running;
+    if (this.#paused) return this.#pausedTurn(running);
     const backlog = await this.#fetch(running);
     if (committer.isFull && committer.busy) return committer.settled();
     this.#process(running);
@@ -47,10 +66,10 @@ export class ProcessingLoop {
     this.#checkpointer.tick(running, this.#logger);
   }
 
-  /** Fetches from where each running task has got to. */
+  /** Fetches from where each running task has got to; nothing while paused. */
   assign(): void {
     this.#reader.assign(
-      this.#tasks.running.flatMap((task) =>
+      (this.#paused ? [] : this.#tasks.running).flatMap((task) =>
         task.queues.map((queue) => ({ topic: queue.topic, partition: queue.partition, offset: queue.fetchPosition })),
       ),
     );
@@ -70,6 +89,17 @@ export class ProcessingLoop {
     await this.#committer.settled();
     const { failure } = this.#committer;
     if (failure !== undefined) throw failure;
+  }
+
+  /** Neither records nor timers; what was processed before the pause is committed and checkpointed. */
+  async #pausedTurn(running: readonly Task[]): Promise<void> {
+    const committer = this.#committer;
+    const wait = this.#woken ? 0 : IDLE_WAIT_MS;
+    this.#woken = false;
+    const due = committer.busy ? Infinity : committer.dueInMs(running, false, performance.now());
+    await this.#reader.poll(Math.min(wait, due));
+    if (!committer.busy && committer.dueInMs(running, false, performance.now()) === 0) committer.begin(running);
+    this.#checkpointer.tick(running, this.#logger);
   }
 
   /** Returns whether more is waiting than one slice can take. */

@@ -12,7 +12,7 @@ import type { FrozenRows } from "../state/frozen-rows.ts";
 import type { TaskState } from "../state/task-state.ts";
 import type { Subtopology } from "../topology/graph.ts";
 import type { Punctuation, PunctuationClock } from "../topology/processor.ts";
-import type { DeadLetters } from "./dead-letters.ts";
+import { RECORD_TOO_LARGE, type DeadLetters, type RefusedRecord } from "./dead-letters.ts";
 import { RuntimeError } from "./errors.ts";
 import type { OutputCollector } from "./output-collector.ts";
 import { Punctuators } from "./punctuators.ts";
@@ -23,6 +23,7 @@ import { SourceCursor } from "./source-cursor.ts";
 import { StateMachine } from "./state-machine.ts";
 import type { TaskServices } from "./task-context.ts";
 
+const COUNTER_OF = { "dead-letter": "dead_letters", continue: "dropped" } as const;
 /** How many records are processed between two looks at the clock. */
 const RECORDS_PER_CLOCK_CHECK = 64;
 
@@ -33,6 +34,8 @@ export interface TaskOptions {
   readonly state: TaskState;
   readonly collector: OutputCollector;
   readonly partitionsOf: (topic: string) => number;
+  /** Largest record batch that a topic takes, bytes. Without it none is too large. */
+  readonly maxRecordBytesOf?: (topic: string) => number;
   /** Changelog topic of a store. */
   readonly changelogOf: (storeName: string) => string;
   readonly deadLetters: DeadLetters;
@@ -229,6 +232,14 @@ export class Task implements TaskServices {
     this.count("dead_letters", reason, 1);
   }
 
+  maxRecordBytesOf(topic: string): number {
+    return this.#options.maxRecordBytesOf?.(topic) ?? Infinity;
+  }
+
+  onProductionError(record: RefusedRecord, stage: string): void {
+    this.count(COUNTER_OF[this.#options.deadLetters.onProductionError(this.source, record, stage)], RECORD_TOO_LARGE, 1);
+  }
+
   count(name: string, reason: string, by: number): void {
     const key = `${name}|${reason}`;
     this.#counts.set(key, (this.#counts.get(key) ?? 0) + by);
@@ -250,15 +261,17 @@ export class Task implements TaskServices {
     if (source.streamTime === "record" && timestamp > this.streamTime) this.streamTime = timestamp;
     this.source.moveTo(queue.topic, queue.partition, view, index);
     const stage = source.name;
+    let kind: "decode" | "processing" = "decode";
     try {
       const keyStart = view.keyStarts[index];
       const valueStart = view.valueStarts[index];
       const key = keyStart < 0 ? null : source.key.read(view.bytes, keyStart, view.keyEnds[index]);
       const value = valueStart < 0 ? null : source.value.read(view.bytes, valueStart, view.valueEnds[index]);
+      kind = "processing";
       this.#graph.entries.get(stage)?.forward({ key, value, timestamp, headers: source.repartition && this.source.headers() });
     } catch (error) {
-      this.#options.deadLetters.onProcessingError(this.source, error, stage);
-      this.count("dead_letters", reasonOf(error), 1);
+      const done = this.#options.deadLetters.onError(kind, this.source, error, stage);
+      this.count(COUNTER_OF[done], reasonOf(error), 1);
     }
     queue.advance();
     if (this.#punctuators.isDue("stream-time", this.streamTime)) this.#punctuators.run("stream-time", this.streamTime);

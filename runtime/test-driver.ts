@@ -21,6 +21,7 @@ import { TaskState } from "../state/task-state.ts";
 import type { Subtopology } from "../topology/graph.ts";
 import type { RecordHeader } from "../topology/processor.ts";
 import type { Topology } from "../topology/topology.ts";
+import type { ErrorHandlers } from "./error-handlers.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import { OutputCollector } from "./output-collector.ts";
 import { Task } from "./task.ts";
@@ -44,6 +45,9 @@ export interface TestOutput {
 export interface TestDriverOptions {
   readonly deadLetterTopic?: string;
   readonly maxDeadLetterBytes?: number;
+  readonly handlers?: ErrorHandlers;
+  /** Largest record batch that topics take, bytes; a larger record is a production error. Default: any size. */
+  readonly maxMessageBytes?: number;
   /** Default: memory. With "level" and a directory the state survives close() and create(). */
   readonly state?: { readonly engine: "level" | "memory"; readonly directory: string };
   readonly cacheBytes?: number;
@@ -191,9 +195,16 @@ async function openTask(
     state,
     collector,
     partitionsOf: () => 1,
+    maxRecordBytesOf: () => options.maxMessageBytes ?? Infinity,
     changelogOf: (store) => changelogTopic(APPLICATION_ID, store),
     deadLetters: new DeadLetters(
-      { topic: options.deadLetterTopic, partitions: 1, maxValueBytes: options.maxDeadLetterBytes ?? 1_000_000, now },
+      {
+        topic: options.deadLetterTopic,
+        partitions: 1,
+        maxValueBytes: options.maxDeadLetterBytes ?? 1_000_000,
+        handlers: options.handlers,
+        now,
+      },
       collector,
     ),
     now,

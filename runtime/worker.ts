@@ -17,6 +17,7 @@ import { changelogTopic } from "../state/changelog.ts";
 import type { Topology } from "../topology/topology.ts";
 import { decodeAssignment, encodeSubscription, stickyAssignor, type WorkerAssignment } from "./assignor.ts";
 import { Committer } from "./committer.ts";
+import { DeadWorkerFence } from "./dead-worker-fence.ts";
 import { RuntimeError } from "./errors.ts";
 import { TopicFeed } from "./feed.ts";
 import { createInternalTopics, listTasks } from "./internal-topics.ts";
@@ -77,7 +78,6 @@ export class Worker {
   #stopping: Promise<void> | undefined;
   /** Between onRevoked and onAssigned: nothing is processed, since a commit would carry a generation that is going. */
   #rebalancing = false;
-  #fencing: Promise<void> | undefined;
   #announcedUrl: string | undefined;
 
   constructor(options: WorkerOptions) {
@@ -104,6 +104,7 @@ export class Worker {
     this.#restorer = new Restorer(this.#log, exactlyOnce ? "read_committed" : "read_uncommitted", changelogOf, (records) =>
       this.#metrics.restored(records),
     );
+    const fence = new DeadWorkerFence(this.#log.admin, options.applicationId, this.#logger);
     const opener = new TaskOpener({
       log: this.#log,
       applicationId: options.applicationId,
@@ -112,7 +113,7 @@ export class Worker {
       cacheBytesPerTask: () => Math.floor((options.state.cacheMiB * 1024 * 1024) / Math.max(1, this.#tasks.taskIds.length)),
       restorer: this.#restorer,
       logger: this.#logger,
-      fenceDead: () => this.#fenceDeadWorkers(),
+      fenceDead: () => (exactlyOnce ? fence.run(this.#tasks.members) : Promise.resolve()),
     });
     this.#tasks = new TaskManager({
       topology: this.#topology,
@@ -126,9 +127,10 @@ export class Worker {
           return options.deadLetterTopic === undefined ? 1 : partitionsOf(options.deadLetterTopic);
         },
         maxValueBytes: options.maxDeadLetterBytes ?? 1_000_000,
+        handlers: options.handlers,
         now: Date.now,
       },
-      partitionsOf: (topic) => this.#partitions.of(topic),
+      topics: this.#partitions,
       logger: this.#logger,
       onReady: (task) => void this.#onTaskReady(task).catch((error: unknown) => this.#fail(error)),
       onFailed: (taskId, error) =>
@@ -237,6 +239,19 @@ export class Worker {
     await Promise.allSettled([this.#restorer.close(), this.#feed.close(), this.#sink.close(), this.#reader.close()]);
     this.#status.to("NOT_RUNNING");
     this.#finished.resolve();
+  }
+
+  /** Until resume() nothing is fetched, processed or timed; the worker stays in its group, keeps its tasks and answers queries. Also before start(). */
+  pause(): void {
+    this.#processing.pause();
+  }
+
+  resume(): void {
+    this.#processing.resume();
+  }
+
+  get paused(): boolean {
+    return this.#processing.paused;
   }
 
   // The loop
@@ -358,21 +373,6 @@ export class Worker {
 
   #runningIfReady(): void {
     if (this.state === "REBALANCING" && this.#tasks.allRunning) this.#status.to("RUNNING");
-  }
-
-  /** Transactions of this application whose worker is no longer a member (design, section 5: take-over fences first). */
-  #fenceDeadWorkers(): Promise<void> {
-    return (this.#fencing ??= this.#fenceOnce().finally(() => (this.#fencing = undefined)));
-  }
-
-  async #fenceOnce(): Promise<void> {
-    if (this.#sink.transactionalId === undefined) return;
-    const live = new Set(this.#tasks.members.map((member) => member.transactionalId));
-    for (const transactionalId of await this.#log.admin.openTransactions(`${this.#options.applicationId}/`)) {
-      if (live.has(transactionalId)) continue;
-      this.#logger.warn({ transactionalId }, "fencing a dead worker's open transaction");
-      await this.#log.admin.fence(transactionalId);
-    }
   }
 
   #requireGroup(): GroupMember {

@@ -100,6 +100,7 @@ function replayWorker(config: Config, topology: Topology, log: EventLog, logger:
     log,
     state: config.state,
     processing: config.processing,
+    handlers: config.processing,
     sessionTimeoutMs: config.kafka.sessionTimeoutMs,
     deadLetterTopic: config.topics.dlq,
     maxDeadLetterBytes: config.validation.maxValueBytes,

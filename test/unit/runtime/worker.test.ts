@@ -215,6 +215,30 @@ test("tasks are shared when a second worker joins, and taken back when it leaves
   await assertExact(setup, 20, 80);
 });
 
+test("a paused worker keeps its tasks, commits what it has and processes nothing until it is resumed", async (t) => {
+  const setup = await setUp(t);
+  const worker = setup.worker();
+  await worker.start();
+  await setup.feed(20, 10);
+  await waitUntilDrained(setup.log, "app", "in");
+  worker.pause();
+  await setup.feed(20, 10);
+  // another worker comes and goes: the pause outlasts the rebalances, and the other processes its share
+  const second = setup.worker();
+  second.pause();
+  await second.start();
+  await waitFor("each has half", () => [worker, second].every(({ queries }) => queries.worker().tasks.length === 2));
+  await waitFor("both run", () => worker.state === "RUNNING" && second.state === "RUNNING");
+  await second.stop();
+  await waitFor("the first has all", () => worker.state === "RUNNING" && worker.queries.worker().tasks.length === PARTITIONS);
+  assert.ok(worker.paused);
+  await assertExact(setup, 20, 10);
+  assert.equal((await worker.queries.scan("totals", { limit: 100 })).length, 20, "queries are answered");
+  worker.resume();
+  await waitUntilDrained(setup.log, "app", "in");
+  await assertExact(setup, 20, 20);
+});
+
 test("queries give committed values of local tasks, and say who owns the rest", async (t) => {
   const setup = await setUp(t);
   const [first, second] = [setup.worker({ advertisedUrl: "http://first" }), setup.worker({ advertisedUrl: "http://second" })];
