@@ -2,7 +2,7 @@
 import { DEAD_LETTER_KEPT_BYTES, deadLetterHeaders, truncateDeadLetter } from "../eventlog/dead-letter.ts";
 import type { RecordHeader } from "../topology/processor.ts";
 import { decide, type ErrorHandlers, type ErrorKind } from "./error-handlers.ts";
-import { RuntimeError } from "./errors.ts";
+import { messageOf, RuntimeError } from "./errors.ts";
 import type { OutputCollector } from "./output-collector.ts";
 import type { SourceCursor } from "./source-cursor.ts";
 import { reasonOf } from "./task.ts";
@@ -72,7 +72,7 @@ export class DeadLetters {
   onError(kind: "decode" | "processing", source: SourceCursor, error: unknown, stage: string): "continue" | "dead-letter" {
     if (error instanceof Error && (error.name === "StateError" || error.name === "RuntimeError" || error.name === "LogError")) throw error;
     const action = this.#decide(kind, source, error, stage);
-    if (action === "dead-letter") this.send(source, reasonOf(error), error instanceof Error ? error.message : String(error), stage);
+    if (action === "dead-letter") this.send(source, reasonOf(error), messageOf(error), stage);
     return action;
   }
 

@@ -28,3 +28,7 @@ export class RuntimeError extends Error {
     this.code = code;
   }
 }
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

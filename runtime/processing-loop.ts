@@ -5,6 +5,7 @@ import { Checkpointer } from "./checkpointer.ts";
 import type { Committer } from "./committer.ts";
 import type { Task } from "./task.ts";
 import type { TaskManager } from "./task-manager.ts";
+import type { WorkerMetrics } from "./worker-metrics.ts";
 
 /** The longest synchronous slice: between two of them heartbeats, HTTP and sockets are served (design, section 4). */
 const SLICE_MS = 10;
@@ -18,17 +19,26 @@ export class ProcessingLoop {
   readonly #tasks: TaskManager;
   readonly #committer: Committer;
   readonly #checkpointer: Checkpointer;
+  readonly #metrics: WorkerMetrics;
   readonly #logger: Logger;
   #nextTask = 0;
   #paused = false;
   /** Ends the wait: set before the reader is woken, so that a wake-up between two polls is not lost. */
   #woken = false;
 
-  constructor(reader: LogReader, tasks: TaskManager, committer: Committer, checkpointIntervalMs: number, logger: Logger) {
+  constructor(
+    reader: LogReader,
+    tasks: TaskManager,
+    committer: Committer,
+    checkpointIntervalMs: number,
+    metrics: WorkerMetrics,
+    logger: Logger,
+  ) {
     this.#reader = reader;
     this.#tasks = tasks;
     this.#committer = committer;
     this.#checkpointer = new Checkpointer(checkpointIntervalMs);
+    this.#metrics = metrics;
     this.#logger = logger;
   }
 
@@ -107,7 +117,10 @@ export class ProcessingLoop {
     let buffered = 0;
     for (const task of running) buffered += task.bufferedBytes;
     if (buffered < LOW_WATER_BYTES) {
+      const startedAt = performance.now();
       const batches = await this.#reader.poll(buffered > 0 ? 0 : this.#idleWaitMs(running));
+      const records = batches.reduce((sum, batch) => sum + batch.records.count, 0);
+      this.#metrics.polled(performance.now() - startedAt, records);
       const prepared: Promise<void>[] = [];
       for (const batch of batches) {
         const task = running.find((candidate) => candidate.partition === batch.partition && candidate.reads(batch.topic));
@@ -129,12 +142,15 @@ export class ProcessingLoop {
 
   /** Tasks take turns: the one after the last to be cut short begins. */
   #process(running: readonly Task[]): void {
-    const deadline = performance.now() + SLICE_MS;
-    for (let i = 0; i < running.length; i++) {
+    const startedAt = performance.now();
+    const deadline = startedAt + SLICE_MS;
+    let now = startedAt;
+    for (let i = 0; i < running.length && now < deadline; i++) {
       const task = running[this.#nextTask % running.length];
       this.#nextTask = (this.#nextTask + 1) % running.length;
       task.process(deadline);
-      if (performance.now() >= deadline) return;
+      now = performance.now();
     }
+    this.#metrics.processedFor(now - startedAt);
   }
 }

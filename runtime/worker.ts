@@ -18,7 +18,7 @@ import type { Topology } from "../topology/topology.ts";
 import { decodeAssignment, encodeSubscription, stickyAssignor, type WorkerAssignment } from "./assignor.ts";
 import { Committer } from "./committer.ts";
 import { DeadWorkerFence } from "./dead-worker-fence.ts";
-import { RuntimeError } from "./errors.ts";
+import { messageOf, RuntimeError } from "./errors.ts";
 import { TopicFeed } from "./feed.ts";
 import { createInternalTopics, listTasks } from "./internal-topics.ts";
 import { AtLeastOnceSink, ExactlyOnceSink, type LogSink } from "./log-sink.ts";
@@ -90,9 +90,9 @@ export class Worker {
     const exactlyOnce = options.processing.guarantee === "exactly-once";
     const changelogOf = (store: string): string => changelogTopic(options.applicationId, store);
     this.#metrics = new WorkerMetrics(this.registry, {
-      tasks: () => this.#tasks.tasks.length,
-      lag: () => this.#tasks.tasks.reduce((lag, task) => lag + task.lag, 0),
-      uncheckpointedBytes: () => this.#tasks.tasks.reduce((bytes, task) => bytes + task.state.uncheckpointedBytes, 0),
+      running: () => this.state === "RUNNING",
+      tasks: () => this.#tasks.tasks,
+      restoring: (task) => this.#restorer.progress(task),
     });
     this.#partitions = new PartitionCounts(this.#log);
     this.#reader = this.#log.reader({ isolation: "read_committed" });
@@ -154,6 +154,7 @@ export class Worker {
       this.#tasks,
       this.#committer,
       options.processing.checkpointIntervalMs ?? 5_000,
+      this.#metrics,
       this.#logger,
     );
     this.#feed = new TopicFeed(this.#log, this.#logger);
@@ -237,6 +238,7 @@ export class Worker {
     }
     await this.#group?.leave();
     await Promise.allSettled([this.#restorer.close(), this.#feed.close(), this.#sink.close(), this.#reader.close()]);
+    this.#metrics.close();
     this.#status.to("NOT_RUNNING");
     this.#finished.resolve();
   }
@@ -393,7 +395,3 @@ export class Worker {
 const TRANSACTION_TIMEOUT_MS = 60_000;
 /** How long the group waits for a member that is committing before a rebalance. */
 const REBALANCE_TIMEOUT_MS = 60_000;
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
