@@ -4,8 +4,11 @@ import { describe, test, type TestContext } from "node:test";
 import { pino } from "pino";
 import { EmbeddedLog } from "../../../eventlog/embedded/embedded-log.ts";
 import type { LogErrorCode } from "../../../eventlog/errors.ts";
+import type { Admin, PartitionOffset } from "../../../eventlog/port.ts";
 import { partitionForKey } from "../../../eventlog/records/murmur2.ts";
+import { RepartitionPurger } from "../../../runtime/repartition-purger.ts";
 import { countPartitions } from "../../../runtime/sub-topology-partitions.ts";
+import type { TaskCommit } from "../../../runtime/task.ts";
 import { Worker } from "../../../runtime/worker.ts";
 import type { WorkerOptions } from "../../../runtime/worker-options.ts";
 import { serdes } from "../../../state/serdes.ts";
@@ -121,6 +124,22 @@ test("what was processed of a repartition topic is purged, and only that", async
   await feed(written, 70);
   await drained();
   assert.deepEqual(new Map([...(await readSiteCounts(log, "out"))].sort()), expectedSiteCounts(written + 70));
+});
+
+test("a purge goes up to what was committed, of repartition topics only, and once in its interval", () => {
+  const purges: (readonly PartitionOffset[])[] = [];
+  const admin = { deleteRecords: (before) => Promise.resolve(void purges.push(before)) } as Partial<Admin> as Admin;
+  const topology = siteTopology("in", "out").forApplication("app");
+  const committed = (purger: RepartitionPurger, topic: string, offset: number): void =>
+    purger.committed([{ positions: [{ topic, partition: 1, offset }] } as Partial<TaskCommit> as TaskCommit]);
+  const rarely = new RepartitionPurger(admin, topology, logger, 60_000);
+  committed(rarely, REPARTITION, 5);
+  assert.deepEqual(purges, []);
+  const always = new RepartitionPurger(admin, topology, logger, 0);
+  committed(always, "in", 7);
+  assert.deepEqual(purges, []);
+  committed(always, REPARTITION, 9);
+  assert.deepEqual(purges, [[{ topic: REPARTITION, partition: 1, offset: 9 }]]);
 });
 
 test("a repartition topic with another partition count is refused", async (t) => {

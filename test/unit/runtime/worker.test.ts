@@ -239,6 +239,32 @@ test("a paused worker keeps its tasks, commits what it has and processes nothing
   await assertExact(setup, 20, 20);
 });
 
+test("a pause holds the wall-clock timers too", async (t) => {
+  const setup = await setUp(t);
+  let ticks = 0;
+  const builder = new StreamsBuilder();
+  builder.stream("in", { key: serdes.string, value: serdes.string }).process({
+    name: "ticking",
+    outputs: [],
+    create: () => ({
+      init: (context: ProcessorContext) => void context.schedule(1, "wall-clock", () => void ticks++),
+      process: () => undefined,
+    }),
+  });
+  const worker = setup.worker({ topology: builder.build() });
+  await worker.start();
+  await waitFor("the timer ticks", () => ticks > 2);
+  worker.pause();
+  let [same, last] = [0, -1];
+  await waitFor("the timer stands still", () => {
+    same = ticks === last ? same + 1 : 0;
+    last = ticks;
+    return same === 10;
+  });
+  worker.resume();
+  await waitFor("the timer ticks again", () => ticks > last);
+});
+
 test("queries give committed values of local tasks, and say who owns the rest", async (t) => {
   const setup = await setUp(t);
   const [first, second] = [setup.worker({ advertisedUrl: "http://first" }), setup.worker({ advertisedUrl: "http://second" })];
