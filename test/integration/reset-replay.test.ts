@@ -97,14 +97,41 @@ test(
   },
 );
 
+test("a replay that is told to stop ends cleanly, and the same command goes on where it was", { skip, timeout: 120_000 }, async (t) => {
+  const kafka = await sharedKafka();
+  const log = new KafkaLog({ brokers: kafka.bootstrap, clientId: "replay-stop", logger: pino({ level: "silent" }) });
+  t.after(() => log.close());
+  const topics = jobTopics();
+  await createJobTopics(log, topics, PARTITIONS);
+  const events = 60_000;
+  await writeRaw(log, topics.raw, readings(events));
+  const config = {
+    applicationId: uniqueName("replay-stop"),
+    kafka: { brokers: kafka.bootstrap },
+    topics,
+    state: { dir: tempDir(t, "replay-stop") },
+  };
+  const replay = ["replay", "--from", "earliest", "--into", "r1", "--json"];
+  const first = await spawnCli(t, replay, { config });
+  await first.waitForOutput(/of 60000/);
+  assert.equal((await first.stop()).code, 1, first.stderr());
+  assert.match(first.stderr(), /the same command goes on from here/);
+  assert.equal(first.stdout(), "", "no result");
+  const second = await runCli(t, replay, { config });
+  assert.equal(second.code, 0, second.stderr);
+  const normalized = await texts(log, `${topics.normalized}.r1`);
+  assert.equal(normalized.length, events);
+  assert.equal(new Set(normalized).size, events, "each once");
+});
+
 test("what is no position is wrong usage", async (t) => {
   for (const args of [["reset", "--to", "yesterday"], ["replay"], ["replay", "--from", "earliest", "--into", "a/b"]])
     assert.equal((await runCli(t, args)).code, 2, args.join(" "));
 });
 
 /** Four devices; every event is its own record, none late. */
-function* readings(): Generator<RawEvent> {
-  for (let n = 0; n < EVENTS; n++) {
+function* readings(events = EVENTS): Generator<RawEvent> {
+  for (let n = 0; n < events; n++) {
     const [deviceId, ts] = [`d${n % 4}`, START + n * EVERY_MS];
     const value = Buffer.from(JSON.stringify({ deviceId, bootId: "b", seq: Math.floor(n / 4), ts, tempC: 20 + (n % 10) }));
     yield { tenant: "demo", deviceId, value, receivedTs: ts };
