@@ -31,7 +31,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ["test/**/*.ts"],
+    files: ["test/**/*.ts", "examples/*.test.ts"],
     rules: {
       // node:test's test() returns a promise that the runner awaits.
       "@typescript-eslint/no-floating-promises": [

@@ -1,6 +1,7 @@
 /** Answers a request about one device where its state lives: here, or by one hop to the worker that has it. */
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { deviceKey } from "../processors/formats/names.ts";
+import { STORES } from "../processors/formats/records.ts";
 import type { Queries } from "../runtime/queries.ts";
 import { ApiError } from "./errors.ts";
 import { checkId, type DeviceParams } from "./parameters.ts";
@@ -29,7 +30,8 @@ export class Ownership {
     local: (device: Device) => Promise<unknown>,
   ): Promise<unknown> {
     const device = deviceOf(request.params);
-    const location = this.#queries.locate(device.key);
+    // all of a device's stores are in one sub-topology
+    const location = this.#queries.locate(STORES.deviceState, device.key);
     switch (location.kind) {
       case "local":
         return local(device);

@@ -18,3 +18,8 @@ export function createOutput(json: boolean): Output {
 export function complain(json: boolean, code: string, message: string): void {
   process.stderr.write(json ? `${JSON.stringify({ error: { code, message } })}\n` : `sluice: ${message}\n`);
 }
+
+/** Progress of long work, for people: stdout is for the result. */
+export function toStderr(line: string): void {
+  process.stderr.write(`${line}\n`);
+}

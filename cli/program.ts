@@ -1,7 +1,10 @@
 import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { EXIT } from "./exit-codes.ts";
 import type { CommonOptions } from "./command-options.ts";
+import type { ReplayOptions } from "./commands/replay.ts";
+import type { ResetOptions } from "./commands/reset.ts";
 import type { SimulateCommandOptions } from "./commands/simulate.ts";
+import { parseLogPosition, type LogPosition } from "./log-position.ts";
 import { version } from "./version.ts";
 
 /** `sluice` with all its commands. A command's code is loaded when it is used. `done` gets the exit code. */
@@ -63,6 +66,36 @@ export function buildProgram(done: (exitCode: number) => void): Command {
     .addArgument(new Argument("<action>", "what to do").choices(["create", "verify"]))
     .action(async (action: "create" | "verify", options: CommonOptions) => {
       done(await (await import("./commands/topics.ts")).run(action, options));
+    });
+  const position = (text: string): LogPosition => {
+    const parsed = parseLogPosition(text);
+    if (parsed === undefined) throw new InvalidArgumentError("must be earliest, latest, an offset, an ISO-8601 time, or @ and epoch ms");
+    return parsed;
+  };
+  const suffix = (text: string): string => {
+    if (!/^[a-zA-Z0-9._-]{1,50}$/.test(text)) throw new InvalidArgumentError('must be 1 to 50 letters, digits, ".", "_" and "-"');
+    return text;
+  };
+  command("reset", "back to the beginning: offsets, internal topics, local state (output topics stay)")
+    .addOption(
+      new Option("--to <position>", "where to begin again: earliest, latest, an offset, or a time")
+        .argParser(position)
+        .default({ kind: "earliest" }, "earliest"),
+    )
+    .addOption(new Option("--dry-run", "only say what would be done (so does neither option)").conflicts("yes"))
+    .option("--yes", "do it")
+    .option("--local-only", "only this machine's state, after a reset on another")
+    .action(async (options: ResetOptions) => {
+      done(await (await import("./commands/reset.ts")).run(options));
+    });
+  command("replay", "process a part of the log again, into topics of its own or, after a reset, into the same")
+    .requiredOption("--from <position>", "earliest, an offset, or a time", position)
+    .addOption(
+      new Option("--to <position>", "where to end").argParser(position).default({ kind: "latest" }, "latest, as it is at the start"),
+    )
+    .option("--into <suffix>", "as application <applicationId>-<suffix>, into topics <name>.<suffix>", suffix)
+    .action(async (options: ReplayOptions) => {
+      done(await (await import("./commands/replay.ts")).run(options));
     });
   command("topology", "print the job's graph")
     .addOption(new Option("-f, --format <format>", "how").choices(["text", "mermaid"]).default("text"))

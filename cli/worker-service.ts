@@ -29,6 +29,7 @@ export async function startWorkerService(config: Config, log: EventLog, logger: 
     log,
     state: config.state,
     processing: config.processing,
+    handlers: config.processing,
     sessionTimeoutMs: config.kafka.sessionTimeoutMs,
     deadLetterTopic: config.topics.dlq,
     maxDeadLetterBytes: config.validation.maxValueBytes,

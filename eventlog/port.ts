@@ -216,7 +216,14 @@ export interface Admin {
   ): Promise<readonly PartitionOffset[]>;
   /** Committed offsets of a group, without joining it. */
   groupOffsets(groupId: string, partitions: readonly TopicPartition[]): Promise<readonly CommittedOffset[]>;
+  /** Commits offsets for a group that has no members. Rejects with `stale-generation` while it has. */
+  setGroupOffsets(groupId: string, offsets: readonly CommittedOffset[]): Promise<void>;
+  /** Rejects with `invalid-state` while the group has members. */
   deleteGroupOffsets(groupId: string): Promise<void>;
+  /** Ids of the members; a stopped static member counts until its session ends. [] for a group that does not exist. */
+  groupMembers(groupId: string): Promise<readonly string[]>;
+  /** Deletes what stands before each offset. Rejects with `offset-out-of-range` for one beyond the end. */
+  deleteRecords(before: readonly PartitionOffset[]): Promise<void>;
   /** Transactional ids with this prefix that have a transaction open now. */
   openTransactions(transactionalIdPrefix: string): Promise<readonly string[]>;
   /** Aborts a dead writer's open transaction by taking over its transactional id. */

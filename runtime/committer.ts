@@ -35,6 +35,8 @@ export interface CommitterOptions {
   /** The longest a record waits for its commit to begin under load; CATCH_UP_FACTOR times that while far behind. */
   readonly commitIntervalMs: number;
   readonly metrics: WorkerMetrics;
+  /** Called when a commit went through. */
+  readonly onCommitted: (commits: readonly TaskCommit[]) => void;
   /** Called when a commit in flight is over, whichever way it went. */
   readonly onSettled: () => void;
 }
@@ -107,7 +109,7 @@ export class Committer {
   }
 
   async #commit(commits: readonly TaskCommit[], records: RecordSet): Promise<void> {
-    const { sink, group, changelogOf, metrics } = this.#options;
+    const { sink, group, changelogOf, metrics, onCommitted } = this.#options;
     const startedAt = performance.now();
     const offsets = commits.flatMap((commit): CommittedOffset[] =>
       commit.positions.map((position) => ({ ...position, metadata: encodeClocks(commit) })),
@@ -127,5 +129,6 @@ export class Committer {
       metrics.addCounts(counts);
     }
     metrics.committed((performance.now() - startedAt) / 1000, commits, records.byteLength);
+    onCommitted(commits);
   }
 }

@@ -1,18 +1,35 @@
-/** Writes source records that cannot be processed to the dead-letter topic, in the same commit as everything else. */
+/** Records that cannot be processed or written: what the handlers say, and dead letters in the same commit as everything else. */
 import { DEAD_LETTER_KEPT_BYTES, deadLetterHeaders, truncateDeadLetter } from "../eventlog/dead-letter.ts";
-import { RuntimeError } from "./errors.ts";
+import type { RecordHeader } from "../topology/processor.ts";
+import { decide, type ErrorHandlers, type ErrorKind } from "./error-handlers.ts";
+import { messageOf, RuntimeError } from "./errors.ts";
 import type { OutputCollector } from "./output-collector.ts";
 import type { SourceCursor } from "./source-cursor.ts";
 import { reasonOf } from "./task.ts";
 
 export interface DeadLetterOptions {
-  /** Undefined: a record that cannot be processed stops the worker. */
+  /** Undefined: a record that cannot be processed stops the worker, unless a handler says otherwise. */
   readonly topic: string | undefined;
   readonly partitions: number;
   /** A longer value is cut to DEAD_LETTER_KEPT_BYTES, with its length and hash. */
   readonly maxValueBytes: number;
+  readonly handlers?: ErrorHandlers;
   readonly now: () => number;
 }
+
+/** A sink's record that was not written. Sizes in bytes. */
+export interface RefusedRecord {
+  readonly topic: string;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers: readonly RecordHeader[] | undefined;
+  readonly timestamp: number;
+  readonly bytes: number;
+  readonly maxBytes: number;
+}
+
+/** `dlq.reason` of a production error. */
+export const RECORD_TOO_LARGE = "record-too-large";
 
 export class DeadLetters {
   readonly #options: DeadLetterOptions;
@@ -28,7 +45,7 @@ export class DeadLetters {
   /** @throws RuntimeError `processing-failed` without a dead-letter topic. */
   send(source: SourceCursor, reason: string, message: string, stage: string): void {
     const { topic, partitions, maxValueBytes, now } = this.#options;
-    const position = `${source.topic}/${source.partition}/${source.offset}`;
+    const position = positionOf(source);
     if (topic === undefined)
       throw new RuntimeError("processing-failed", `${position}: ${reason}: ${message} (and no dead-letter topic is set)`);
     const identity = `${position}|${reason}`;
@@ -47,13 +64,50 @@ export class DeadLetters {
       .append(source.timestamp, key, 0, key?.length ?? 0, valueBytes, 0, valueBytes?.length ?? 0, headers);
   }
 
-  /** A serde or processor threw. Trouble of the state engine or the runtime itself is not the record's fault and goes on up. */
-  onProcessingError(source: SourceCursor, error: unknown, stage: string): void {
+  /**
+   * A serde or processor threw. Trouble of the state engine or the runtime itself is not the record's fault and goes on up.
+   * @returns what was done
+   * @throws RuntimeError `processing-failed` when the handler says so
+   */
+  onError(kind: "decode" | "processing", source: SourceCursor, error: unknown, stage: string): "continue" | "dead-letter" {
     if (error instanceof Error && (error.name === "StateError" || error.name === "RuntimeError" || error.name === "LogError")) throw error;
-    if (this.#options.topic === undefined) {
-      const position = `${source.topic}/${source.partition}/${source.offset}`;
-      throw new RuntimeError("processing-failed", `record ${position} cannot be processed, and no dead-letter topic is set`, error);
-    }
-    this.send(source, reasonOf(error), error instanceof Error ? error.message : String(error), stage);
+    const action = this.#decide(kind, source, error, stage);
+    if (action === "dead-letter") this.send(source, reasonOf(error), messageOf(error), stage);
+    return action;
   }
+
+  /**
+   * A record of ours that its topic would not take. The letter holds that record, cut, and not the source record, which may have
+   * little to do with it (a timer's or flush()'s output).
+   */
+  onProductionError(source: SourceCursor, record: RefusedRecord, stage: string): "continue" | "dead-letter" {
+    const message = `a record of ${record.bytes} bytes is over what topic ${record.topic} takes (${record.maxBytes})`;
+    const action = this.#decide("production", source, new RuntimeError("record-too-large", message), stage);
+    if (action === "continue") return action;
+    const { topic, partitions, now } = this.#options;
+    const position = positionOf(source);
+    if (topic === undefined) throw new RuntimeError("processing-failed", `${position}: ${message} (and no dead-letter topic is set)`);
+    const { value, cut } =
+      record.value === null ? { value: null, cut: undefined } : truncateDeadLetter(record.value, DEAD_LETTER_KEPT_BYTES);
+    const original = record.headers;
+    const headers = deadLetterHeaders({ reason: RECORD_TOO_LARGE, message, stage, source: position, ts: now(), original, cut });
+    const key = record.key?.subarray(0, DEAD_LETTER_KEPT_BYTES) ?? null;
+    this.#collector.set
+      .partition(topic, source.partition % partitions)
+      .append(record.timestamp, key, 0, key?.length ?? 0, value, 0, value?.length ?? 0, headers);
+    return action;
+  }
+
+  #decide(kind: ErrorKind, source: SourceCursor, error: unknown, stage: string): "continue" | "dead-letter" {
+    const { topic, partition, offset } = source;
+    const fallback = this.#options.topic === undefined ? "fail" : "dead-letter";
+    const action = decide(this.#options.handlers ?? {}, { kind, error, stage, topic, partition, offset }, fallback);
+    if (action !== "fail") return action;
+    const why = this.#options.topic === undefined ? ", and no dead-letter topic is set" : "";
+    throw new RuntimeError("processing-failed", `record ${positionOf(source)} cannot be processed (${kind})${why}`, error);
+  }
+}
+
+function positionOf({ topic, partition, offset }: SourceCursor): string {
+  return `${topic}/${partition}/${offset}`;
 }

@@ -4,13 +4,21 @@
  * - `topology-mismatch`: topics or partition counts do not fit the topology; a person must change something.
  * - `illegal-transition`: a bug in the runtime's state machines.
  * - `processing-failed`: a processor or serde threw and the handler says fail.
+ * - `record-too-large`: a sink's record is larger than its topic takes; handlers are given it.
  * - `task-not-ready`: the task is not running here now.
  * - `state-busy`: another process holds the task's state directory.
  * - `state-mismatch`: local state does not belong to the changelog it should continue; it is rebuilt.
  * - `not-running`: the worker was stopped or has failed.
  */
 export type RuntimeErrorCode =
-  "topology-mismatch" | "illegal-transition" | "processing-failed" | "task-not-ready" | "state-busy" | "state-mismatch" | "not-running";
+  | "topology-mismatch"
+  | "illegal-transition"
+  | "processing-failed"
+  | "record-too-large"
+  | "task-not-ready"
+  | "state-busy"
+  | "state-mismatch"
+  | "not-running";
 
 export class RuntimeError extends Error {
   override readonly name = "RuntimeError";
@@ -19,4 +27,8 @@ export class RuntimeError extends Error {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
   }
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -5,11 +5,10 @@ import { Checkpointer } from "./checkpointer.ts";
 import type { Committer } from "./committer.ts";
 import type { Task } from "./task.ts";
 import type { TaskManager } from "./task-manager.ts";
+import type { WorkerMetrics } from "./worker-metrics.ts";
 
 /** The longest synchronous slice: between two of them heartbeats, HTTP and sockets are served (design, section 4). */
 const SLICE_MS = 10;
-/** Slices that one task gets before another's turn: its rows are brought near once for all of them. Others wait at most 80 ms. */
-const SLICES_IN_A_ROW = 8;
 /** Fetched and unprocessed bytes below which the next fetch is asked for. */
 const LOW_WATER_BYTES = 2 * 1024 * 1024;
 /** The longest wait for records; everything that cannot wait wakes the reader. */
@@ -20,18 +19,26 @@ export class ProcessingLoop {
   readonly #tasks: TaskManager;
   readonly #committer: Committer;
   readonly #checkpointer: Checkpointer;
+  readonly #metrics: WorkerMetrics;
   readonly #logger: Logger;
   #nextTask = 0;
-  /** That #nextTask has had. */
-  #slicesInARow = 0;
+  #paused = false;
   /** Ends the wait: set before the reader is woken, so that a wake-up between two polls is not lost. */
   #woken = false;
 
-  constructor(reader: LogReader, tasks: TaskManager, committer: Committer, checkpointIntervalMs: number, logger: Logger) {
+  constructor(
+    reader: LogReader,
+    tasks: TaskManager,
+    committer: Committer,
+    checkpointIntervalMs: number,
+    metrics: WorkerMetrics,
+    logger: Logger,
+  ) {
     this.#reader = reader;
     this.#tasks = tasks;
     this.#committer = committer;
     this.#checkpointer = new Checkpointer(checkpointIntervalMs);
+    this.#metrics = metrics;
     this.#logger = logger;
   }
 
@@ -40,9 +47,27 @@ export class ProcessingLoop {
     this.#reader.wakeup();
   }
 
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /** What has been fetched and not processed yet waits in its task. */
+  pause(): void {
+    this.#paused = true;
+    this.assign();
+    this.wake();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.assign();
+    this.wake();
+  }
+
   async turn(): Promise<void> {
     const committer = this.#committer;
     const running = this.#tasks.running;
+    if (this.#paused) return this.#pausedTurn(running);
     const backlog = await this.#fetch(running);
     if (committer.isFull && committer.busy) return committer.settled();
     this.#process(running);
@@ -51,10 +76,10 @@ export class ProcessingLoop {
     this.#checkpointer.tick(running, this.#logger);
   }
 
-  /** Fetches from where each running task has got to. */
+  /** Fetches from where each running task has got to; nothing while paused. */
   assign(): void {
     this.#reader.assign(
-      this.#tasks.running.flatMap((task) =>
+      (this.#paused ? [] : this.#tasks.running).flatMap((task) =>
         task.queues.map((queue) => ({ topic: queue.topic, partition: queue.partition, offset: queue.fetchPosition })),
       ),
     );
@@ -76,12 +101,26 @@ export class ProcessingLoop {
     if (failure !== undefined) throw failure;
   }
 
+  /** Neither records nor timers; what was processed before the pause is committed and checkpointed. */
+  async #pausedTurn(running: readonly Task[]): Promise<void> {
+    const committer = this.#committer;
+    const wait = this.#woken ? 0 : IDLE_WAIT_MS;
+    this.#woken = false;
+    const due = committer.busy ? Infinity : committer.dueInMs(running, false, performance.now());
+    await this.#reader.poll(Math.min(wait, due));
+    if (!committer.busy && committer.dueInMs(running, false, performance.now()) === 0) committer.begin(running);
+    this.#checkpointer.tick(running, this.#logger);
+  }
+
   /** Returns whether more is waiting than one slice can take. */
   async #fetch(running: readonly Task[]): Promise<boolean> {
     let buffered = 0;
     for (const task of running) buffered += task.bufferedBytes;
     if (buffered < LOW_WATER_BYTES) {
+      const startedAt = performance.now();
       const batches = await this.#reader.poll(buffered > 0 ? 0 : this.#idleWaitMs(running));
+      const records = batches.reduce((sum, batch) => sum + batch.records.count, 0);
+      this.#metrics.polled(performance.now() - startedAt, records);
       const prepared: Promise<void>[] = [];
       for (const batch of batches) {
         const task = running.find((candidate) => candidate.partition === batch.partition && candidate.reads(batch.topic));
@@ -101,20 +140,17 @@ export class ProcessingLoop {
     return Math.max(0, wait);
   }
 
-  /**
-   * Tasks take turns. One that is cut short goes on in the next slices, up to its bound: the rows of one task are in
-   * the processor's caches while it runs, those of all tasks are not.
-   */
+  /** Tasks take turns: the one after the last to be cut short begins. */
   #process(running: readonly Task[]): void {
-    const deadline = performance.now() + SLICE_MS;
-    for (let i = 0; i < running.length; i++) {
+    const startedAt = performance.now();
+    const deadline = startedAt + SLICE_MS;
+    let now = startedAt;
+    for (let i = 0; i < running.length && now < deadline; i++) {
       const task = running[this.#nextTask % running.length];
-      task.process(deadline);
-      const isCutShort = performance.now() >= deadline;
-      if (isCutShort && ++this.#slicesInARow < SLICES_IN_A_ROW) return;
-      this.#slicesInARow = 0;
       this.#nextTask = (this.#nextTask + 1) % running.length;
-      if (isCutShort) return;
+      task.process(deadline);
+      now = performance.now();
     }
+    this.#metrics.processedFor(now - startedAt);
   }
 }

@@ -74,8 +74,8 @@ export interface Feed {
 export interface Queries {
   worker(): WorkerInfo;
   topology(): TopologyView;
-  /** By the partition of the source topic that the key lands on. */
-  locate(key: string): Location;
+  /** By the partition that the key lands on in the sources of the store's sub-topology. Throws for a store the topology does not have. */
+  locate(store: string, key: string): Location;
   /** Committed value of a row of a local task; undefined when there is none. Throws StateUnavailableError when the task moved meanwhile. */
   get(store: string, key: string): Promise<unknown>;
   /** Committed rows of local tasks with the key prefix, in key-byte order after `after`, at most `limit`. */

@@ -25,8 +25,7 @@ export class RunningGraph {
       if (processor.flush !== undefined) this.#flushing.push(processor as { flush(): void });
       outputsOf.set(node.name, new Map([...node.outputs].map(([name, children]) => [name, new EdgeOutput(node.name, children)])));
     }
-    for (const node of subtopology.sinks)
-      receivers.set(node.name, new SinkRunner(node, collector, partitionsOf(node.topic), services.partition));
+    for (const node of subtopology.sinks) receivers.set(node.name, new SinkRunner(node, collector, partitionsOf(node.topic), services));
     for (const source of subtopology.sources) this.entries.set(source.name, new EdgeOutput(source.name, source.children));
 
     this.#edges.push(...this.entries.values(), ...[...outputsOf.values()].flatMap((outputs) => [...outputs.values()]));

@@ -5,6 +5,13 @@ import { ByteWriter } from "../state/byte-writer.ts";
 import type { SinkNode } from "../topology/graph.ts";
 import type { StreamRecord } from "../topology/processor.ts";
 import type { Receiver } from "./edge-output.ts";
+import type { TaskServices } from "./task-context.ts";
+
+/** Of a batch of one record, header included; varints at their longest. */
+const OVERHEAD_BYTES = 61 + 40;
+const HEADER_OVERHEAD_BYTES = 10;
+/** Headers are only weighed where they could matter: below the limit by more than this, a record fits whatever its headers (or the broker refuses it). */
+const HEADERS_ROOM_BYTES = 65_536;
 
 /** One for all sinks of a process: records are copied out before the next is written. */
 const scratch = new ByteWriter();
@@ -15,11 +22,16 @@ export class SinkRunner implements Receiver {
   readonly #partitions: number;
   readonly #ownPartition: number;
 
-  constructor(node: SinkNode, collector: OutputCollector, partitions: number, ownPartition: number) {
+  readonly #services: TaskServices;
+  readonly #maxBytes: number;
+
+  constructor(node: SinkNode, collector: OutputCollector, partitions: number, services: TaskServices) {
     this.node = node;
     this.#collector = collector;
     this.#partitions = partitions;
-    this.#ownPartition = ownPartition % partitions;
+    this.#ownPartition = services.partition % partitions;
+    this.#services = services;
+    this.#maxBytes = services.maxRecordBytesOf(node.topic);
   }
 
   process(record: StreamRecord<unknown, unknown>): void {
@@ -35,6 +47,7 @@ export class SinkRunner implements Receiver {
     }
     const isTombstone = value === null || value === undefined;
     if (!isTombstone) node.value.write(value, scratch);
+    if (scratch.position > this.#maxBytes - HEADERS_ROOM_BYTES && this.#isRefused(record, keyEnd)) return;
     const { buffer } = scratch;
     this.#collector.set
       .partition(node.topic, partition)
@@ -48,5 +61,25 @@ export class SinkRunner implements Receiver {
         scratch.position,
         record.headers,
       );
+  }
+
+  /** The broker would refuse the whole commit for it, each time it is tried. */
+  #isRefused({ key, value, headers, timestamp }: StreamRecord<unknown, unknown>, keyEnd: number): boolean {
+    let bytes = scratch.position + OVERHEAD_BYTES;
+    for (const header of headers ?? []) bytes += Buffer.byteLength(header.key) + (header.value?.length ?? 0) + HEADER_OVERHEAD_BYTES;
+    if (bytes <= this.#maxBytes) return false;
+    this.#services.onProductionError(
+      {
+        topic: this.node.topic,
+        key: key === null || key === undefined ? null : scratch.buffer.subarray(0, keyEnd),
+        value: value === null || value === undefined ? null : scratch.buffer.subarray(keyEnd, scratch.position),
+        headers,
+        timestamp,
+        bytes,
+        maxBytes: this.#maxBytes,
+      },
+      this.node.name,
+    );
+    return true;
   }
 }

@@ -1,6 +1,7 @@
 /** What one processor of a task is given: the task's clocks, stores, outputs and services. */
 import type { StoreSpec } from "../state/store.ts";
 import type { Output, Outputs, ProcessorContext, Punctuation, PunctuationClock } from "../topology/processor.ts";
+import type { RefusedRecord } from "./dead-letters.ts";
 import type { EdgeOutput } from "./edge-output.ts";
 import { RuntimeError } from "./errors.ts";
 import type { SourceCursor } from "./source-cursor.ts";
@@ -16,6 +17,8 @@ export interface TaskServices {
   schedule(intervalMs: number, clock: PunctuationClock, callback: (now: number) => void): Punctuation;
   deadLetter(reason: string, message: string, stage: string): void;
   count(name: string, reason: string, by: number): void;
+  maxRecordBytesOf(topic: string): number;
+  onProductionError(record: RefusedRecord, stage: string): void;
 }
 
 export class TaskContext implements ProcessorContext {

@@ -9,6 +9,7 @@ import type { AssignedMember, WorkerAssignment } from "./assignor.ts";
 import { DeadLetters, type DeadLetterOptions } from "./dead-letters.ts";
 import { RuntimeError } from "./errors.ts";
 import type { OutputCollector } from "./output-collector.ts";
+import type { PartitionCounts } from "./partition-counts.ts";
 import type { Restorer } from "./restorer.ts";
 import { Task } from "./task.ts";
 import { isStateError, type TaskOpener } from "./task-opener.ts";
@@ -20,7 +21,7 @@ export interface TaskManagerOptions {
   readonly restorer: Restorer;
   readonly changelogOf: (store: string) => string;
   readonly deadLetters: DeadLetterOptions;
-  readonly partitionsOf: (topic: string) => number;
+  readonly topics: PartitionCounts;
   readonly logger: Logger;
   /** A task came up and may be fed. Not awaited: it takes the worker's lock, which whoever closes the task may hold. */
   readonly onReady: (task: Task) => void;
@@ -115,14 +116,15 @@ export class TaskManager {
     try {
       const state = await opener.openState(slot.taskId, subtopology.stores, () => !slot.closed);
       if (slot.closed) return await state.close();
-      const { collector, partitionsOf, changelogOf, deadLetters } = this.#options;
+      const { collector, topics, changelogOf, deadLetters } = this.#options;
       const task = new Task({
         taskId: slot.taskId,
         partition,
         subtopology,
         state,
         collector,
-        partitionsOf,
+        partitionsOf: (topic) => topics.of(topic),
+        maxRecordBytesOf: (topic) => topics.maxBytesOf(topic),
         changelogOf,
         deadLetters: new DeadLetters(deadLetters, collector),
         now: Date.now,

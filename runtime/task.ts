@@ -12,7 +12,7 @@ import type { FrozenRows } from "../state/frozen-rows.ts";
 import type { TaskState } from "../state/task-state.ts";
 import type { Subtopology } from "../topology/graph.ts";
 import type { Punctuation, PunctuationClock } from "../topology/processor.ts";
-import type { DeadLetters } from "./dead-letters.ts";
+import { RECORD_TOO_LARGE, type DeadLetters, type RefusedRecord } from "./dead-letters.ts";
 import { RuntimeError } from "./errors.ts";
 import type { OutputCollector } from "./output-collector.ts";
 import { Punctuators } from "./punctuators.ts";
@@ -23,6 +23,7 @@ import { SourceCursor } from "./source-cursor.ts";
 import { StateMachine } from "./state-machine.ts";
 import type { TaskServices } from "./task-context.ts";
 
+const COUNTER_OF = { "dead-letter": "dead_letters", continue: "dropped" } as const;
 /** How many records are processed between two looks at the clock. */
 const RECORDS_PER_CLOCK_CHECK = 64;
 
@@ -33,6 +34,8 @@ export interface TaskOptions {
   readonly state: TaskState;
   readonly collector: OutputCollector;
   readonly partitionsOf: (topic: string) => number;
+  /** Largest record batch that a topic takes, bytes. Without it none is too large. */
+  readonly maxRecordBytesOf?: (topic: string) => number;
   /** Changelog topic of a store. */
   readonly changelogOf: (storeName: string) => string;
   readonly deadLetters: DeadLetters;
@@ -48,6 +51,11 @@ export interface TaskCommit {
   readonly receiveTime: number;
   readonly counts: ReadonlyMap<string, number>;
   readonly records: number;
+  /** Of the first of these records; epoch ms. */
+  readonly firstTimestamp: number;
+  /** Timer callbacks, and the time they took. */
+  readonly punctuations: number;
+  readonly punctuateMs: number;
 }
 
 export class Task implements TaskServices {
@@ -73,7 +81,9 @@ export class Task implements TaskServices {
   receiveTime = -1;
   #counts = new Map<string, number>();
   #recordsSinceCommit = 0;
-  #punctuatedSinceCommit = false;
+  #firstTimestamp = -1;
+  #punctuations = 0;
+  #punctuateMs = 0;
   #committedPositions = new Map<RecordQueue, number>();
 
   constructor(options: TaskOptions) {
@@ -155,6 +165,7 @@ export class Task implements TaskServices {
   /** Processes until the deadline (performance.now()) or the queues are empty; returns the number of records. */
   process(deadline: number): number {
     let processed = 0;
+    if (this.#recordsSinceCommit === 0) this.#firstTimestamp = this.#nextQueue()?.headTimestamp ?? -1;
     for (let queue = this.#nextQueue(); queue !== undefined; queue = this.#nextQueue()) {
       this.#processHead(queue);
       processed++;
@@ -166,8 +177,7 @@ export class Task implements TaskServices {
 
   /** Runs wall-clock punctuators that are due. */
   punctuateWallClock(now: number): void {
-    if (this.status === "running" && this.#punctuators.isDue("wall-clock", now) && this.#punctuators.run("wall-clock", now) > 0)
-      this.#punctuatedSinceCommit = true;
+    if (this.status === "running" && this.#punctuators.isDue("wall-clock", now)) this.#punctuate("wall-clock", now);
   }
 
   get nextWallClockAt(): number {
@@ -176,7 +186,7 @@ export class Task implements TaskServices {
 
   /** Something a commit should carry, apart from positions that only moved past control batches. */
   get needsCommit(): boolean {
-    return this.#recordsSinceCommit > 0 || this.#punctuatedSinceCommit;
+    return this.#recordsSinceCommit > 0 || this.#punctuations > 0;
   }
 
   get positionMoved(): boolean {
@@ -203,10 +213,14 @@ export class Task implements TaskServices {
       receiveTime: this.receiveTime,
       counts: this.#counts,
       records: this.#recordsSinceCommit,
+      firstTimestamp: this.#firstTimestamp,
+      punctuations: this.#punctuations,
+      punctuateMs: this.#punctuateMs,
     };
     this.#counts = new Map();
     this.#recordsSinceCommit = 0;
-    this.#punctuatedSinceCommit = false;
+    this.#punctuations = 0;
+    this.#punctuateMs = 0;
     return commit;
   }
 
@@ -230,6 +244,14 @@ export class Task implements TaskServices {
     this.count("dead_letters", reason, 1);
   }
 
+  maxRecordBytesOf(topic: string): number {
+    return this.#options.maxRecordBytesOf?.(topic) ?? Infinity;
+  }
+
+  onProductionError(record: RefusedRecord, stage: string): void {
+    this.count(COUNTER_OF[this.#options.deadLetters.onProductionError(this.source, record, stage)], RECORD_TOO_LARGE, 1);
+  }
+
   count(name: string, reason: string, by: number): void {
     const key = `${name}|${reason}`;
     this.#counts.set(key, (this.#counts.get(key) ?? 0) + by);
@@ -251,18 +273,26 @@ export class Task implements TaskServices {
     if (source.streamTime === "record" && timestamp > this.streamTime) this.streamTime = timestamp;
     this.source.moveTo(queue.topic, queue.partition, view, index);
     const stage = source.name;
+    let kind: "decode" | "processing" = "decode";
     try {
       const key = queue.lookahead.key(view, index, source.key, this.#prefetch);
       const valueStart = view.valueStarts[index];
       const value = valueStart < 0 ? null : source.value.read(view.bytes, valueStart, view.valueEnds[index]);
-      this.#graph.entries.get(stage)?.forward({ key, value, timestamp, headers: undefined });
+      kind = "processing";
+      this.#graph.entries.get(stage)?.forward({ key, value, timestamp, headers: source.repartition && this.source.headers() });
     } catch (error) {
-      this.#options.deadLetters.onProcessingError(this.source, error, stage);
-      this.count("dead_letters", reasonOf(error), 1);
+      const done = this.#options.deadLetters.onError(kind, this.source, error, stage);
+      this.count(COUNTER_OF[done], reasonOf(error), 1);
     }
     queue.advance();
-    if (this.#punctuators.isDue("stream-time", this.streamTime)) this.#punctuators.run("stream-time", this.streamTime);
-    if (this.#punctuators.isDue("receive-time", this.receiveTime)) this.#punctuators.run("receive-time", this.receiveTime);
+    if (this.#punctuators.isDue("stream-time", this.streamTime)) this.#punctuate("stream-time", this.streamTime);
+    if (this.#punctuators.isDue("receive-time", this.receiveTime)) this.#punctuate("receive-time", this.receiveTime);
+  }
+
+  #punctuate(clock: PunctuationClock, now: number): void {
+    const startedAt = performance.now();
+    this.#punctuations += this.#punctuators.run(clock, now);
+    this.#punctuateMs += performance.now() - startedAt;
   }
 }
 

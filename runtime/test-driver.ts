@@ -1,6 +1,7 @@
 /**
  * Runs a topology's real task without a log: pipe records in, read outputs, look into stores, move the wall clock.
- * One partition; commits happen when commit() is called. It cannot show rebalances, transactions or restores.
+ * Every topic has one partition; records go on through repartition topics at once; commits happen when commit() is called.
+ * It cannot show rebalances, transactions, restores, or how the tasks of several partitions mix in a repartition topic.
  *
  * @example
  * const driver = await TopologyTestDriver.create(topology);
@@ -8,19 +9,24 @@
  * assert.equal(driver.output("hot").length, 1);
  * await driver.close();
  */
+import { join } from "node:path";
 import { encodeBatch } from "../eventlog/records/encode-batch.ts";
 import { BatchBuilder } from "../eventlog/records/batch-builder.ts";
 import { parseBatches } from "../eventlog/records/parse-batches.ts";
 import type { RecordSet } from "../eventlog/records/record-set.ts";
 import type { RecordsView } from "../eventlog/records/view.ts";
+import { changelogTopic } from "../state/changelog.ts";
 import type { StoreSpec } from "../state/store.ts";
 import { TaskState } from "../state/task-state.ts";
 import type { Subtopology } from "../topology/graph.ts";
 import type { RecordHeader } from "../topology/processor.ts";
 import type { Topology } from "../topology/topology.ts";
+import type { ErrorHandlers } from "./error-handlers.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import { OutputCollector } from "./output-collector.ts";
 import { Task } from "./task.ts";
+
+const APPLICATION_ID = "test";
 
 export interface TestInput {
   readonly key: string | Uint8Array | null;
@@ -39,6 +45,9 @@ export interface TestOutput {
 export interface TestDriverOptions {
   readonly deadLetterTopic?: string;
   readonly maxDeadLetterBytes?: number;
+  readonly handlers?: ErrorHandlers;
+  /** Largest record batch that topics take, bytes; a larger record is a production error. Default: any size. */
+  readonly maxMessageBytes?: number;
   /** Default: memory. With "level" and a directory the state survives close() and create(). */
   readonly state?: { readonly engine: "level" | "memory"; readonly directory: string };
   readonly cacheBytes?: number;
@@ -53,9 +62,15 @@ export class TopologyTestDriver {
   readonly #offsets = new Map<string, number>();
   readonly #changelogOffsets = new Map<string, number>();
   readonly #outputs = new Map<string, TestOutput[]>();
+  readonly #repartitionReaders: ReadonlyMap<string, Task>;
 
   private constructor(tasks: readonly Task[], collector: OutputCollector, clock: { now: number }) {
     this.#tasks = tasks;
+    this.#repartitionReaders = new Map(
+      tasks.flatMap((task) =>
+        task.queues.filter(({ source }) => source.repartition !== undefined).map((queue): [string, Task] => [queue.topic, task]),
+      ),
+    );
     this.#collector = collector;
     this.#clock = clock;
   }
@@ -64,7 +79,8 @@ export class TopologyTestDriver {
     const collector = new OutputCollector();
     const clock = { now: options.now ?? 0 };
     const tasks: Task[] = [];
-    for (const subtopology of topology.subtopologies) tasks.push(await openTask(subtopology, options, collector, clock));
+    for (const subtopology of topology.forApplication(APPLICATION_ID).subtopologies)
+      tasks.push(await openTask(subtopology, options, collector, clock));
     return new TopologyTestDriver(tasks, collector, clock);
   }
 
@@ -72,38 +88,26 @@ export class TopologyTestDriver {
   pipe(topic: string, input: TestInput): Promise<void> | undefined {
     const task = this.#tasks.find((candidate) => candidate.reads(topic));
     if (task === undefined) throw new Error(`no source reads "${topic}"`);
-    const offset = this.#offsets.get(topic) ?? 0;
-    this.#offsets.set(topic, offset + 1);
-    const records = toView(topic, input, offset);
-    const prepared = task.add({
-      topic,
-      partition: 0,
-      records,
-      nextOffset: offset + 1,
-      highWatermark: offset + 1,
-      lastStableOffset: offset + 1,
-    });
-    if (prepared !== undefined) return prepared.then(() => void task.process(Infinity));
-    task.process(Infinity);
+    const prepared = this.#add(task, topic, input);
+    if (prepared !== undefined) return prepared.then(() => this.#process(task));
+    this.#process(task);
     return undefined;
   }
 
   /** What a worker does at each commit: flush, freeze, mark committed. Changelog records are outputs too. */
   commit(): void {
-    const commits = this.#tasks.map((task) => task.freeze());
-    this.#drain();
-    for (const { task, frozen } of commits) {
-      for (const store of task.stores) this.#changelogOffsets.set(store.name, (this.#changelogOffsets.get(store.name) ?? 0) + 1);
-      task.state.committed(frozen, new Map(task.stores.map((store) => [store.name, this.#changelogOffsets.get(store.name) ?? 0])));
-    }
+    // what one flush sends through a repartition topic is committed in the same call
+    do this.#commitOnce();
+    while (this.#tasks.some((task) => task.needsCommit));
   }
 
   advanceWallClock(ms: number): void {
     this.#clock.now += ms;
     for (const task of this.#tasks) task.punctuateWallClock(this.#clock.now);
+    this.#drain();
   }
 
-  /** Everything written to the topic since the last call. Records that only flush() emits come with commit(). */
+  /** Everything written to the topic since the last call; internal topics are named for the application "test". Records that only flush() emits come with commit(). */
   output(topic: string): TestOutput[] {
     this.#drain();
     const records = this.#outputs.get(topic) ?? [];
@@ -130,14 +134,43 @@ export class TopologyTestDriver {
     }
   }
 
+  #commitOnce(): void {
+    const commits = this.#tasks.map((task) => task.freeze());
+    this.#drain();
+    for (const { task, frozen } of commits) {
+      for (const store of task.stores) this.#changelogOffsets.set(store.name, (this.#changelogOffsets.get(store.name) ?? 0) + 1);
+      task.state.committed(frozen, new Map(task.stores.map((store) => [store.name, this.#changelogOffsets.get(store.name) ?? 0])));
+    }
+  }
+
+  #process(task: Task): void {
+    task.process(Infinity);
+    this.#drain();
+  }
+
+  #add(task: Task, topic: string, input: TestInput): Promise<void> | undefined {
+    const offset = this.#offsets.get(topic) ?? 0;
+    const end = offset + 1;
+    this.#offsets.set(topic, end);
+    const records = toView(topic, input, offset);
+    return task.add({ topic, partition: 0, records, nextOffset: end, highWatermark: end, lastStableOffset: end });
+  }
+
+  /** Takes what was written since the last call; records of repartition topics are processed in turn. */
   #drain(): void {
+    const fed = new Set<Task>();
     const taken = this.#collector.take();
     for (const { topic, record } of readAll(taken)) {
       const list = this.#outputs.get(topic);
       if (list === undefined) this.#outputs.set(topic, [record]);
       else list.push(record);
+      const reader = this.#repartitionReaders.get(topic);
+      if (reader === undefined) continue;
+      void this.#add(reader, topic, record); // repartition sources prepare nothing
+      fed.add(reader);
     }
     this.#collector.release(taken);
+    for (const task of fed) this.#process(task);
   }
 }
 
@@ -148,11 +181,11 @@ async function openTask(
   clock: { now: number },
 ): Promise<Task> {
   const state = await TaskState.open({
-    directory: options.state?.directory ?? "",
+    directory: options.state === undefined ? "" : join(options.state.directory, `${subtopology.id}_0`),
     engine: options.state?.engine ?? "memory",
     stores: subtopology.stores,
     cacheBytes: options.cacheBytes ?? 64 * 1024 * 1024,
-    identity: `test/${subtopology.id}_0`,
+    identity: `${APPLICATION_ID}/${subtopology.id}_0`,
   });
   const now = (): number => clock.now;
   const task = new Task({
@@ -162,9 +195,16 @@ async function openTask(
     state,
     collector,
     partitionsOf: () => 1,
-    changelogOf: (store) => `test-${store}-changelog`,
+    maxRecordBytesOf: () => options.maxMessageBytes ?? Infinity,
+    changelogOf: (store) => changelogTopic(APPLICATION_ID, store),
     deadLetters: new DeadLetters(
-      { topic: options.deadLetterTopic, partitions: 1, maxValueBytes: options.maxDeadLetterBytes ?? 1_000_000, now },
+      {
+        topic: options.deadLetterTopic,
+        partitions: 1,
+        maxValueBytes: options.maxDeadLetterBytes ?? 1_000_000,
+        handlers: options.handlers,
+        now,
+      },
       collector,
     ),
     now,

@@ -1,6 +1,7 @@
 /** Prometheus metrics of one worker. */
-import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import { Counter, Histogram, type Registry } from "prom-client";
 import type { TaskCommit } from "./task.ts";
+import { registerWorkerGauges, type WorkerSources } from "./worker-gauges.ts";
 
 export class WorkerMetrics {
   readonly #registry: Registry;
@@ -10,10 +11,18 @@ export class WorkerMetrics {
   readonly #restored: Counter;
   readonly #rebalances: Counter;
   readonly #recoveries: Counter<"action">;
+  readonly #latency: Histogram;
+  readonly #polls: Counter;
+  readonly #pollSeconds: Counter;
+  readonly #polledRecords: Counter;
+  readonly #processSeconds: Counter;
+  readonly #punctuations: Counter;
+  readonly #punctuateSeconds: Counter;
+  readonly #stopSampling: () => void;
   readonly #byName = new Map<string, Counter<"reason">>();
 
-  /** @param gauges read at each scrape. */
-  constructor(registry: Registry, gauges: { tasks: () => number; lag: () => number; uncheckpointedBytes: () => number }) {
+  /** @param sources read at each scrape. */
+  constructor(registry: Registry, sources: WorkerSources) {
     this.#registry = registry;
     const registers = [registry];
     this.#processed = new Counter({ name: "sluice_records_processed_total", help: "Source records processed and committed", registers });
@@ -32,15 +41,47 @@ export class WorkerMetrics {
       labelNames: ["action"],
       registers,
     });
-    gauge(registry, "sluice_tasks", "Tasks on this worker", gauges.tasks);
-    gauge(registry, "sluice_source_lag_records", "Records between position and end of this worker's source partitions", gauges.lag);
-    gauge(registry, "sluice_uncheckpointed_bytes", "Committed rows not yet in the state engine", gauges.uncheckpointedBytes);
+    this.#latency = new Histogram({
+      name: "sluice_end_to_end_latency_seconds",
+      help: "From the timestamp of a task's first source record in a commit to the end of that commit: the longest wait in it",
+      buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300],
+      registers,
+    });
+    const counter = (name: string, help: string): Counter => new Counter({ name, help, registers });
+    this.#polls = counter("sluice_polls_total", "Fetches asked for");
+    this.#pollSeconds = counter("sluice_poll_seconds_total", "Time waited for records");
+    this.#polledRecords = counter("sluice_polled_records_total", "Source records fetched");
+    this.#processSeconds = counter("sluice_process_seconds_total", "Time spent in processing slices, stream-time timers included");
+    this.#punctuations = counter("sluice_punctuations_total", "Timer callbacks run");
+    this.#punctuateSeconds = counter("sluice_punctuate_seconds_total", "Time spent in timer callbacks");
+    this.#stopSampling = registerWorkerGauges(registry, sources);
   }
 
   committed(seconds: number, commits: readonly TaskCommit[], bytes: number): void {
     this.#commitSeconds.observe(seconds);
     this.#commitBytes.inc(bytes);
-    this.#processed.inc(commits.reduce((records, commit) => records + commit.records, 0));
+    const now = Date.now();
+    for (const { records, firstTimestamp, punctuations, punctuateMs } of commits) {
+      this.#processed.inc(records);
+      this.#punctuations.inc(punctuations);
+      this.#punctuateSeconds.inc(punctuateMs / 1000);
+      // a clock ahead of ours makes no negative wait
+      if (records > 0) this.#latency.observe(Math.max(0, now - firstTimestamp) / 1000);
+    }
+  }
+
+  polled(ms: number, records: number): void {
+    this.#polls.inc();
+    this.#pollSeconds.inc(ms / 1000);
+    this.#polledRecords.inc(records);
+  }
+
+  processedFor(ms: number): void {
+    this.#processSeconds.inc(ms / 1000);
+  }
+
+  close(): void {
+    this.#stopSampling();
   }
 
   restored(records: number): void {
@@ -73,15 +114,4 @@ export class WorkerMetrics {
       counter.inc({ reason: key.slice(bar + 1) }, by);
     }
   }
-}
-
-function gauge(registry: Registry, name: string, help: string, read: () => number): void {
-  new Gauge({
-    name,
-    help,
-    registers: [registry],
-    collect() {
-      this.set(read());
-    },
-  });
 }

@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import type { EventLog } from "../eventlog/port.ts";
 import type { Topology } from "../topology/topology.ts";
+import type { ErrorHandlers } from "./error-handlers.ts";
 
 export interface WorkerOptions {
   /** Consumer group; prefix of changelogs and transactional ids. */
@@ -17,10 +18,14 @@ export interface WorkerOptions {
     readonly commitIntervalMs: number;
     /** Committed rows reach the state engine this often. Default 5000. */
     readonly checkpointIntervalMs?: number;
+    /** What was processed of repartition topics is deleted this often. Default 30000. */
+    readonly repartitionPurgeIntervalMs?: number;
   };
   readonly sessionTimeoutMs: number;
-  /** Where records go that cannot be processed; without one they stop the worker. */
+  /** Where records go that cannot be processed. */
   readonly deadLetterTopic?: string;
+  /** Instead of the defaults: with a dead-letter topic they go there, without one they stop the worker. */
+  readonly handlers?: ErrorHandlers;
   /** A longer value is cut in the dead-letter topic. Default 1,000,000. */
   readonly maxDeadLetterBytes?: number;
   /** Where other workers reach this one's HTTP API. */

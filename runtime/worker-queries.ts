@@ -1,6 +1,8 @@
 /** Answers about the state this worker holds, and where the rest is. Committed values only. */
 import { partitionForKey } from "../eventlog/records/murmur2.ts";
+import type { Subtopology } from "../topology/graph.ts";
 import type { Topology } from "../topology/topology.ts";
+import { RuntimeError } from "./errors.ts";
 import {
   StateUnavailableError,
   type EdgeCount,
@@ -50,6 +52,8 @@ export class WorkerQueries implements Queries {
         counts.set(`${edge.from} ${edge.to}`, (counts.get(`${edge.from} ${edge.to}`) ?? 0) + edge.records);
     const nodes: TopologyView["nodes"][number][] = [];
     const edges: EdgeCount[] = topology.edges.map(({ from, to }) => ({ from, to, records: counts.get(`${from} ${to}`) ?? 0 }));
+    for (const { from, to } of topology.links)
+      edges.push({ from, to, records: edges.filter((edge) => edge.to === from).reduce((sum, edge) => sum + edge.records, 0) });
     const stores = new Set<string>();
     for (const node of topology.nodes.values()) {
       const { name, kind } = node;
@@ -64,10 +68,11 @@ export class WorkerQueries implements Queries {
     return { text: topology.describe(), mermaid: topology.mermaid(), nodes, edges };
   }
 
-  /** Keys are text; stores of every sub-topology are keyed like their source, so the first source decides. */
-  locate(key: string): Location {
-    const { topology, tasks, partitionsOf, workerId } = this.#options;
-    const [subtopology] = topology.subtopologies;
+  /** Keys are text; a store is keyed like the sources of its sub-topology. */
+  locate(store: string, key: string): Location {
+    const { tasks, partitionsOf, workerId } = this.#options;
+    const subtopology = this.#subtopologyOf(store);
+    if (subtopology === undefined) throw new RuntimeError("topology-mismatch", `the topology has no store "${store}"`);
     const bytes = Buffer.from(key);
     const partition = partitionForKey(bytes, 0, bytes.length, partitionsOf(subtopology.sources[0].topic));
     const taskId = `${subtopology.id}_${partition}`;
@@ -81,11 +86,11 @@ export class WorkerQueries implements Queries {
   }
 
   async get(store: string, key: string): Promise<unknown> {
-    const location = this.locate(key);
+    if (this.#subtopologyOf(store) === undefined) return undefined; // e.g. alerts, in a job without rules
+    const location = this.locate(store, key);
     const task =
       location.kind === "local" ? this.#options.tasks.tasks.find((candidate) => candidate.taskId === location.taskId) : undefined;
     if (task === undefined) throw new StateUnavailableError(`the task of "${key}" does not run here now`, RETRY_AFTER_MS);
-    if (!task.stores.some((spec) => spec.name === store)) return undefined; // e.g. alerts, in a job without rules
     return guard(task, () => task.state.getCommitted(store, key));
   }
 
@@ -102,6 +107,10 @@ export class WorkerQueries implements Queries {
     }
     rows.sort((a, b) => Buffer.compare(a.bytes, b.bytes));
     return rows.slice(0, options.limit).map(({ key, value }) => ({ key, value }));
+  }
+
+  #subtopologyOf(store: string): Subtopology | undefined {
+    return this.#options.topology.subtopologies.find(({ stores }) => stores.some((spec) => spec.name === store));
   }
 
   #describe(task: Task): TaskInfo {

@@ -17,15 +17,17 @@ import { changelogTopic } from "../state/changelog.ts";
 import type { Topology } from "../topology/topology.ts";
 import { decodeAssignment, encodeSubscription, stickyAssignor, type WorkerAssignment } from "./assignor.ts";
 import { Committer } from "./committer.ts";
-import { RuntimeError } from "./errors.ts";
+import { DeadWorkerFence } from "./dead-worker-fence.ts";
+import { messageOf, RuntimeError } from "./errors.ts";
 import { TopicFeed } from "./feed.ts";
-import { createChangelogs, listTasks } from "./internal-topics.ts";
+import { createInternalTopics, listTasks } from "./internal-topics.ts";
 import { AtLeastOnceSink, ExactlyOnceSink, type LogSink } from "./log-sink.ts";
 import { Mutex } from "./mutex.ts";
 import { OutputCollector } from "./output-collector.ts";
 import { PartitionCounts } from "./partition-counts.ts";
 import type { Feed, Queries, WorkerInfo } from "./queries.ts";
 import { ProcessingLoop } from "./processing-loop.ts";
+import { RepartitionPurger } from "./repartition-purger.ts";
 import { Restorer } from "./restorer.ts";
 import { StateMachine } from "./state-machine.ts";
 import { listStateDirectories } from "./state-directories.ts";
@@ -48,6 +50,8 @@ export class Worker {
   readonly registry: Registry;
   readonly #options: WorkerOptions;
   readonly #log: EventLog;
+  /** With the application's names. */
+  readonly #topology: Topology;
   readonly #logger: Logger;
   readonly #status = new StateMachine<WorkerState>("worker", "CREATED", {
     CREATED: ["REBALANCING", "PENDING_SHUTDOWN", "ERROR"],
@@ -74,21 +78,21 @@ export class Worker {
   #stopping: Promise<void> | undefined;
   /** Between onRevoked and onAssigned: nothing is processed, since a commit would carry a generation that is going. */
   #rebalancing = false;
-  #fencing: Promise<void> | undefined;
   #announcedUrl: string | undefined;
 
   constructor(options: WorkerOptions) {
     this.#options = options;
     this.#log = options.log;
+    this.#topology = options.topology.forApplication(options.applicationId);
     this.workerId = options.instanceId ?? `${hostname()}-${randomUUID().slice(0, 8)}`;
     this.#logger = options.logger.child({ workerId: this.workerId });
     this.registry = options.registry ?? new Registry();
     const exactlyOnce = options.processing.guarantee === "exactly-once";
     const changelogOf = (store: string): string => changelogTopic(options.applicationId, store);
     this.#metrics = new WorkerMetrics(this.registry, {
-      tasks: () => this.#tasks.tasks.length,
-      lag: () => this.#tasks.tasks.reduce((lag, task) => lag + task.lag, 0),
-      uncheckpointedBytes: () => this.#tasks.tasks.reduce((bytes, task) => bytes + task.state.uncheckpointedBytes, 0),
+      running: () => this.state === "RUNNING",
+      tasks: () => this.#tasks.tasks,
+      restoring: (task) => this.#restorer.progress(task),
     });
     this.#partitions = new PartitionCounts(this.#log);
     this.#reader = this.#log.reader({ isolation: "read_committed" });
@@ -100,6 +104,7 @@ export class Worker {
     this.#restorer = new Restorer(this.#log, exactlyOnce ? "read_committed" : "read_uncommitted", changelogOf, (records) =>
       this.#metrics.restored(records),
     );
+    const fence = new DeadWorkerFence(this.#log.admin, options.applicationId, this.#logger);
     const opener = new TaskOpener({
       log: this.#log,
       applicationId: options.applicationId,
@@ -108,10 +113,10 @@ export class Worker {
       cacheBytesPerTask: () => Math.floor((options.state.cacheMiB * 1024 * 1024) / Math.max(1, this.#tasks.taskIds.length)),
       restorer: this.#restorer,
       logger: this.#logger,
-      fenceDead: () => this.#fenceDeadWorkers(),
+      fenceDead: () => (exactlyOnce ? fence.run(this.#tasks.members) : Promise.resolve()),
     });
     this.#tasks = new TaskManager({
-      topology: options.topology,
+      topology: this.#topology,
       collector: this.#collector,
       opener,
       restorer: this.#restorer,
@@ -122,15 +127,18 @@ export class Worker {
           return options.deadLetterTopic === undefined ? 1 : partitionsOf(options.deadLetterTopic);
         },
         maxValueBytes: options.maxDeadLetterBytes ?? 1_000_000,
+        handlers: options.handlers,
         now: Date.now,
       },
-      partitionsOf: (topic) => this.#partitions.of(topic),
+      topics: this.#partitions,
       logger: this.#logger,
       onReady: (task) => void this.#onTaskReady(task).catch((error: unknown) => this.#fail(error)),
       onFailed: (taskId, error) =>
         this.#fail(new RuntimeError("task-not-ready", `task ${taskId} cannot start: ${messageOf(error)}`, error)),
     });
     const partitionsOf = (topic: string): number => this.#partitions.of(topic);
+    const { repartitionPurgeIntervalMs } = options.processing;
+    const purger = new RepartitionPurger(this.#log.admin, this.#topology, this.#logger, repartitionPurgeIntervalMs);
     this.#committer = new Committer({
       sink: this.#sink,
       collector: this.#collector,
@@ -138,6 +146,7 @@ export class Worker {
       changelogOf,
       commitIntervalMs: options.processing.commitIntervalMs,
       metrics: this.#metrics,
+      onCommitted: (commits) => purger.committed(commits),
       onSettled: () => this.#processing.wake(),
     });
     this.#processing = new ProcessingLoop(
@@ -145,13 +154,14 @@ export class Worker {
       this.#tasks,
       this.#committer,
       options.processing.checkpointIntervalMs ?? 5_000,
+      this.#metrics,
       this.#logger,
     );
     this.#feed = new TopicFeed(this.#log, this.#logger);
     this.feed = this.#feed;
     this.queries = new WorkerQueries({
       workerId: this.workerId,
-      topology: options.topology,
+      topology: this.#topology,
       tasks: this.#tasks,
       restorer: this.#restorer,
       state: () => this.#status.state,
@@ -174,11 +184,12 @@ export class Worker {
 
   /** Resolves when the worker has joined its group; tasks may still be restoring (see state). */
   async start(): Promise<void> {
-    const { topology, applicationId, instanceId, sessionTimeoutMs, state, deadLetterTopic } = this.#options;
+    const { applicationId, instanceId, sessionTimeoutMs, state, deadLetterTopic } = this.#options;
+    const topology = this.#topology;
     this.#finished.promise.catch(() => undefined); // whoever cares awaits `finished`
     this.#status.to("REBALANCING");
-    await this.#partitions.load([...topologyTopics(topology), ...(deadLetterTopic === undefined ? [] : [deadLetterTopic])]);
-    await createChangelogs(topology, this.#log, applicationId);
+    await createInternalTopics(topology, this.#log, applicationId);
+    await this.#partitions.load(topology, deadLetterTopic);
     await this.#sink.open();
     this.#group = this.#log.group({
       groupId: applicationId,
@@ -227,8 +238,22 @@ export class Worker {
     }
     await this.#group?.leave();
     await Promise.allSettled([this.#restorer.close(), this.#feed.close(), this.#sink.close(), this.#reader.close()]);
+    this.#metrics.close();
     this.#status.to("NOT_RUNNING");
     this.#finished.resolve();
+  }
+
+  /** Until resume() nothing is fetched, processed or timed; the worker stays in its group, keeps its tasks and answers queries. Also before start(). */
+  pause(): void {
+    this.#processing.pause();
+  }
+
+  resume(): void {
+    this.#processing.resume();
+  }
+
+  get paused(): boolean {
+    return this.#processing.paused;
   }
 
   // The loop
@@ -352,21 +377,6 @@ export class Worker {
     if (this.state === "REBALANCING" && this.#tasks.allRunning) this.#status.to("RUNNING");
   }
 
-  /** Transactions of this application whose worker is no longer a member (design, section 5: take-over fences first). */
-  #fenceDeadWorkers(): Promise<void> {
-    return (this.#fencing ??= this.#fenceOnce().finally(() => (this.#fencing = undefined)));
-  }
-
-  async #fenceOnce(): Promise<void> {
-    if (this.#sink.transactionalId === undefined) return;
-    const live = new Set(this.#tasks.members.map((member) => member.transactionalId));
-    for (const transactionalId of await this.#log.admin.openTransactions(`${this.#options.applicationId}/`)) {
-      if (live.has(transactionalId)) continue;
-      this.#logger.warn({ transactionalId }, "fencing a dead worker's open transaction");
-      await this.#log.admin.fence(transactionalId);
-    }
-  }
-
   #requireGroup(): GroupMember {
     if (this.#group === undefined) throw new RuntimeError("not-running", "the worker has not been started");
     return this.#group;
@@ -385,11 +395,3 @@ export class Worker {
 const TRANSACTION_TIMEOUT_MS = 60_000;
 /** How long the group waits for a member that is committing before a rebalance. */
 const REBALANCE_TIMEOUT_MS = 60_000;
-
-function topologyTopics(topology: Topology): string[] {
-  return topology.subtopologies.flatMap((subtopology) => [...subtopology.sources, ...subtopology.sinks].map((node) => node.topic));
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}

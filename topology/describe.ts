@@ -36,6 +36,7 @@ export function describeMermaid(topology: Topology): string {
     const label = edge.output === undefined || edge.output === "out" ? "-->" : `-- ${slug(edge.output)} -->`;
     lines.push(`  ${idOf(edge.from)} ${label} ${idOf(edge.to)}`);
   }
+  for (const link of topology.links) lines.push(`  ${idOf(link.from)} -.-> ${idOf(link.to)}`);
   return lines.join("\n") + "\n";
 }
 

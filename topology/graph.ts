@@ -4,6 +4,14 @@ import type { StoreSpec } from "../state/store.ts";
 import type { RecordColumns } from "./columns.ts";
 import type { Outputs, ProcessorSpec } from "./processor.ts";
 
+/** A topic between two sub-topologies: one writes it, the other reads it, with the records partitioned by their new key. */
+export interface Repartition {
+  /** The application's topic is `<applicationId>-<name>-repartition`. */
+  readonly name: string;
+  /** Undefined: as many as the sources upstream have, or those it is read together with. */
+  readonly partitions: number | undefined;
+}
+
 export interface SourceNode {
   readonly kind: "source";
   readonly name: string;
@@ -14,6 +22,8 @@ export interface SourceNode {
   readonly streamTime: "record" | "processor";
   /** Called once per batch before its records are processed. */
   readonly prepare?: (records: RecordColumns) => Promise<void> | undefined;
+  /** Set: the topic is internal, and the headers of its records go with them. */
+  readonly repartition?: Repartition;
   readonly children: string[];
 }
 
@@ -31,6 +41,8 @@ export interface SinkNode {
   readonly topic: string;
   readonly key: Serde<unknown>;
   readonly value: Serde<unknown>;
+  /** Set: the topic is internal. */
+  readonly repartition?: Repartition;
 }
 
 export type GraphNode = SourceNode | ProcessorNode | SinkNode;
@@ -40,6 +52,12 @@ export interface Edge {
   readonly to: string;
   /** Of the `from` processor; undefined for sources. */
   readonly output?: string;
+}
+
+/** A repartition topic as a link from the sink that writes it to the source that reads it. */
+export interface Link {
+  readonly from: string;
+  readonly to: string;
 }
 
 /** Nodes that share edges or stores: they run as one task per partition. */
@@ -59,4 +77,15 @@ export function edgesOf(nodes: Iterable<GraphNode>): Edge[] {
       for (const [output, children] of node.outputs) for (const to of children) edges.push({ from: node.name, to, output });
   }
   return edges;
+}
+
+export function linksOf(nodes: Iterable<GraphNode>): Link[] {
+  const all = [...nodes];
+  const readers = new Map(
+    all.flatMap((node) => (node.kind === "source" && node.repartition !== undefined ? [[node.topic, node.name]] : [])),
+  );
+  return all.flatMap((node) => {
+    const to = node.kind === "sink" && node.repartition !== undefined ? readers.get(node.topic) : undefined;
+    return to === undefined ? [] : [{ from: node.name, to }];
+  });
 }

@@ -4,6 +4,7 @@ import { TopologyError } from "./errors.ts";
 import type { ProcessorNode } from "./graph.ts";
 import { KGroupedStream } from "./grouped-stream.ts";
 import type { Outputs, ProcessorSpec } from "./processor.ts";
+import { unnamedRepartitionTopic, type RepartitionOptions } from "./repartition.ts";
 import * as stateless from "./stateless.ts";
 import type { StreamsBuilder } from "./streams-builder.ts";
 
@@ -35,7 +36,12 @@ export class KStream<K, V> {
     return this.#add<K, V>("filter", name, () => new stateless.Filter(predicate), false);
   }
 
-  /** Changes the key: grouping afterwards needs a repartition, which this version refuses. */
+  /** Another key for the same value: what groups by it afterwards goes through a repartition topic. */
+  selectKey<K2>(selector: (key: K, value: V) => K2, name?: string): KStream<K2, V> {
+    return this.#add<K2, V>("selectKey", name, () => new stateless.MapRecords((key, value) => [selector(key, value), value]), true);
+  }
+
+  /** Changes the key: what groups by it afterwards goes through a repartition topic. */
   map<K2, V2>(mapper: (key: K, value: V) => readonly [K2, V2], name?: string): KStream<K2, V2> {
     return this.#add<K2, V2>("map", name, () => new stateless.MapRecords(mapper), true);
   }
@@ -82,13 +88,34 @@ export class KStream<K, V> {
     ) as OutputStreams<O>;
   }
 
-  groupByKey(): KGroupedStream<K, V> {
-    if (this.#keyChanged)
-      throw new TopologyError(
-        "re-keyed",
-        "the key was changed upstream: write the stream to a topic keyed anew and group a stream that reads it",
-      );
-    return new KGroupedStream<K, V>(this);
+  /**
+   * Sends the records through an internal topic, where murmur2 of the key names the partition; what is downstream is a
+   * sub-topology with tasks of its own. Timestamps and headers go along. Records of one key stay in order as long as one
+   * task wrote them; those of several tasks mix, which is what a window's grace is for.
+   */
+  repartition(options: RepartitionOptions<K, V>): KStream<K, V> {
+    const { name, key, value, partitions } = options;
+    if (partitions !== undefined && (!Number.isSafeInteger(partitions) || partitions < 1))
+      throw new TopologyError("bad-partitions", `partitions must be a positive integer, not ${partitions}`);
+    const [topic, repartition] = [unnamedRepartitionTopic(name), { name, partitions }];
+    this.#attach({ kind: "sink", name: `${topic}-sink`, topic, key, value, repartition });
+    return this.#builder.addSource<K, V>({ kind: "source", name: `${topic}-source`, topic, key, value, streamTime: "record", repartition });
+  }
+
+  /**
+   * @param options of the repartition topic that a key changed upstream needs (else none is made). Stateful processors added
+   * by process() are on their own: repartition() before them.
+   */
+  groupByKey(options?: RepartitionOptions<K, V>): KGroupedStream<K, V> {
+    if (!this.#keyChanged) return new KGroupedStream<K, V>(this);
+    if (options === undefined)
+      throw new TopologyError("re-keyed", "the key was changed upstream: groupByKey needs the name and serdes of a repartition topic");
+    return new KGroupedStream<K, V>(this.repartition(options));
+  }
+
+  /** By a new key, through a repartition topic. */
+  groupBy<K2>(selector: (key: K, value: V) => K2, options: RepartitionOptions<K2, V>): KGroupedStream<K2, V> {
+    return this.selectKey(selector, `${options.name}-key`).groupByKey(options);
   }
 
   /** Records go to the partition that murmur2 of the key names, as with Java clients; a null key goes to the task's own partition. */

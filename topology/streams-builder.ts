@@ -3,7 +3,7 @@ import type { Serde } from "../state/serde.ts";
 import type { StoreSpec } from "../state/store.ts";
 import type { RecordColumns } from "./columns.ts";
 import { TopologyError } from "./errors.ts";
-import type { GraphNode } from "./graph.ts";
+import type { GraphNode, SourceNode } from "./graph.ts";
 import { KStream } from "./kstream.ts";
 import { Topology } from "./topology.ts";
 
@@ -36,18 +36,14 @@ export class StreamsBuilder {
     if (this.#sourceTopics.has(topic))
       throw new TopologyError("duplicate-name", `topic "${topic}" is read by a source already: use that stream twice`);
     this.#sourceTopics.add(topic);
+    const { name = `source-${topic}`, key, value, streamTime = "record", prepare } = options;
+    return this.addSource<K, V>({ kind: "source", name, topic, key, value, streamTime, prepare });
+  }
+
+  /** For KStream too. */
+  addSource<K, V>(source: Omit<SourceNode, "children">): KStream<K, V> {
     const children: string[] = [];
-    const name = options.name ?? `source-${topic}`;
-    this.addNode({
-      kind: "source",
-      name,
-      topic,
-      key: options.key,
-      value: options.value,
-      streamTime: options.streamTime ?? "record",
-      prepare: options.prepare,
-      children,
-    });
+    this.addNode({ ...source, children });
     return new KStream<K, V>(this, [children], false);
   }
 

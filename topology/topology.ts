@@ -2,23 +2,46 @@
 import type { StoreSpec } from "../state/store.ts";
 import { describeMermaid, describeText } from "./describe.ts";
 import { TopologyError } from "./errors.ts";
-import { edgesOf, type Edge, type GraphNode, type ProcessorNode, type SinkNode, type SourceNode, type Subtopology } from "./graph.ts";
+import {
+  edgesOf,
+  linksOf,
+  type Edge,
+  type GraphNode,
+  type Link,
+  type ProcessorNode,
+  type SinkNode,
+  type SourceNode,
+  type Subtopology,
+} from "./graph.ts";
+import { repartitionTopic } from "./repartition.ts";
 
 export class Topology {
   readonly nodes: ReadonlyMap<string, GraphNode>;
   readonly edges: readonly Edge[];
+  /** What crosses from one sub-topology into another. */
+  readonly links: readonly Link[];
   readonly subtopologies: readonly Subtopology[];
 
   constructor(nodes: ReadonlyMap<string, GraphNode>) {
     if (nodes.size === 0) throw new TopologyError("empty", "the topology has no source");
     this.nodes = nodes;
     this.edges = edgesOf(nodes.values());
+    this.links = linksOf(nodes.values());
     this.subtopologies = cut(nodes, this.edges);
   }
 
   /** Every source topic, in the order of the builder's calls. */
   get sourceTopics(): readonly string[] {
     return this.subtopologies.flatMap((subtopology) => subtopology.sources.map((source) => source.topic));
+  }
+
+  /** The same topology with its repartition topics named for an application, as they are in the log. */
+  forApplication(applicationId: string): Topology {
+    const named = [...this.nodes].map(([name, node]): [string, GraphNode] => {
+      if (node.kind === "processor" || node.repartition === undefined) return [name, node];
+      return [name, { ...node, topic: repartitionTopic(applicationId, node.repartition.name) }];
+    });
+    return new Topology(new Map(named));
   }
 
   /** Human-readable, stable: one line a node. */

@@ -1,5 +1,6 @@
 import { commandContext, type CommonOptions } from "../command-options.ts";
 import { EXIT } from "../exit-codes.ts";
+import { toStderr } from "../output.ts";
 import { CommandFailure } from "../failure.ts";
 import { runSimulate, type SimulateOptions } from "../simulate/command.ts";
 
@@ -17,7 +18,7 @@ export async function run(options: SimulateCommandOptions): Promise<number> {
   try {
     const result = await runSimulate(
       { ...options, url: options.url ?? config.mqtt.url, username, password },
-      { progress: (line) => process.stderr.write(`${line}\n`), signal: ending.signal, now: Date.now },
+      { progress: toStderr, signal: ending.signal, now: Date.now },
     );
     output.result(`${result.sent} messages sent in ${(result.elapsedMs / 1000).toFixed(1)} s, ${result.perSecond} a second`, result);
     return EXIT.ok;

@@ -68,12 +68,18 @@ export const stateSchema = z
   })
   .prefault({});
 
+/** What happens to a record that cannot be read, processed or written: left out and counted, a dead letter, or the worker fails. */
+const errorAction = z.enum(["continue", "dead-letter", "fail"]).default("dead-letter");
+
 export const fullProcessingSchema = z
   .strictObject({
     ...processingSchema.unwrap().shape,
     guarantee: z.enum(["exactly-once", "at-least-once"]).default("exactly-once"),
     /** Under load; with little to do a commit comes sooner. */
     commitIntervalMs: z.int().min(1).max(60_000).default(100),
+    onDecodeError: errorAction,
+    onProcessingError: errorAction,
+    onProductionError: errorAction,
     /** Only 0 so far. */
     standbyReplicas: z.literal(0, "must be 0: standby replicas are not there yet").default(0),
   })

@@ -1,19 +1,31 @@
 /** The port's Admin over the embedded log. */
+import { LogError } from "../errors.ts";
 import type { Admin, CommittedOffset, IsolationLevel, PartitionOffset, TopicDescription, TopicPartition, TopicSpec } from "../port.ts";
 import { parseBatches } from "../records/parse-batches.ts";
 import type { CommittedOffsets } from "./committed-offsets.ts";
 import type { Database } from "./database.ts";
 import { TABLE, offsetKey, offsetOfKey, offsetRange } from "./keys.ts";
 import type { Partition } from "./partition.ts";
-import { INDEX_SLICE_BYTES } from "./retention.ts";
+import type { Groups } from "./groups.ts";
+import type { PartitionRows } from "./partition-rows.ts";
+import { INDEX_SLICE_BYTES, dropBefore } from "./retention.ts";
 import { decodeBatchIndex } from "./rows.ts";
 import type { Topics } from "./topics.ts";
 import type { Transactions } from "./transactions.ts";
 
-export class EmbeddedAdmin implements Admin {
-  readonly #log: { database: Database; topics: Topics; offsets: CommittedOffsets; transactions: Transactions };
+interface AdminParts {
+  readonly database: Database;
+  readonly partitionRows: PartitionRows;
+  readonly topics: Topics;
+  readonly offsets: CommittedOffsets;
+  readonly groups: Groups;
+  readonly transactions: Transactions;
+}
 
-  constructor(log: { database: Database; topics: Topics; offsets: CommittedOffsets; transactions: Transactions }) {
+export class EmbeddedAdmin implements Admin {
+  readonly #log: AdminParts;
+
+  constructor(log: AdminParts) {
     this.#log = log;
   }
 
@@ -57,8 +69,28 @@ export class EmbeddedAdmin implements Admin {
     return this.#log.offsets.get(groupId, partitions);
   }
 
-  deleteGroupOffsets(groupId: string): Promise<void> {
+  async setGroupOffsets(groupId: string, offsets: readonly CommittedOffset[]): Promise<void> {
+    this.#log.groups.validate({ groupId, generationId: -1, memberId: "" });
+    await this.#log.offsets.commit(groupId, offsets);
+  }
+
+  async groupMembers(groupId: string): Promise<readonly string[]> {
+    return this.#log.groups.group(groupId).memberIds;
+  }
+
+  async deleteGroupOffsets(groupId: string): Promise<void> {
+    const members = this.#log.groups.group(groupId).memberIds;
+    if (members.length > 0) throw new LogError("invalid-state", `group ${groupId} has members: ${members.join(", ")}`);
     return this.#log.offsets.deleteGroup(groupId);
+  }
+
+  async deleteRecords(before: readonly PartitionOffset[]): Promise<void> {
+    for (const { topic, partition, offset } of before) {
+      const from = this.#log.topics.partition({ topic, partition });
+      if (offset > from.stable)
+        throw new LogError("offset-out-of-range", `${topic}/${partition} ends at ${from.stable}, before ${offset}`, { partitions: [from] });
+      await dropBefore(this.#log.database, this.#log.partitionRows, from, offset);
+    }
   }
 
   // async: the port's shape; transactions are in memory
@@ -79,7 +111,7 @@ export class EmbeddedAdmin implements Admin {
         const bytes = await database.get(offsetKey(TABLE.batch, topicId, partition, offsetOfKey(key)));
         if (bytes === undefined) continue; // retention took it meanwhile
         for (const batch of parseBatches(bytes, 0, bytes.length, { partialTail: "error" })) {
-          const view = batch.records();
+          const view = batch.records(source.start);
           for (let i = 0; i < view.count; i++) if (view.timestamps[i] >= timestamp) return view.offsets[i];
         }
       }

@@ -74,6 +74,10 @@ export class Group {
     throw new LogError("stale-generation", `member ${member.memberId} of generation ${member.generationId} is not in ${current}`);
   }
 
+  get memberIds(): string[] {
+    return [...this.#seats.keys()];
+  }
+
   close(): void {
     this.#closed = true;
     for (const seat of this.#seats.values()) seat.end();

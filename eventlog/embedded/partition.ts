@@ -13,7 +13,7 @@ export class Partition implements TopicPartition {
   readonly topicId: number;
   readonly partition: number;
   readonly config: TopicConfig;
-  /** First offset kept; moved by retention. */
+  /** First offset kept; moved by retention and deleteRecords. */
   start: number;
   /** Everything below was compacted. */
   compactedTo: number;

@@ -49,7 +49,22 @@ export async function applyRetention(database: Database, partitionRows: Partitio
   return dropped;
 }
 
+/** Makes `offset` the first that is kept; whole batches before it go. */
+export async function dropBefore(database: Database, rows: PartitionRows, partition: Partition, offset: number): Promise<void> {
+  const { topicId, partition: number } = partition;
+  await dropUpTo(rows, partition, offset, []);
+  for await (const slice of database.slices(offsetRange(TABLE.index, topicId, number, 0, offset), INDEX_SLICE_BYTES)) {
+    const deletes: Operation[] = [];
+    for (const [key, row] of slice) {
+      if (decodeBatchIndex(row).nextOffset > offset) break;
+      deletes.push({ type: "del", key: offsetKey(TABLE.batch, topicId, number, offsetOfKey(key)) }, { type: "del", key });
+      if (deletes.length >= MAX_DELETES) await dropUpTo(rows, partition, offset, deletes.splice(0));
+    }
+    if (deletes.length > 0) await dropUpTo(rows, partition, offset, deletes);
+  }
+}
+
 async function dropUpTo(rows: PartitionRows, partition: Partition, start: number, deletes: Operation[]): Promise<void> {
-  partition.start = start;
+  partition.start = Math.max(partition.start, start); // retention and deleteRecords may be at it at once
   await rows.save([partition], deletes);
 }

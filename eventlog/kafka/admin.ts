@@ -5,13 +5,17 @@ import { NO_LEADER, type Cluster } from "./connection/cluster.ts";
 import type { Connections } from "./connection/connections.ts";
 import { CoordinatorClient } from "./connection/coordinator-client.ts";
 import { retrying } from "./connection/retry.ts";
+import { commitOffsets } from "./commit-offsets.ts";
 import { fetchCommitted } from "./fetch-committed.ts";
 import { initProducer } from "./init-producer.ts";
 import { GROUP_ID_NOT_FOUND, NONE, protocolError, TOPIC_ALREADY_EXISTS, UNKNOWN_TOPIC_OR_PARTITION } from "./protocol-errors.ts";
 import { deleteGroupRequest } from "./requests/delete-groups.ts";
+import { deleteRecordsRequest } from "./requests/delete-records.ts";
+import { describeGroupRequest } from "./requests/describe-group.ts";
 import { EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, listOffsetsRequest } from "./requests/list-offsets.ts";
 import { listTransactionsRequest } from "./requests/list-transactions.ts";
 import { createTopicsRequest, deleteTopicsRequest, describeTopicConfigsRequest } from "./requests/topics.ts";
+import type { KafkaRequest } from "./wire/request.ts";
 
 /** One admin call with all its retries: long enough for a broker to restart. */
 const CALL_TIMEOUT_MS = 30_000;
@@ -98,11 +102,37 @@ export class KafkaAdmin implements Admin {
     return this.#retrying(() => fetchCommitted(coordinator, groupId, partitions, false));
   }
 
+  async setGroupOffsets(groupId: string, offsets: readonly CommittedOffset[]): Promise<void> {
+    const coordinator = new CoordinatorClient(this.#cluster, this.#connections, "group", groupId);
+    await this.#retrying(() => commitOffsets(coordinator, { groupId, generationId: -1, memberId: "" }, offsets));
+  }
+
+  async groupMembers(groupId: string): Promise<readonly string[]> {
+    const coordinator = new CoordinatorClient(this.#cluster, this.#connections, "group", groupId);
+    return this.#retrying(async () => {
+      const { errorCode, memberIds } = await coordinator.send(describeGroupRequest(groupId), (group) => group.errorCode);
+      if (errorCode !== NONE) throw protocolError(errorCode, `describing group ${groupId}`);
+      return memberIds;
+    });
+  }
+
   async deleteGroupOffsets(groupId: string): Promise<void> {
     const coordinator = new CoordinatorClient(this.#cluster, this.#connections, "group", groupId);
     await this.#retrying(async () => {
       const errorCode = await coordinator.send(deleteGroupRequest(groupId), (code) => code);
       if (errorCode !== NONE && errorCode !== GROUP_ID_NOT_FOUND) throw protocolError(errorCode, `deleting group ${groupId}`);
+    });
+  }
+
+  async deleteRecords(before: readonly PartitionOffset[]): Promise<void> {
+    await this.#retrying(async () => {
+      for (const [leader, wanted] of await this.#byLeader(before)) {
+        for (const { topic, partition, errorCode } of await this.#send(leader, wanted, deleteRecordsRequest(wanted, CALL_TIMEOUT_MS))) {
+          if (errorCode === NONE) continue;
+          this.#cluster.forget([topic]);
+          throw protocolError(errorCode, `deleting records of ${topic}/${partition}`, [{ topic, partition }]);
+        }
+      }
     });
   }
 
@@ -129,22 +159,10 @@ export class KafkaAdmin implements Admin {
   async #listOffsets(partitions: readonly TopicPartition[], timestamp: number, isolation: IsolationLevel): Promise<PartitionOffset[]> {
     const found = new Map<TopicPartition, number>();
     await this.#retrying(async () => {
-      const byLeader = new Map<number, TopicPartition[]>();
-      for (const one of partitions) {
-        if (found.has(one)) continue;
-        const leader = await this.#cluster.leader(one);
-        if (leader === NO_LEADER) this.#cluster.forget([one.topic]);
-        if (leader === NO_LEADER)
-          throw new LogError("unavailable", `${one.topic}/${one.partition} has no leader`, {
-            partitions: [{ topic: one.topic, partition: one.partition }],
-          });
-        const list = byLeader.get(leader);
-        if (list === undefined) byLeader.set(leader, [one]);
-        else list.push(one);
-      }
+      const byLeader = await this.#byLeader(partitions.filter((one) => !found.has(one)));
       await Promise.all(
         [...byLeader].map(async ([leader, wanted]) => {
-          const answers = await this.#send(leader, wanted, timestamp, isolation);
+          const answers = await this.#send(leader, wanted, listOffsetsRequest(wanted, timestamp, isolation === "read_committed"));
           for (const { topic, partition, errorCode, offset } of answers) {
             if (errorCode !== NONE) {
               this.#cluster.forget([topic]);
@@ -159,9 +177,25 @@ export class KafkaAdmin implements Admin {
     return partitions.map((one) => ({ topic: one.topic, partition: one.partition, offset: found.get(one) ?? -1 }));
   }
 
-  async #send(leader: number, wanted: readonly TopicPartition[], timestamp: number, isolation: IsolationLevel) {
+  async #byLeader<T extends TopicPartition>(partitions: readonly T[]): Promise<Map<number, T[]>> {
+    const byLeader = new Map<number, T[]>();
+    for (const one of partitions) {
+      const { topic, partition } = one;
+      const leader = await this.#cluster.leader(one);
+      if (leader === NO_LEADER) {
+        this.#cluster.forget([topic]);
+        throw new LogError("unavailable", `${topic}/${partition} has no leader`, { partitions: [{ topic, partition }] });
+      }
+      const list = byLeader.get(leader);
+      if (list === undefined) byLeader.set(leader, [one]);
+      else list.push(one);
+    }
+    return byLeader;
+  }
+
+  async #send<Response>(leader: number, wanted: readonly TopicPartition[], request: KafkaRequest<Response>): Promise<Response> {
     try {
-      return await this.#connections.send(leader, listOffsetsRequest(wanted, timestamp, isolation === "read_committed"));
+      return await this.#connections.send(leader, request);
     } catch (error) {
       this.#cluster.forget(wanted.map(({ topic }) => topic));
       throw error;

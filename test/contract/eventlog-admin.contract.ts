@@ -1,7 +1,7 @@
 /** Contract: topics and offsets. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { makeTopic, recordSet, unique, until, values, write } from "./eventlog-helpers.ts";
+import { makeTopic, readToEnd, recordSet, TestMember, unique, until, values, write } from "./eventlog-helpers.ts";
 import type { MakeLog } from "./eventlog.contract.ts";
 
 export function adminContract(name: string, makeLog: MakeLog): void {
@@ -47,33 +47,47 @@ export function adminContract(name: string, makeLog: MakeLog): void {
     assert.equal(await offset(6001), 5, "after the last record: the end");
   });
 
-  test(`${name}: offsets of a group that is over can be deleted`, async (t) => {
+  test(`${name}: records before an offset can be deleted, also within a batch, but not past the end`, async (t) => {
+    const { log } = await makeLog(t);
+    const topic = await makeTopic(log);
+    for (const batch of [["a", "b"], ["c", "d", "e"], ["f"]]) await write(log, values(topic, ...batch));
+    const start = async (): Promise<number> =>
+      (await log.admin.listOffsets([{ topic, partition: 0 }], "earliest", "read_committed"))[0].offset;
+    const left = async (): Promise<string[]> =>
+      (await readToEnd(log, [{ topic, partition: 0, offset: await start() }])).map(({ value }) => String(value));
+    await log.admin.deleteRecords([{ topic, partition: 0, offset: 3 }]);
+    assert.equal(await start(), 3);
+    assert.deepEqual(await left(), ["d", "e", "f"]);
+    await log.admin.deleteRecords([{ topic, partition: 0, offset: 1 }]);
+    assert.equal(await start(), 3, "it never goes back");
+    await assert.rejects(log.admin.deleteRecords([{ topic, partition: 0, offset: 7 }]), { code: "offset-out-of-range" });
+    await log.admin.deleteRecords([{ topic, partition: 0, offset: 6 }]);
+    assert.deepEqual([await start(), await left()], [6, []]);
+    await write(log, values(topic, "g"));
+    assert.deepEqual(await left(), ["g"]);
+  });
+
+  test(`${name}: offsets of a group can be set and deleted from outside only while it has no members`, async (t) => {
     const { log } = await makeLog(t);
     const topic = await makeTopic(log);
     await write(log, values(topic, "x"));
     const groupId = unique("group");
-    const member = log.group({
-      groupId,
-      sessionTimeoutMs: 10_000,
-      rebalanceTimeoutMs: 10_000,
-      heartbeatIntervalMs: 200,
-      userData: () => Buffer.alloc(0),
-      assignor: {
-        name: "contract",
-        assign: (members) => Promise.resolve(new Map(members.map(({ memberId }) => [memberId, Buffer.alloc(0)]))),
-      },
-      listener: {
-        onRevoked: () => Promise.resolve(),
-        onAssigned: () => Promise.resolve(),
-        onLost: () => Promise.resolve(),
-        onFatal: () => undefined,
-      },
-    });
+    const at = [{ topic, partition: 0 }];
+    assert.deepEqual(await log.admin.groupMembers(groupId), []);
+    await log.admin.setGroupOffsets(groupId, [{ topic, partition: 0, offset: 1, metadata: "m" }]);
+    assert.deepEqual(await log.admin.groupOffsets(groupId, at), [{ topic, partition: 0, offset: 1, metadata: "m" }]);
+
+    const { member } = new TestMember(log, t, { groupId, partitions: 1 });
     await member.start();
-    await member.commitOffsets([{ topic, partition: 0, offset: 1 }]);
+    assert.deepEqual(await log.admin.groupMembers(groupId), [member.metadata().memberId]);
+    await assert.rejects(log.admin.setGroupOffsets(groupId, [{ topic, partition: 0, offset: 0 }]), { code: "stale-generation" });
+    await assert.rejects(log.admin.deleteGroupOffsets(groupId), { code: "invalid-state" });
+    await member.commitOffsets([{ topic, partition: 0, offset: 0 }]);
     await member.leave();
-    assert.equal((await log.admin.groupOffsets(groupId, [{ topic, partition: 0 }])).length, 1);
+    await until("the member is gone", async () => (await log.admin.groupMembers(groupId)).length === 0);
+
+    assert.equal((await log.admin.groupOffsets(groupId, at)).length, 1);
     await log.admin.deleteGroupOffsets(groupId);
-    assert.deepEqual(await log.admin.groupOffsets(groupId, [{ topic, partition: 0 }]), []);
+    assert.deepEqual(await log.admin.groupOffsets(groupId, at), []);
   });
 }

@@ -12,10 +12,10 @@ import type { Cluster } from "../connection/cluster.ts";
 import type { Connections } from "../connection/connections.ts";
 import { CoordinatorClient } from "../connection/coordinator-client.ts";
 import { delay, retrying } from "../connection/retry.ts";
+import { commitOffsets } from "../commit-offsets.ts";
 import { fetchCommitted } from "../fetch-committed.ts";
-import { isTransient, NONE, protocolError } from "../protocol-errors.ts";
+import { isTransient, protocolError } from "../protocol-errors.ts";
 import { leaveGroupRequest, type GroupIdentity } from "../requests/group.ts";
-import { offsetCommitRequest } from "../requests/offset-commit.ts";
 import { GroupSession, type Generation } from "./group-session.ts";
 import { Heartbeats } from "./heartbeats.ts";
 
@@ -97,16 +97,7 @@ export class KafkaGroupMember implements GroupMember {
   async commitOffsets(offsets: readonly CommittedOffset[]): Promise<void> {
     if (offsets.length === 0) return;
     const group = this.metadata();
-    await retrying({ withinMs: OFFSETS_TIMEOUT_MS, stopped: () => this.#left }, async () => {
-      const answers = await this.#offsets.send(
-        offsetCommitRequest(group, offsets),
-        (all) => all.find(({ errorCode }) => errorCode !== NONE)?.errorCode ?? NONE,
-      );
-      for (const { topic, partition, errorCode } of answers) {
-        if (errorCode !== NONE)
-          throw protocolError(errorCode, `OffsetCommit of ${group.groupId} for ${topic}/${partition}`, [{ topic, partition }]);
-      }
-    });
+    await retrying({ withinMs: OFFSETS_TIMEOUT_MS, stopped: () => this.#left }, () => commitOffsets(this.#offsets, group, offsets));
   }
 
   async leave(): Promise<void> {

@@ -215,6 +215,56 @@ test("tasks are shared when a second worker joins, and taken back when it leaves
   await assertExact(setup, 20, 80);
 });
 
+test("a paused worker keeps its tasks, commits what it has and processes nothing until it is resumed", async (t) => {
+  const setup = await setUp(t);
+  const worker = setup.worker();
+  await worker.start();
+  await setup.feed(20, 10);
+  await waitUntilDrained(setup.log, "app", "in");
+  worker.pause();
+  await setup.feed(20, 10);
+  // another worker comes and goes: the pause outlasts the rebalances, and the other processes its share
+  const second = setup.worker();
+  second.pause();
+  await second.start();
+  await waitFor("each has half", () => [worker, second].every(({ queries }) => queries.worker().tasks.length === 2));
+  await waitFor("both run", () => worker.state === "RUNNING" && second.state === "RUNNING");
+  await second.stop();
+  await waitFor("the first has all", () => worker.state === "RUNNING" && worker.queries.worker().tasks.length === PARTITIONS);
+  assert.ok(worker.paused);
+  await assertExact(setup, 20, 10);
+  assert.equal((await worker.queries.scan("totals", { limit: 100 })).length, 20, "queries are answered");
+  worker.resume();
+  await waitUntilDrained(setup.log, "app", "in");
+  await assertExact(setup, 20, 20);
+});
+
+test("a pause holds the wall-clock timers too", async (t) => {
+  const setup = await setUp(t);
+  let ticks = 0;
+  const builder = new StreamsBuilder();
+  builder.stream("in", { key: serdes.string, value: serdes.string }).process({
+    name: "ticking",
+    outputs: [],
+    create: () => ({
+      init: (context: ProcessorContext) => void context.schedule(1, "wall-clock", () => void ticks++),
+      process: () => undefined,
+    }),
+  });
+  const worker = setup.worker({ topology: builder.build() });
+  await worker.start();
+  await waitFor("the timer ticks", () => ticks > 2);
+  worker.pause();
+  let [same, last] = [0, -1];
+  await waitFor("the timer stands still", () => {
+    same = ticks === last ? same + 1 : 0;
+    last = ticks;
+    return same === 10;
+  });
+  worker.resume();
+  await waitFor("the timer ticks again", () => ticks > last);
+});
+
 test("queries give committed values of local tasks, and say who owns the rest", async (t) => {
   const setup = await setUp(t);
   const [first, second] = [setup.worker({ advertisedUrl: "http://first" }), setup.worker({ advertisedUrl: "http://second" })];
@@ -226,7 +276,10 @@ test("queries give committed values of local tasks, and say who owns the rest", 
   const rows = [...(await first.queries.scan("totals", { limit: 100 })), ...(await second.queries.scan("totals", { limit: 100 }))];
   assert.equal(rows.length, 20);
   assert.ok(rows.every((row) => (row.value as { count: number }).count === 3));
-  const locations = ["a", "b", "c", "d", "e", "f"].map((key) => [first.queries.locate(key), second.queries.locate(key)]);
+  const locations = ["a", "b", "c", "d", "e", "f"].map((key) => [
+    first.queries.locate("totals", key),
+    second.queries.locate("totals", key),
+  ]);
   for (const [fromFirst, fromSecond] of locations) {
     if (fromFirst.kind === "local") assert.deepEqual(fromSecond, { kind: "remote", url: "http://first", workerId: first.workerId });
     else assert.equal(fromSecond.kind, "local");

@@ -151,7 +151,7 @@ describe("mistakes are refused while the topology is built", () => {
     assert.throws(() => stream.filter(() => true, "same"), code("duplicate-name"));
     assert.throws(() => builder.stream("in", strings), code("duplicate-name"));
   });
-  test("grouping by a key that was changed", () => {
+  test("grouping by a key that was changed, without a repartition topic", () => {
     const builder = new StreamsBuilder();
     assert.throws(
       () =>
@@ -161,6 +161,12 @@ describe("mistakes are refused while the topology is built", () => {
           .groupByKey(),
       code("re-keyed"),
     );
+  });
+  test("a repartition topic of no partitions, or of one name twice", () => {
+    const stream = new StreamsBuilder().stream("in", strings);
+    assert.throws(() => stream.repartition({ name: "r", ...strings, partitions: 0 }), code("bad-partitions"));
+    stream.repartition({ name: "r", ...strings });
+    assert.throws(() => stream.repartition({ name: "r", ...strings }), code("duplicate-name"));
   });
   test("two stores of one name", () => {
     const builder = new StreamsBuilder();
@@ -213,6 +219,10 @@ test("types: a wrong serde, store or output name does not compile", () => {
   const neverCalled = (context: ProcessorContext<{ out: { key: string; value: string } }>) => {
     // @ts-expect-error a number serde for a stream of strings
     stream.to("out", numbers);
+    // @ts-expect-error the new key is a number
+    stream.groupBy((_key, value) => value.length, { name: "by-length", ...strings });
+    // @ts-expect-error a number serde for values that are strings
+    stream.repartition({ name: "again", ...numbers });
     // @ts-expect-error values are numbers
     context.store(store).put("k", "text");
     // @ts-expect-error no such output

@@ -32,7 +32,7 @@ export class FakeQueries implements Queries {
     return this.view;
   }
 
-  locate(key: string): Location {
+  locate(_store: string, key: string): Location {
     return this.location(key);
   }
 

@@ -1,0 +1,106 @@
+/** What is read of a worker at each scrape, and not counted as it happens. */
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { Counter, Gauge, type Registry } from "prom-client";
+import type { RestoreProgress } from "./queries.ts";
+import type { Task } from "./task.ts";
+
+/** Between two samples of the event loop; what is measured is by how much a timer of this length comes late. */
+const EVENT_LOOP_SAMPLE_MS = 10;
+const NS_PER_SECOND = 1e9;
+const QUANTILES = [50, 99, 100];
+
+export interface WorkerSources {
+  readonly running: () => boolean;
+  readonly tasks: () => readonly Task[];
+  readonly restoring: (task: Task) => readonly RestoreProgress[];
+}
+
+/** @returns ends the sampling of the event loop. */
+export function registerWorkerGauges(registry: Registry, { running, tasks, restoring }: WorkerSources): () => void {
+  const sum = (of: (task: Task) => number) => (): number => tasks().reduce((total, task) => total + of(task), 0);
+  gauge(registry, "sluice_worker_running", "1 when all tasks of this worker are running", () => Number(running()));
+  gauge(registry, "sluice_tasks", "Tasks on this worker", () => tasks().length);
+  gauge(
+    registry,
+    "sluice_source_lag_records",
+    "Records between position and end of this worker's source partitions",
+    sum((task) => task.lag),
+  );
+  gauge(
+    registry,
+    "sluice_uncheckpointed_bytes",
+    "Committed rows not yet in the state engine",
+    sum((task) => task.state.uncheckpointedBytes),
+  );
+  gauge(
+    registry,
+    "sluice_restore_remaining_records",
+    "Changelog offsets that restores have still to read",
+    sum((task) => restoring(task).reduce((remaining, store) => remaining + store.remaining, 0)),
+  );
+  taskLag(registry, tasks);
+  cacheCounters(registry, tasks);
+  return eventLoopDelay(registry);
+}
+
+function taskLag(registry: Registry, tasks: () => readonly Task[]): void {
+  new Gauge({
+    name: "sluice_task_lag_records",
+    help: "Records between position and end of a task's source partitions",
+    labelNames: ["task"],
+    registers: [registry],
+    collect() {
+      this.reset(); // tasks that moved away
+      for (const task of tasks()) this.set({ task: task.taskId }, task.lag);
+    },
+  });
+}
+
+/** Stores count for themselves and go with their tasks: what is new since the last scrape is added. */
+function cacheCounters(registry: Registry, tasks: () => readonly Task[]): void {
+  for (const what of ["hits", "misses"] as const) {
+    const seen = new WeakMap<Task, number>();
+    new Counter({
+      name: `sluice_store_cache_${what}_total`,
+      help: `Look-ups of rows in the object cache: ${what}`,
+      registers: [registry],
+      collect() {
+        for (const task of tasks()) {
+          const now = task.state.stats().reduce((total, store) => total + store[what], 0);
+          this.inc(Math.max(0, now - (seen.get(task) ?? 0)));
+          seen.set(task, now);
+        }
+      },
+    });
+  }
+}
+
+function eventLoopDelay(registry: Registry): () => void {
+  const histogram = monitorEventLoopDelay({ resolution: EVENT_LOOP_SAMPLE_MS });
+  histogram.enable();
+  new Gauge({
+    name: "sluice_event_loop_delay_seconds",
+    help: "How late the event loop came to a timer, since the last scrape; quantile 1 is the maximum",
+    labelNames: ["quantile"],
+    registers: [registry],
+    collect() {
+      for (const percent of QUANTILES) {
+        const late = histogram.count === 0 ? 0 : histogram.percentile(percent) / NS_PER_SECOND - EVENT_LOOP_SAMPLE_MS / 1000;
+        this.set({ quantile: String(percent / 100) }, Math.max(0, late));
+      }
+      histogram.reset();
+    },
+  });
+  return () => histogram.disable();
+}
+
+function gauge(registry: Registry, name: string, help: string, read: () => number): void {
+  new Gauge({
+    name,
+    help,
+    registers: [registry],
+    collect() {
+      this.set(read());
+    },
+  });
+}
