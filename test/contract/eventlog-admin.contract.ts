@@ -63,7 +63,6 @@ export function adminContract(name: string, makeLog: MakeLog): void {
         assign: (members) => Promise.resolve(new Map(members.map(({ memberId }) => [memberId, Buffer.alloc(0)]))),
       },
       listener: {
-        onRevoked: () => Promise.resolve(),
         onAssigned: () => Promise.resolve(),
         onLost: () => Promise.resolve(),
         onFatal: () => undefined,
