@@ -80,6 +80,8 @@ export interface GroupMetadata {
 /**
  * One transactional id. Order of calls: open, then (begin, write*, sendOffsets?, commit|abort)*, close.
  * Errors are LogErrors; see `action` for what to do. After `fenced` nothing more is written by this writer.
+ * `stale-generation` of sendOffsets leaves the transaction open: nothing of the call was taken, and it may be sent again with the
+ * next generation of the same membership (see GroupMember.renewed), or the transaction aborted; it is not committed without.
  */
 export interface TxnWriter {
   readonly transactionalId: string;
@@ -147,12 +149,13 @@ export interface Assignor {
 }
 
 /**
- * Calls never overlap. On a rebalance: onRevoked (awaited, then the member joins), then onAssigned.
- * onLost replaces onRevoked when the membership is already gone (fenced, expired): nothing may be committed.
+ * Calls never overlap. A rebalance takes nothing away by itself (cooperative, KIP-429): the member joins with the user data of then
+ * and goes on with what it holds and commits; onAssigned tells it what to hold from now on. The next join waits until onAssigned
+ * resolved, so what a member gave up there is free for others in the generation after, and not before.
  */
 export interface GroupListener {
-  onRevoked(): Promise<void>;
-  onAssigned(assignment: Buffer, members: GroupMetadata): Promise<void>;
+  onAssigned(assignment: Buffer, metadata: GroupMetadata): Promise<void>;
+  /** The membership is gone (fenced, expired) and others may have what this member holds: nothing may be committed. */
   onLost(error: Error): Promise<void>;
   /** The member gave up for good (authorization, unsupported): the worker must stop. */
   onFatal(error: Error): void;
@@ -175,15 +178,20 @@ export interface GroupOptions {
 export interface GroupMember {
   /** Joins and keeps the membership by heartbeats on their own timer until leave(). Resolves after the first onAssigned. */
   start(): Promise<void>;
-  /** Of the current generation; stamps sendOffsets. */
+  /** Of the current generation, from its forming on; stamps sendOffsets. */
   metadata(): GroupMetadata;
+  /**
+   * For a commit that a rebalance overtook: resolves once this membership is in a later generation than `stale`. Rejects with
+   * `stale-generation` when the membership is another one or is lost, or after the rebalance time-out.
+   */
+  renewed(stale: GroupMetadata): Promise<void>;
   /** Asks for a rebalance (new user data, changed partition count). */
   rejoin(): void;
   /** Committed offsets that are stable. A partition without one is absent. Rejects with `unstable-offsets` (retriable, `.partitions`) while another's transaction is open on one. */
   committed(partitions: readonly TopicPartition[]): Promise<readonly CommittedOffset[]>;
-  /** Non-transactional commit (at-least-once mode), stamped with the current generation. */
+  /** Non-transactional commit (at-least-once mode), stamped with the current generation; one that a rebalance overtakes, with the next. */
   commitOffsets(offsets: readonly CommittedOffset[]): Promise<void>;
-  /** Leaves (dynamic member) or just stops heartbeats (static member). Does not call onRevoked. */
+  /** Leaves (dynamic member) or just stops heartbeats (static member). The listener hears nothing of it. */
   leave(): Promise<void>;
 }
 

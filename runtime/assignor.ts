@@ -1,6 +1,7 @@
 /**
- * Sticky, balanced assignment of tasks to workers; runs on the group's leader. A worker keeps what it owns up to its
- * fair share; the rest goes to the least loaded, first to one that has the task's state on disk.
+ * Sticky, balanced, cooperative assignment of tasks to workers; runs on the group's leader. A worker keeps what it owns up to its
+ * fair share; the rest goes to the least loaded, first to one that has the task's state on disk. A task that moves is first taken
+ * from its owner and given to nobody; the owner closes it and asks for the rebalance that hands it out (KIP-429).
  */
 import type { Assignor, GroupMemberInfo } from "../eventlog/port.ts";
 
@@ -9,7 +10,7 @@ export interface WorkerSubscription {
   readonly workerId: string;
   readonly url: string | undefined;
   readonly transactionalId: string | undefined;
-  /** Running here now. */
+  /** Held here now: running, or on its way up. */
   readonly owned: readonly string[];
   /** With state on this worker's disk. */
   readonly onDisk: readonly string[];
@@ -25,29 +26,73 @@ export interface AssignedMember {
 /** What every worker gets: its own tasks, and who has which. */
 export interface WorkerAssignment {
   readonly tasks: readonly string[];
+  /**
+   * Tasks that wait for this worker to give them up: it joins again when it has, also when it holds none of them (a static member
+   * that died with them and is back).
+   */
+  readonly revoked: readonly string[];
+  /** Some task of the group is being given up and is nobody's: another rebalance follows. */
+  readonly moving: boolean;
   readonly members: readonly AssignedMember[];
 }
 
-export const ASSIGNOR_NAME = "sluice-sticky";
+/** The coordinator keeps workers of another protocol out: one that does not join again after giving up a task would leave it without owner. */
+export const ASSIGNOR_NAME = "sluice-cooperative";
 
 export function stickyAssignor(taskIds: () => Promise<readonly string[]>): Assignor {
   return {
     name: ASSIGNOR_NAME,
     async assign(members: readonly GroupMemberInfo[]): Promise<Map<string, Buffer>> {
       const workers = members.map((member) => ({ memberId: member.memberId, ...decodeSubscription(member.userData) }));
-      const tasksOf = assignTasks(workers, await taskIds());
+      const { granted, revoked } = handOver(workers, assignTasks(workers, await taskIds()));
       const assigned = workers.map((worker): AssignedMember => ({
         workerId: worker.workerId,
         url: worker.url,
         transactionalId: worker.transactionalId,
-        tasks: tasksOf.get(worker.memberId) ?? [],
+        tasks: granted.get(worker.memberId) ?? [],
       }));
-      return new Map(workers.map((worker, index) => [worker.memberId, encodeJson({ tasks: assigned[index].tasks, members: assigned })]));
+      const moving = [...revoked.values()].some((tasks) => tasks.length > 0);
+      return new Map(
+        workers.map(({ memberId }, index): [string, Buffer] => {
+          const assignment: WorkerAssignment = {
+            tasks: assigned[index].tasks,
+            revoked: revoked.get(memberId) ?? [],
+            moving,
+            members: assigned,
+          };
+          return [memberId, encodeJson(assignment)];
+        }),
+      );
     },
   };
 }
 
-interface Candidate {
+/**
+ * What of a target may be had in this generation: a task that another holds is nobody's until its holder has given it up. The
+ * membership protocol lets no two members hold one; if two say so all the same, the one that may not keep it goes first.
+ */
+export function handOver(
+  workers: readonly Candidate[],
+  target: ReadonlyMap<string, readonly string[]>,
+): { granted: Map<string, string[]>; revoked: Map<string, string[]> } {
+  const granted = new Map<string, string[]>();
+  const revoked = new Map<string, string[]>();
+  for (const { memberId, owned } of workers) {
+    const heldElsewhere = new Set(workers.flatMap((other) => (other.memberId === memberId ? [] : other.owned)));
+    const wanted = target.get(memberId) ?? [];
+    granted.set(
+      memberId,
+      wanted.filter((task) => !heldElsewhere.has(task)),
+    );
+    revoked.set(
+      memberId,
+      owned.filter((task) => !wanted.includes(task)),
+    );
+  }
+  return { granted, revoked };
+}
+
+export interface Candidate {
   readonly memberId: string;
   readonly owned: readonly string[];
   readonly onDisk: readonly string[];
@@ -105,6 +150,8 @@ export function decodeAssignment(assignment: Buffer): WorkerAssignment {
   const members = Array.isArray(parsed.members) ? (parsed.members as Record<string, unknown>[]) : [];
   return {
     tasks: strings(parsed.tasks),
+    revoked: strings(parsed.revoked),
+    moving: parsed.moving === true,
     members: members.map((member) => ({
       workerId: String(member.workerId),
       url: typeof member.url === "string" ? member.url : undefined,

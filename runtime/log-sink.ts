@@ -1,4 +1,5 @@
 /** How a commit reaches the log: exactly once in one transaction, or at least once in the same order without one. */
+import { LogError } from "../eventlog/errors.ts";
 import type { CommittedOffset, GroupMember, PlainWriter, TxnWriter, WrittenRange } from "../eventlog/port.ts";
 import type { RecordSet } from "../eventlog/records/record-set.ts";
 
@@ -30,12 +31,27 @@ export class ExactlyOnceSink implements LogSink {
     // both are under way at once; both are over before anything else is asked of the writer
     const [written, sent] = await Promise.allSettled([
       records.recordCount > 0 ? this.#writer.write(records) : [],
-      offsets.length > 0 ? this.#writer.sendOffsets(offsets, group.metadata()) : undefined,
+      offsets.length > 0 ? this.#sendOffsets(offsets, group) : undefined,
     ]);
     if (sent.status === "rejected") throw sent.reason;
     if (written.status === "rejected") throw written.reason;
     await this.#writer.commit();
     return written.value;
+  }
+  /**
+   * A rebalance may overtake the commit. What it carries is still ours in the generation after, since nothing was given up
+   * (see GroupListener): the same transaction goes on with the new stamp. Rejects when the membership is lost.
+   */
+  async #sendOffsets(offsets: readonly CommittedOffset[], group: GroupMember): Promise<void> {
+    for (;;) {
+      const stamp = group.metadata();
+      try {
+        return await this.#writer.sendOffsets(offsets, stamp);
+      } catch (error) {
+        if (!(error instanceof LogError) || error.code !== "stale-generation") throw error;
+        await group.renewed(stamp);
+      }
+    }
   }
   /** InitProducerId ends whatever is open, whichever way the failed commit went; the committed offsets then tell which. */
   recover(): Promise<void> {

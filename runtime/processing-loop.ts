@@ -23,6 +23,7 @@ export class ProcessingLoop {
   readonly #logger: Logger;
   #nextTask = 0;
   #paused = false;
+  #draining: { readonly tasks: readonly Task[]; readonly drained: () => void } | undefined;
   /** Ends the wait: set before the reader is woken, so that a wake-up between two polls is not lost. */
   #woken = false;
 
@@ -72,8 +73,34 @@ export class ProcessingLoop {
     if (committer.isFull && committer.busy) return committer.settled();
     this.#process(running);
     for (const task of running) task.punctuateWallClock(Date.now());
-    if (!committer.busy && committer.dueInMs(running, backlog, performance.now()) === 0) committer.begin(running);
+    this.#commitIfDue(running, backlog);
+  }
+
+  #commitIfDue(running: readonly Task[], backlog: boolean): void {
+    const committer = this.#committer;
+    if (!committer.busy && (this.#draining !== undefined || committer.dueInMs(running, backlog, performance.now()) === 0)) {
+      committer.begin(running);
+      this.#suspendFrozen();
+    }
     this.#checkpointer.tick(running, this.#logger);
+  }
+
+  /**
+   * The next commit is the last of these running tasks; the others go on. Resolves when it is over, whichever way it went, or the
+   * loop has ended. One call at a time.
+   */
+  drain(tasks: readonly Task[]): Promise<void> {
+    if (tasks.length === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#draining = { tasks, drained: resolve };
+      this.wake();
+    });
+  }
+
+  /** No turn comes any more. */
+  ended(): void {
+    this.#draining?.drained();
+    this.#draining = undefined;
   }
 
   /** Fetches from where each running task has got to; nothing while paused. */
@@ -95,6 +122,16 @@ export class ProcessingLoop {
     await this.#settledOrThrow();
   }
 
+  /** All that the draining tasks have made is in the commit just begun: nothing of theirs may come into the next one. */
+  #suspendFrozen(): void {
+    if (this.#draining === undefined) return;
+    const { tasks, drained } = this.#draining;
+    this.#draining = undefined;
+    for (const task of tasks) task.suspend();
+    this.assign();
+    void this.#committer.settled().then(drained);
+  }
+
   async #settledOrThrow(): Promise<void> {
     await this.#committer.settled();
     const { failure } = this.#committer;
@@ -108,8 +145,7 @@ export class ProcessingLoop {
     this.#woken = false;
     const due = committer.busy ? Infinity : committer.dueInMs(running, false, performance.now());
     await this.#reader.poll(Math.min(wait, due));
-    if (!committer.busy && committer.dueInMs(running, false, performance.now()) === 0) committer.begin(running);
-    this.#checkpointer.tick(running, this.#logger);
+    this.#commitIfDue(running, false);
   }
 
   /** Returns whether more is waiting than one slice can take. */

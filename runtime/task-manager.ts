@@ -1,6 +1,6 @@
 /**
- * The tasks of one worker: follows the group's assignment, opens and closes tasks. The worker calls it with its loop
- * stopped; opening goes on in the background and reports back through `onReady` and `onFailed`.
+ * The tasks of one worker: opens and closes them as the group assigns. Opening goes on in the background and reports back through
+ * `onReady` and `onFailed`.
  */
 import type { Logger } from "pino";
 import type { GroupMember } from "../eventlog/port.ts";
@@ -33,6 +33,8 @@ interface Slot {
   readonly taskId: string;
   /** Set when its state is open. */
   task: Task | undefined;
+  /** Assigned away: committed and closed as soon as may be, and never resumed or opened again. */
+  leaving: boolean;
   closed: boolean;
   /** The opening, until it is over; never rejects. */
   opening: Promise<void>;
@@ -42,6 +44,8 @@ export class TaskManager {
   readonly #options: TaskManagerOptions;
   readonly #slots = new Map<string, Slot>();
   #members: readonly AssignedMember[] = [];
+  /** Closings under way. */
+  readonly #closing = new Set<Promise<void>>();
 
   constructor(options: TaskManagerOptions) {
     this.#options = options;
@@ -51,7 +55,7 @@ export class TaskManager {
     return this.#members;
   }
 
-  /** Assigned here, in whatever state. */
+  /** Held here, in whatever state; nobody else may have them. */
   get taskIds(): string[] {
     return [...this.#slots.keys()];
   }
@@ -65,37 +69,46 @@ export class TaskManager {
     return this.tasks.filter((task) => task.status === "running");
   }
 
+  /** What is leaving does not count. */
   get allRunning(): boolean {
-    return [...this.#slots.values()].every((slot) => slot.task?.status === "running");
+    return [...this.#slots.values()].every((slot) => slot.leaving || slot.task?.status === "running");
   }
 
-  suspend(): void {
-    for (const task of this.tasks) task.suspend();
-  }
-
-  /** Closes what moved away, resumes what stayed, opens what is new. */
-  async apply(assignment: WorkerAssignment, group: GroupMember): Promise<void> {
+  /** What stays is not touched, what is new comes up. Returns the running ones that go: closeLeaving() once they are committed. */
+  follow(assignment: WorkerAssignment, group: GroupMember): Task[] {
     this.#members = assignment.members;
-    const gone = this.taskIds.filter((taskId) => !assignment.tasks.includes(taskId));
-    await Promise.all(gone.map((taskId) => this.#close(taskId, true)));
-    for (const task of this.tasks) task.resume();
+    for (const slot of this.#slots.values()) slot.leaving ||= !assignment.tasks.includes(slot.taskId);
     for (const taskId of assignment.tasks) if (!this.#slots.has(taskId)) this.#open(taskId, group);
+    return this.running.filter((task) => this.#slots.get(task.taskId)?.leaving === true);
   }
 
-  /** After a failed commit: every task again from its checkpoint and changelog. Committed rows are saved first, so that little is replayed. */
+  /** Checkpoints and closes what was assigned away. Nothing of it may be uncommitted. */
+  async closeLeaving(): Promise<void> {
+    const leaving = [...this.#slots.values()].filter((slot) => slot.leaving);
+    await Promise.all(leaving.map(({ taskId }) => this.#close(taskId)));
+  }
+
+  /** A task that has come up may be fed, if it is still to stay. */
+  resume(task: Task): void {
+    const slot = this.#slots.get(task.taskId);
+    if (slot?.task === task && !slot.leaving) task.resume();
+  }
+
+  /** After a failed commit: every task that stays again from its checkpoint and changelog. */
   async reopenAll(group: GroupMember): Promise<void> {
-    const taskIds = this.taskIds;
-    await this.closeAll(true);
-    for (const taskId of taskIds) this.#open(taskId, group);
+    const staying = [...this.#slots.values()].filter((slot) => !slot.leaving);
+    await this.closeAll();
+    for (const { taskId } of staying) this.#open(taskId, group);
   }
 
-  /** @param checkpoint whether committed rows are written to the engine first (they are valid whatever else failed). */
-  async closeAll(checkpoint: boolean): Promise<void> {
-    await Promise.all(this.taskIds.map((taskId) => this.#close(taskId, checkpoint)));
+  /** Committed rows are written to the engines first: they are valid whatever else failed, and little is left to replay. */
+  async closeAll(): Promise<void> {
+    for (const taskId of this.taskIds) void this.#close(taskId).catch(() => undefined); // awaited below
+    await Promise.all(this.#closing);
   }
 
   #open(taskId: string, group: GroupMember): void {
-    const slot: Slot = { taskId, task: undefined, closed: false, opening: Promise.resolve() };
+    const slot: Slot = { taskId, task: undefined, leaving: false, closed: false, opening: Promise.resolve() };
     this.#slots.set(taskId, slot);
     slot.opening = this.#bringUp(slot, group).then(
       () => {
@@ -146,18 +159,24 @@ export class TaskManager {
     }
   }
 
-  async #close(taskId: string, checkpoint: boolean): Promise<void> {
+  #close(taskId: string): Promise<void> {
     const slot = this.#slots.get(taskId);
-    if (slot === undefined) return;
+    if (slot === undefined) return Promise.resolve();
+    const closing = this.#shut(slot).finally(() => this.#closing.delete(closing));
+    this.#closing.add(closing);
+    return closing;
+  }
+
+  async #shut(slot: Slot): Promise<void> {
     slot.closed = true;
-    this.#slots.delete(taskId);
+    this.#slots.delete(slot.taskId);
     const { task } = slot;
     const wasRunning = task?.status === "running" || task?.status === "suspended";
     if (task !== undefined && !wasRunning) this.#options.restorer.cancel(task);
     await slot.opening;
     if (task === undefined) return;
     try {
-      if (checkpoint && wasRunning) await task.state.checkpoint();
+      if (wasRunning) await task.state.checkpoint();
     } finally {
       await task.close();
     }

@@ -76,12 +76,11 @@ export class WorkerQueries implements Queries {
     const bytes = Buffer.from(key);
     const partition = partitionForKey(bytes, 0, bytes.length, partitionsOf(subtopology.sources[0].topic));
     const taskId = `${subtopology.id}_${partition}`;
+    // Also one that was assigned away: until it is closed nobody else has it.
+    const task = tasks.tasks.find((candidate) => candidate.taskId === taskId);
+    if (task !== undefined && isReadable(task)) return { kind: "local", taskId };
     const owner = tasks.members.find((member) => member.tasks.includes(taskId));
-    if (owner?.workerId === workerId) {
-      const task = tasks.tasks.find((candidate) => candidate.taskId === taskId);
-      return task !== undefined && isReadable(task) ? { kind: "local", taskId } : { kind: "unavailable", retryAfterMs: RETRY_AFTER_MS };
-    }
-    if (owner?.url === undefined) return { kind: "unavailable", retryAfterMs: RETRY_AFTER_MS };
+    if (owner?.url === undefined || owner.workerId === workerId) return { kind: "unavailable", retryAfterMs: RETRY_AFTER_MS };
     return { kind: "remote", url: owner.url, workerId: owner.workerId };
   }
 

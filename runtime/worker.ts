@@ -12,16 +12,16 @@ import { setImmediate as yieldToEventLoop } from "node:timers/promises";
 import type { Logger } from "pino";
 import { Registry } from "prom-client";
 import { LogError } from "../eventlog/errors.ts";
-import type { EventLog, GroupMember, LogReader } from "../eventlog/port.ts";
+import type { EventLog, LogReader } from "../eventlog/port.ts";
 import { changelogTopic } from "../state/changelog.ts";
 import type { Topology } from "../topology/topology.ts";
-import { decodeAssignment, encodeSubscription, stickyAssignor, type WorkerAssignment } from "./assignor.ts";
 import { Committer } from "./committer.ts";
 import { DeadWorkerFence } from "./dead-worker-fence.ts";
 import { messageOf, RuntimeError } from "./errors.ts";
 import { TopicFeed } from "./feed.ts";
-import { createInternalTopics, listTasks } from "./internal-topics.ts";
+import { createInternalTopics } from "./internal-topics.ts";
 import { AtLeastOnceSink, ExactlyOnceSink, type LogSink } from "./log-sink.ts";
+import { Membership } from "./membership.ts";
 import { Mutex } from "./mutex.ts";
 import { OutputCollector } from "./output-collector.ts";
 import { PartitionCounts } from "./partition-counts.ts";
@@ -30,7 +30,6 @@ import { ProcessingLoop } from "./processing-loop.ts";
 import { RepartitionPurger } from "./repartition-purger.ts";
 import { Restorer } from "./restorer.ts";
 import { StateMachine } from "./state-machine.ts";
-import { listStateDirectories } from "./state-directories.ts";
 import type { Task } from "./task.ts";
 import { TaskManager } from "./task-manager.ts";
 import { TaskOpener } from "./task-opener.ts";
@@ -73,12 +72,9 @@ export class Worker {
   readonly #metrics: WorkerMetrics;
   readonly #feed: TopicFeed;
   readonly #finished = Promise.withResolvers<void>();
-  #group: GroupMember | undefined;
+  readonly #membership: Membership;
   #loop: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
-  /** Between onRevoked and onAssigned: nothing is processed, since a commit would carry a generation that is going. */
-  #rebalancing = false;
-  #announcedUrl: string | undefined;
 
   constructor(options: WorkerOptions) {
     this.#options = options;
@@ -142,7 +138,7 @@ export class Worker {
     this.#committer = new Committer({
       sink: this.#sink,
       collector: this.#collector,
-      group: () => this.#requireGroup(),
+      group: () => this.#membership.group,
       changelogOf,
       commitIntervalMs: options.processing.commitIntervalMs,
       metrics: this.#metrics,
@@ -157,6 +153,23 @@ export class Worker {
       this.#metrics,
       this.#logger,
     );
+    this.#membership = new Membership({
+      worker: options,
+      workerId: this.workerId,
+      transactionalId: this.#sink.transactionalId,
+      log: this.#log,
+      topology: this.#topology,
+      tasks: this.#tasks,
+      processing: this.#processing,
+      committer: this.#committer,
+      mutex: this.#mutex,
+      logger: this.#logger,
+      isLive: () => this.#isLive,
+      onTasksChanged: () => this.#followTasks(),
+      discard: () => this.#collector.discard(),
+      onRebalanced: () => this.#metrics.rebalanced(),
+      onFatal: (error) => this.#fail(error),
+    });
     this.#feed = new TopicFeed(this.#log, this.#logger);
     this.feed = this.#feed;
     this.queries = new WorkerQueries({
@@ -184,38 +197,15 @@ export class Worker {
 
   /** Resolves when the worker has joined its group; tasks may still be restoring (see state). */
   async start(): Promise<void> {
-    const { applicationId, instanceId, sessionTimeoutMs, state, deadLetterTopic } = this.#options;
+    const { applicationId, deadLetterTopic } = this.#options;
     const topology = this.#topology;
     this.#finished.promise.catch(() => undefined); // whoever cares awaits `finished`
     this.#status.to("REBALANCING");
     await createInternalTopics(topology, this.#log, applicationId);
     await this.#partitions.load(topology, deadLetterTopic);
     await this.#sink.open();
-    this.#group = this.#log.group({
-      groupId: applicationId,
-      topics: topology.sourceTopics,
-      instanceId,
-      sessionTimeoutMs,
-      rebalanceTimeoutMs: Math.max(REBALANCE_TIMEOUT_MS, sessionTimeoutMs),
-      heartbeatIntervalMs: Math.max(100, Math.min(1_000, Math.floor(sessionTimeoutMs / 5))),
-      userData: () =>
-        encodeSubscription({
-          workerId: this.workerId,
-          url: this.#options.advertisedUrl,
-          transactionalId: this.#sink.transactionalId,
-          owned: this.#tasks.taskIds,
-          onDisk: state.engine === "memory" ? [] : listStateDirectories(state.dir, applicationId),
-        }),
-      assignor: stickyAssignor(async () => (await listTasks(topology, this.#log)).map((task) => task.id)),
-      listener: {
-        onRevoked: () => this.#onRevoked(),
-        onAssigned: (assignment) => this.#onAssigned(assignment),
-        onLost: (error) => this.#onLost(error),
-        onFatal: (error) => this.#fail(error),
-      },
-    });
     this.#loop = this.#run().catch((error: unknown) => this.#fail(error));
-    await this.#group.start();
+    await this.#membership.start();
   }
 
   /** Finishes what is in hand, commits, checkpoints, leaves. Safe to call at any time and more than once. */
@@ -228,15 +218,16 @@ export class Worker {
     this.#status.to("PENDING_SHUTDOWN");
     this.#processing.wake();
     await this.#loop;
+    this.#processing.ended();
     try {
       await this.#mutex.run(async () => {
         if (!failed) await this.#processing.commitAll();
-        await this.#tasks.closeAll(true);
+        await this.#tasks.closeAll();
       });
     } catch (error) {
       this.#logger.error({ err: error }, "could not commit or checkpoint while stopping: the next start replays it");
     }
-    await this.#group?.leave();
+    await this.#membership.leave();
     await Promise.allSettled([this.#restorer.close(), this.#feed.close(), this.#sink.close(), this.#reader.close()]);
     this.#metrics.close();
     this.#status.to("NOT_RUNNING");
@@ -285,7 +276,7 @@ export class Worker {
     this.#collector.discard();
     const isFenced = action === "fenced";
     const ownedTasks = this.#tasks.taskIds.length > 0;
-    if (isFenced) await this.#tasks.closeAll(true);
+    if (isFenced) await this.#tasks.closeAll();
     try {
       await this.#sink.recover();
     } catch (error) {
@@ -295,91 +286,25 @@ export class Worker {
       return;
     }
     this.#committer.clearFailure();
-    if (isFenced && ownedTasks) this.#requireGroup().rejoin();
-    else await this.#tasks.reopenAll(this.#requireGroup());
+    if (isFenced && ownedTasks) this.#membership.startOver();
+    else await this.#tasks.reopenAll(this.#membership.group);
     this.#processing.assign();
-  }
-
-  // The group
-
-  /** Commit first, then give up: nobody else may start before this resolves. */
-  async #onRevoked(): Promise<void> {
-    this.#processing.wake();
-    await this.#mutex.run(async () => {
-      if (!this.#isLive) return;
-      this.#status.to("REBALANCING");
-      this.#rebalancing = true;
-      try {
-        await this.#processing.commitAll();
-        this.#tasks.suspend();
-      } catch (error) {
-        this.#logger.warn({ err: error }, "commit before a rebalance failed: tasks will start again from the last commit");
-        await this.#dropTasks();
-      }
-    });
-  }
-
-  async #onAssigned(bytes: Buffer): Promise<void> {
-    this.#processing.wake();
-    await this.#mutex.run(async () => {
-      if (!this.#isLive) return;
-      this.#rebalancing = false;
-      this.#metrics.rebalanced();
-      const assignment = decodeAssignment(bytes);
-      this.#logger.info({ tasks: assignment.tasks, members: assignment.members.length }, "assigned");
-      await this.#tasks.apply(assignment, this.#requireGroup());
-      this.#processing.assign();
-      this.#runningIfReady();
-      this.#announceUrl(assignment);
-    });
-  }
-
-  /** A static member that comes back under another address gets its old assignment, which tells the old address to everybody. */
-  #announceUrl({ members }: WorkerAssignment): void {
-    const { advertisedUrl } = this.#options;
-    const known = members.find((member) => member.workerId === this.workerId);
-    if (known === undefined || known.url === advertisedUrl || this.#announcedUrl === advertisedUrl) return;
-    this.#announcedUrl = advertisedUrl;
-    this.#requireGroup().rejoin();
-  }
-
-  /** The membership is gone and others may own the tasks: nothing is committed. */
-  async #onLost(error: Error): Promise<void> {
-    this.#logger.warn({ err: error }, "lost the group membership: dropping all tasks without a commit");
-    this.#processing.wake();
-    await this.#mutex.run(async () => {
-      if (!this.#isLive) return;
-      this.#status.to("REBALANCING");
-      this.#rebalancing = true;
-      await this.#committer.settled();
-      await this.#dropTasks();
-    });
-  }
-
-  /** A commit that failed is cleared up by the loop's next turn, which may take as long as the log is away. */
-  async #dropTasks(): Promise<void> {
-    this.#collector.discard();
-    await this.#tasks.closeAll(true);
-    this.#processing.assign();
+    this.#followTasks();
   }
 
   async #onTaskReady(task: Task): Promise<void> {
     this.#processing.wake();
     await this.#mutex.run(async () => {
       if (!this.#isLive) return;
-      if (!this.#rebalancing) task.resume();
+      this.#tasks.resume(task);
       this.#processing.assign();
-      this.#runningIfReady();
+      this.#followTasks();
     });
   }
 
-  #runningIfReady(): void {
-    if (this.state === "REBALANCING" && this.#tasks.allRunning) this.#status.to("RUNNING");
-  }
-
-  #requireGroup(): GroupMember {
-    if (this.#group === undefined) throw new RuntimeError("not-running", "the worker has not been started");
-    return this.#group;
+  /** REBALANCING until every task of the group has a worker and those of this one run; they run on meanwhile. */
+  #followTasks(): void {
+    if (this.#isLive) this.#status.to(this.#membership.isSettled && this.#tasks.allRunning ? "RUNNING" : "REBALANCING");
   }
 
   #fail(error: unknown): void {
@@ -393,5 +318,3 @@ export class Worker {
 
 /** Kafka aborts a transaction nobody ends after this; take-over does not wait for it. */
 const TRANSACTION_TIMEOUT_MS = 60_000;
-/** How long the group waits for a member that is committing before a rebalance. */
-const REBALANCE_TIMEOUT_MS = 60_000;

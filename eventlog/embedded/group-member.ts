@@ -21,7 +21,12 @@ export class EmbeddedGroupMember implements GroupMember {
   }
 
   metadata(): GroupMetadata {
-    return this.#started().metadata;
+    return this.#started().generations.current;
+  }
+
+  // async: every refusal is a rejection
+  async renewed(stale: GroupMetadata): Promise<void> {
+    await this.#started().generations.renewed(stale);
   }
 
   rejoin(): void {
@@ -35,7 +40,8 @@ export class EmbeddedGroupMember implements GroupMember {
   }
 
   async commitOffsets(offsets: readonly CommittedOffset[]): Promise<void> {
-    this.#groups.validate(this.#started().metadata);
+    const { generations } = this.#started();
+    while (!this.#groups.isCurrent(generations.current)) await generations.renewed(generations.current);
     await this.#groups.offsets.commit(this.#options.groupId, offsets);
   }
 

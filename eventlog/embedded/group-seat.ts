@@ -1,16 +1,15 @@
 /** One membership in a group: who it is, what it was given, and its listener called one call at a time. */
 import { LogError } from "../errors.ts";
-import type { GroupMetadata, GroupOptions } from "../port.ts";
+import { Generations } from "../generations.ts";
+import type { GroupOptions } from "../port.ts";
 
 export class GroupSeat {
   readonly options: GroupOptions;
   memberId: string;
-  generationId = -1;
+  readonly generations: Generations;
   userData: Buffer = Buffer.alloc(0);
   /** Kept by a static member while it is away. */
   assignment: Buffer | undefined;
-  /** The listener has been told of an assignment and not yet of its end. */
-  holdsAssignment = false;
   /** A static member that went and may come back: still a member, but nobody to talk to. */
   away = false;
   awayTimer: NodeJS.Timeout | undefined;
@@ -21,6 +20,7 @@ export class GroupSeat {
   constructor(options: GroupOptions, memberId: string) {
     this.options = options;
     this.memberId = memberId;
+    this.generations = new Generations(options.groupId, options.rebalanceTimeoutMs);
     this.#first.promise.catch(() => undefined); // start() hands the rejection on; a seat that never started has no one to tell
   }
 
@@ -29,24 +29,25 @@ export class GroupSeat {
     return this.#first.promise;
   }
 
-  get metadata(): GroupMetadata {
+  /** Resolves when the listener is through with what it was told, so that the member may join again. */
+  get idle(): Promise<void> {
+    return this.#calls;
+  }
+
+  /** From here on only commits of this generation are taken. */
+  joined(generationId: number): void {
     const { groupId, instanceId } = this.options;
-    return { groupId, generationId: this.generationId, memberId: this.memberId, ...(instanceId === undefined ? {} : { instanceId }) };
+    const { memberId } = this;
+    this.generations.began(
+      instanceId === undefined ? { groupId, generationId, memberId } : { groupId, generationId, memberId, instanceId },
+    );
   }
 
-  /** Resolves when the listener has given up what it held. */
-  revoke(): Promise<void> {
-    if (!this.holdsAssignment) return Promise.resolve();
-    this.holdsAssignment = false;
-    return this.#call(() => this.options.listener.onRevoked());
-  }
-
-  assign(assignment: Buffer, generationId: number): void {
+  /** After joined(). */
+  assign(assignment: Buffer): void {
     this.assignment = assignment;
     if (this.away) return;
-    this.holdsAssignment = true;
-    this.generationId = generationId;
-    const { metadata } = this;
+    const metadata = this.generations.current;
     void this.#call(async () => {
       await this.options.listener.onAssigned(assignment, metadata);
       this.#first.resolve();
@@ -55,7 +56,7 @@ export class GroupSeat {
 
   /** Resolves when the listener, after whatever it was busy with, knows. */
   lost(error: LogError): Promise<void> {
-    this.holdsAssignment = false;
+    this.generations.ended(error);
     this.assignment = undefined;
     return this.#call(() => this.options.listener.onLost(error));
   }
@@ -73,7 +74,7 @@ export class GroupSeat {
 
   end(reason: Error = new LogError("closed", "the member left its group")): void {
     this.#ended = true;
-    this.holdsAssignment = false;
+    this.generations.ended(new LogError("closed", `the member of ${this.options.groupId} is gone`, { cause: reason }));
     clearTimeout(this.awayTimer);
     this.#first.reject(reason);
   }

@@ -1,7 +1,7 @@
 /**
- * One consumer group's coordinator. A rebalance: every member gives up what it holds (awaited, each within the group's
- * rebalance time-out), the generation rises, the leader assigns, every member is told. Changes that come in between
- * make another round.
+ * One consumer group's coordinator. A rebalance: every member is through with the assignment before (awaited, each within the
+ * group's rebalance time-out), the generation rises, the leader assigns by what the members say then, every member is told.
+ * Changes that come in between make another round.
  */
 import { randomUUID } from "node:crypto";
 import { LogError } from "../errors.ts";
@@ -22,7 +22,7 @@ export class Group {
     this.groupId = groupId;
   }
 
-  /** A static member that comes back with the same user data gets its old assignment, and nobody else notices (KIP-345). */
+  /** A static member that comes back gets its old assignment, whatever it says now, and nobody else notices (KIP-345). */
   join(options: GroupOptions): GroupSeat {
     const seat = new GroupSeat(options, newMemberId(options));
     seat.userData = options.userData();
@@ -35,8 +35,11 @@ export class Group {
     this.#seats.delete(before.memberId);
     if (before.away) before.end();
     else before.fatal(new LogError("fenced", `another member joined group ${this.groupId} as instance ${options.instanceId ?? ""}`));
-    if (this.#rebalancing || this.#wanted || before.assignment === undefined || !before.userData.equals(seat.userData)) this.rebalance();
-    else seat.assign(before.assignment, this.#generationId);
+    if (this.#rebalancing || this.#wanted || before.assignment === undefined) this.rebalance();
+    else {
+      seat.joined(this.#generationId);
+      seat.assign(before.assignment);
+    }
     return seat;
   }
 
@@ -65,11 +68,16 @@ export class Group {
     void this.#run();
   }
 
-  /** Throws `stale-generation` unless this is a member of the current generation, or a stand-alone commit to an empty group. */
-  validate(member: GroupMetadata): void {
-    if (member.generationId < 0 && this.#seats.size === 0) return;
+  /** A member of the current generation, or a stand-alone commit to an empty group. */
+  isCurrent(member: GroupMetadata): boolean {
+    if (member.generationId < 0 && this.#seats.size === 0) return true;
     const seat = this.#seats.get(member.memberId);
-    if (seat !== undefined && member.generationId === this.#generationId && seat.options.instanceId === member.instanceId) return;
+    return seat !== undefined && member.generationId === this.#generationId && seat.options.instanceId === member.instanceId;
+  }
+
+  /** Throws `stale-generation` unless isCurrent. */
+  validate(member: GroupMetadata): void {
+    if (this.isCurrent(member)) return;
     const current = `generation ${this.#generationId} of group ${this.groupId}`;
     throw new LogError("stale-generation", `member ${member.memberId} of generation ${member.generationId} is not in ${current}`);
   }
@@ -89,24 +97,24 @@ export class Group {
     await Promise.resolve();
     while (this.#wanted && !this.#closed && this.#seats.size > 0) {
       this.#wanted = false;
-      await this.#revokeAll();
+      await this.#allIdle();
       await this.#assignAll();
     }
     this.#rebalancing = false; // in the same turn as the check above, so that no request falls in between
   }
 
-  async #revokeAll(): Promise<void> {
-    const seats = [...this.#seats.values()].filter((seat) => seat.holdsAssignment && !seat.away);
+  async #allIdle(): Promise<void> {
+    const seats = [...this.#seats.values()].filter((seat) => !seat.away);
     if (seats.length === 0) return;
     const timeoutMs = Math.max(...seats.map((seat) => seat.options.rebalanceTimeoutMs));
     const late = new Set(seats);
     const timeUp = Promise.withResolvers<void>();
     const timer = setTimeout(() => timeUp.resolve(), timeoutMs);
-    const revoked = seats.map(async (seat) => {
-      await seat.revoke();
+    const idle = seats.map(async (seat) => {
+      await seat.idle;
       late.delete(seat);
     });
-    await Promise.race([Promise.all(revoked), timeUp.promise]);
+    await Promise.race([Promise.all(idle), timeUp.promise]);
     clearTimeout(timer);
     for (const seat of late) this.#expel(seat, timeoutMs);
   }
@@ -118,6 +126,7 @@ export class Group {
     if (leader === undefined) return;
     this.#generationId++;
     for (const seat of seats) if (!seat.away && !this.#askUserData(seat)) return;
+    for (const seat of seats) if (!seat.away) seat.joined(this.#generationId);
     let assignments: Map<string, Buffer>;
     try {
       assignments = await leader.options.assignor.assign(
@@ -133,7 +142,7 @@ export class Group {
       return;
     }
     if (this.#wanted || this.#closed) return;
-    for (const seat of seats) seat.assign(assignments.get(seat.memberId) ?? NOTHING, this.#generationId);
+    for (const seat of seats) seat.assign(assignments.get(seat.memberId) ?? NOTHING);
   }
 
   /** False when the member failed at it and is out; that asks for another round. */
@@ -153,7 +162,7 @@ export class Group {
     if (this.#seats.get(seat.memberId) !== seat) return;
     this.#seats.delete(seat.memberId);
     const lost = seat.lost(
-      new LogError("stale-generation", `the member did not give up its partitions within ${timeoutMs} ms and lost them`),
+      new LogError("stale-generation", `the member was not through with its assignment within ${timeoutMs} ms and lost it`),
     );
     void lost.then(() => {
       if (seat.ended || this.#closed) return;

@@ -17,6 +17,10 @@ export class Groups {
     return group;
   }
 
+  isCurrent(member: GroupMetadata): boolean {
+    return this.group(member.groupId).isCurrent(member);
+  }
+
   /** Throws `stale-generation`. */
   validate(member: GroupMetadata): void {
     this.group(member.groupId).validate(member);

@@ -43,6 +43,8 @@ export class EmbeddedTxnWriter implements TxnWriter, TxnHolder {
   #staged: StagedAppend[] = [];
   #stagedBytes = 0;
   #held: HeldOffsets[] = [];
+  /** The transaction is not to be committed without the offsets that were refused. */
+  #offsetsRefused = false;
   #timer: NodeJS.Timeout | undefined;
   #committing: Promise<void> | undefined;
 
@@ -92,12 +94,16 @@ export class EmbeddedTxnWriter implements TxnWriter, TxnHolder {
 
   async sendOffsets(offsets: readonly CommittedOffset[], group: GroupMetadata): Promise<void> {
     this.#expect("sendOffsets", "open");
+    this.#offsetsRefused = true;
     this.#log.groups.validate(group);
+    this.#offsetsRefused = false;
     this.#held.push(this.#log.groups.offsets.hold(group.groupId, offsets));
   }
 
   async commit(): Promise<void> {
     this.#expect("commit", "open");
+    if (this.#offsetsRefused)
+      throw new LogError("transaction-aborted", `commit() of ${this.transactionalId} after its offsets were refused`);
     clearTimeout(this.#timer);
     for (const { reserved } of this.#staged) {
       const gone = reserved.find(({ partition }) => partition.deleted)?.partition;
@@ -173,6 +179,7 @@ export class EmbeddedTxnWriter implements TxnWriter, TxnHolder {
     this.#staged = [];
     this.#stagedBytes = 0;
     this.#held = [];
+    this.#offsetsRefused = false;
   }
 
   #release(staged: readonly StagedAppend[], held: readonly HeldOffsets[]): void {

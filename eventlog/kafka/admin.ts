@@ -5,7 +5,7 @@ import { NO_LEADER, type Cluster } from "./connection/cluster.ts";
 import type { Connections } from "./connection/connections.ts";
 import { CoordinatorClient } from "./connection/coordinator-client.ts";
 import { retrying } from "./connection/retry.ts";
-import { commitOffsets } from "./commit-offsets.ts";
+import { refusedCommitError, tryCommitOffsets } from "./commit-offsets.ts";
 import { fetchCommitted } from "./fetch-committed.ts";
 import { initProducer } from "./init-producer.ts";
 import { GROUP_ID_NOT_FOUND, NONE, protocolError, TOPIC_ALREADY_EXISTS, UNKNOWN_TOPIC_OR_PARTITION } from "./protocol-errors.ts";
@@ -104,7 +104,11 @@ export class KafkaAdmin implements Admin {
 
   async setGroupOffsets(groupId: string, offsets: readonly CommittedOffset[]): Promise<void> {
     const coordinator = new CoordinatorClient(this.#cluster, this.#connections, "group", groupId);
-    await this.#retrying(() => commitOffsets(coordinator, { groupId, generationId: -1, memberId: "" }, offsets));
+    const administrator = { groupId, generationId: -1, memberId: "" };
+    await this.#retrying(async () => {
+      const refused = await tryCommitOffsets(coordinator, administrator, offsets);
+      if (refused !== undefined) throw refusedCommitError(refused, administrator);
+    });
   }
 
   async groupMembers(groupId: string): Promise<readonly string[]> {

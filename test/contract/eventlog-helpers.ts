@@ -132,17 +132,20 @@ export async function write(log: EventLog, set: RecordSet): Promise<void> {
   }
 }
 
-/** A member whose assignor splits `partitions` evenly over the members, by member id, and that notes what it is told. */
+/**
+ * A cooperative member, that notes what it is told. The leader splits `partitions` evenly by member id, and keeps back what another
+ * holds; whoever has to give something up joins again when it has.
+ */
 export class TestMember {
   readonly member: GroupMember;
   readonly events: string[] = [];
-  /** Undefined while nothing is assigned. */
+  /** What it holds: "0,1", "" for nothing, undefined before the first assignment and after the last. */
   assignment: string | undefined;
   lastMetadata: GroupMetadata | undefined;
   /** What the leader's assignor was shown last. */
   seenUserData: string[] = [];
-  /** onRevoked waits for it. */
-  revokeGate: Promise<void> = Promise.resolve();
+  /** Giving up partitions waits for it. */
+  giveUpGate: Promise<void> = Promise.resolve();
   fatal: Error | undefined;
 
   constructor(
@@ -151,17 +154,17 @@ export class TestMember {
     options: { groupId: string; partitions: number; userData?: string; instanceId?: string; rebalanceTimeoutMs?: number },
   ) {
     const listener: GroupListener = {
-      onRevoked: async () => {
-        this.events.push("revoking");
-        await this.revokeGate;
-        this.assignment = undefined;
-        this.events.push("revoked");
-      },
-      onAssigned: (assignment, metadata) => {
-        this.assignment = assignment.toString();
+      onAssigned: async (assignment, metadata) => {
         this.lastMetadata = metadata;
-        this.events.push(`assigned ${this.assignment}`);
-        return Promise.resolve();
+        const next = split(assignment.toString());
+        const gone = split(this.assignment).filter((partition) => !next.includes(partition));
+        if (gone.length > 0) {
+          this.events.push(`giving up ${gone.join()}`);
+          await this.giveUpGate;
+          this.member.rejoin();
+        }
+        this.assignment = next.join();
+        this.events.push(`has ${this.assignment}`);
       },
       onLost: () => {
         this.assignment = undefined;
@@ -179,16 +182,18 @@ export class TestMember {
       sessionTimeoutMs: 10_000,
       rebalanceTimeoutMs: options.rebalanceTimeoutMs ?? 20_000,
       heartbeatIntervalMs: 200,
-      userData: () => Buffer.from(options.userData ?? "u"),
+      userData: () => Buffer.from(`${options.userData ?? "u"}|${this.assignment ?? ""}`),
       listener,
       assignor: {
         name: "contract",
         assign: (members) => {
-          this.seenUserData = members.map(({ userData }) => userData.toString()).sort();
-          const ids = members.map(({ memberId }) => memberId).sort();
+          const said = members.map(({ memberId, userData }) => ({ memberId, said: userData.toString().split("|") }));
+          this.seenUserData = said.map((member) => member.said[0]).sort();
+          const ids = said.map(({ memberId }) => memberId).sort();
           const entries = ids.map((id, i): [string, Buffer] => {
-            const own = Array.from({ length: options.partitions }, (_, p) => p).filter((p) => p % ids.length === i);
-            return [id, Buffer.from(own.join(","))];
+            const held = said.flatMap((member) => (member.memberId === id ? [] : split(member.said[1])));
+            const own = Array.from({ length: options.partitions }, (_, p) => String(p)).filter((p) => Number(p) % ids.length === i);
+            return [id, Buffer.from(own.filter((p) => !held.includes(p)).join())];
           });
           return Promise.resolve(new Map(entries));
         },
@@ -201,4 +206,8 @@ export class TestMember {
   start(): Promise<void> {
     return this.member.start();
   }
+}
+
+function split(partitions = ""): string[] {
+  return partitions === "" ? [] : partitions.split(",");
 }

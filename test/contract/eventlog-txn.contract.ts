@@ -214,7 +214,7 @@ export function txnContract(name: string, makeLog: MakeLog): void {
     assert.equal(committed, 7);
   });
 
-  test(`${name}: offsets of a stale generation are refused, and the transaction can be aborted`, async (t) => {
+  test(`${name}: offsets of a stale generation are refused, and the transaction can only be aborted without them`, async (t) => {
     const { log } = await makeLog(t);
     const topic = await makeTopic(log);
     const member = new TestMember(log, t, { groupId: unique("group"), partitions: 1 });
@@ -228,6 +228,7 @@ export function txnContract(name: string, makeLog: MakeLog): void {
       writer.begin();
       await writer.write(values(topic, "of a zombie"));
       await assert.rejects(writer.sendOffsets([{ topic, partition: 0, offset: 3 }], stale), { code: "stale-generation", action: "fenced" });
+      await assert.rejects(writer.commit(), { code: "transaction-aborted" }, "not without its offsets");
       await writer.abort();
     }
     assert.deepEqual(await readTexts(log, topic), []);

@@ -27,7 +27,6 @@ interface Options {
   readonly name: string;
   readonly instanceId?: string;
   readonly topics?: readonly string[];
-  readonly onRevoked?: () => Promise<void>;
   readonly onAssigned?: () => Promise<void>;
 }
 
@@ -57,7 +56,6 @@ function join(t: TestContext, log: EventLog, options: Options): Seen {
       },
     },
     listener: {
-      onRevoked: () => alone("revoked", options.onRevoked),
       onAssigned: (assignment, generation) => {
         seen.assignment = assignment.toString();
         seen.generation = generation;
@@ -83,7 +81,7 @@ test("members get what the leader's assignor gave them, and a member that leaves
   const b = join(t, log, { groupId, name: "b" });
   await b.member.start();
   await waitFor("both are in", () => a.assignment === "a of a,b" && b.assignment === "b of a,b");
-  assert.deepEqual(a.events, ["assigned", "revoked", "assigned"]);
+  assert.deepEqual(a.events, ["assigned", "assigned"]);
   assert.equal(a.generation?.generationId, b.generation?.generationId);
   const left = performance.now();
   await b.member.leave();
@@ -106,7 +104,7 @@ test("a member whose process died is replaced after its session time-out", { ski
   await waitFor("a is alone", () => a.assignment === "a of a");
   assert.ok(performance.now() - died < SESSION_TIMEOUT_MS + 3_000);
   proxy.accept();
-  // It finds its membership gone, and comes back as a new member without having revoked.
+  // It finds its membership gone, and comes back as a new member.
   await waitFor("b is back", () => b.assignment === "b of a,b" && b.events.length > 2);
   assert.deepEqual(b.events, ["assigned", "lost stale-generation", "assigned"]);
   assert.equal(a.fatal ?? b.fatal, undefined);
@@ -116,12 +114,12 @@ test("heartbeats go on while callbacks take longer than the session time-out", {
   const log = openLog(t, (await sharedKafka()).bootstrap);
   const groupId = uniqueName("group");
   const slow = () => new Promise<void>((resolve) => setTimeout(resolve, SESSION_TIMEOUT_MS * 1.5));
-  const a = join(t, log, { groupId, name: "a", onAssigned: slow, onRevoked: slow });
+  const a = join(t, log, { groupId, name: "a", onAssigned: slow });
   await a.member.start();
   const b = join(t, log, { groupId, name: "b" });
   await b.member.start();
   await waitFor("both are in", () => a.assignment === "a of a,b");
-  assert.deepEqual(a.events, ["assigned", "revoked", "assigned"]);
+  assert.deepEqual(a.events, ["assigned", "assigned"]);
   assert.equal(b.events.filter((event) => event === "assigned").length, 1);
 });
 
@@ -153,7 +151,7 @@ test("a static member that restarts gets its assignment back without a rebalance
   assert.equal(second.assignment, "static of other,static");
   assert.equal(second.member.metadata().generationId, generationId);
   await waitFor("the first is fenced", () => first.fatal !== undefined);
-  assert.deepEqual(other.events, ["assigned", "revoked", "assigned"]);
+  assert.deepEqual(other.events, ["assigned", "assigned"]);
 });
 
 test("committed offsets come back with their metadata, and a stale generation cannot commit", { skip }, async (t) => {
@@ -185,7 +183,9 @@ test("committed offsets come back with their metadata, and a stale generation ca
 
 test("a callback that fails makes the member give up", { skip }, async (t) => {
   const log = openLog(t, (await sharedKafka()).bootstrap);
-  const a = join(t, log, { groupId: uniqueName("group"), name: "a", onRevoked: () => Promise.reject(new Error("commit failed")) });
+  let calls = 0;
+  const second = (): Promise<void> => (++calls === 2 ? Promise.reject(new Error("commit failed")) : Promise.resolve());
+  const a = join(t, log, { groupId: uniqueName("group"), name: "a", onAssigned: second });
   await a.member.start();
   a.member.rejoin();
   await waitFor("the failure is reported", () => a.fatal?.message === "commit failed");

@@ -26,7 +26,6 @@ async function livesThrough(t: TestContext, kafka: Kafka, disturb: () => Promise
     userData: () => Buffer.alloc(0),
     assignor: { name: "none", assign: (members) => Promise.resolve(new Map(members.map(({ memberId }) => [memberId, Buffer.alloc(0)]))) },
     listener: {
-      onRevoked: () => Promise.resolve(),
       onLost: () => Promise.resolve(),
       onAssigned: (_, metadata) => {
         generation = metadata;

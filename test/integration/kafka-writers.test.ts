@@ -94,7 +94,7 @@ test("offsets under another's open transaction are unstable, and fencing it free
     heartbeatIntervalMs: 1_000,
     userData: () => Buffer.alloc(0),
     assignor: { name: "none", assign: (members) => Promise.resolve(new Map(members.map(({ memberId }) => [memberId, Buffer.alloc(0)]))) },
-    listener: { onRevoked: async () => {}, onAssigned: async () => {}, onLost: async () => {}, onFatal: (error) => assert.fail(error) },
+    listener: { onAssigned: async () => {}, onLost: async () => {}, onFatal: (error) => assert.fail(error) },
   });
   t.after(() => member.leave());
   await assert.rejects(() => member.committed([{ topic, partition: 0 }]), { code: "unstable-offsets", action: "retriable" });

@@ -1,6 +1,6 @@
 /** An event log whose commits fail on demand: to reach every branch of the commit protocol's error handling. */
 import { LogError, type LogErrorCode } from "../../eventlog/errors.ts";
-import type { EventLog, PlainWriter, TxnWriter } from "../../eventlog/port.ts";
+import type { EventLog, GroupMember, PlainWriter, TxnWriter } from "../../eventlog/port.ts";
 
 /** `after-commit`: the transaction commits and the answer is lost. */
 export type FaultPoint = "write" | "offsets" | "commit" | "after-commit";
@@ -8,23 +8,36 @@ export type FaultPoint = "write" | "offsets" | "commit" | "after-commit";
 export class FaultyLog {
   readonly log: EventLog;
   #next: { point: FaultPoint; code: LogErrorCode } | undefined;
+  /** The fault before was an injected stale generation. */
+  #staleInjected = false;
   /** How often a fault was injected. */
   injected = 0;
+  /** Partition counts wait for it, and with them the leader's assignor. */
+  assignGate: Promise<void> | undefined;
+  /** How many came to the gate. */
+  gated = 0;
 
   constructor(inner: EventLog) {
     this.log = {
       reader: (options) => inner.reader(options),
       txnWriter: (options) => this.#wrap(inner.txnWriter(options)),
       plainWriter: (options) => this.#wrapPlain(inner.plainWriter(options)),
-      group: (options) => inner.group(options),
+      group: (options) => this.#wrapGroup(inner.group(options)),
       admin: inner.admin,
-      partitionCount: (topic) => inner.partitionCount(topic),
+      partitionCount: async (topic) => {
+        if (this.assignGate !== undefined) {
+          this.gated++;
+          await this.assignGate;
+        }
+        return inner.partitionCount(topic);
+      },
       close: () => inner.close(),
     };
   }
 
   /** The next transaction to come to this point fails there. */
   failNext(point: FaultPoint, code: LogErrorCode): void {
+    this.#staleInjected = false;
     this.#next = { point, code };
   }
 
@@ -32,8 +45,23 @@ export class FaultyLog {
     if (this.#next?.point !== point) return;
     const { code } = this.#next;
     this.#next = undefined;
+    this.#staleInjected = code === "stale-generation";
     this.injected++;
     throw new LogError(code, `injected at ${point}`);
+  }
+
+  /** A generation that was injected as stale has no next one. */
+  #wrapGroup(inner: GroupMember): GroupMember {
+    return {
+      start: () => inner.start(),
+      metadata: () => inner.metadata(),
+      renewed: (stale) =>
+        this.#staleInjected ? Promise.reject(new LogError("stale-generation", "injected: the membership is lost")) : inner.renewed(stale),
+      rejoin: () => inner.rejoin(),
+      committed: (partitions) => inner.committed(partitions),
+      commitOffsets: (offsets) => inner.commitOffsets(offsets),
+      leave: () => inner.leave(),
+    };
   }
 
   #wrapPlain(inner: PlainWriter): PlainWriter {

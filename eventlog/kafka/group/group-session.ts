@@ -29,18 +29,23 @@ export interface Generation {
   readonly assignment: Buffer;
 }
 
-/** What became of one try: a generation, or another try is due, perhaps with a new member id. */
-type Attempt<T> = T | "again";
+/** What became of one try. "again": another one is due, perhaps with a new member id. "lost": the coordinator has dropped this member. */
+type Attempt<T> = T | "again" | "lost";
 
 export class GroupSession {
   readonly #coordinator: CoordinatorClient;
   readonly #options: GroupOptions;
+  readonly #onGeneration: (identity: GroupIdentity) => void;
   #memberId = "";
   #rejoins = 0;
+  /** Since the membership began: its end is then for the owner to hear, who holds what others may be given. */
+  #hasBeenIn = false;
 
-  constructor(coordinator: CoordinatorClient, options: GroupOptions) {
+  /** @param onGeneration from the answer to JoinGroup on, the coordinator takes transactional commits of the new generation only. */
+  constructor(coordinator: CoordinatorClient, options: GroupOptions, onGeneration: (identity: GroupIdentity) => void) {
     this.#coordinator = coordinator;
     this.#options = options;
+    this.#onGeneration = onGeneration;
   }
 
   /** Empty before the coordinator gave one. */
@@ -51,6 +56,7 @@ export class GroupSession {
   /** The membership is gone: the next join is that of a new member. */
   forgetMember(): void {
     this.#memberId = "";
+    this.#hasBeenIn = false;
   }
 
   /** The next join asks for a rebalance, even with the same user data as before. */
@@ -58,19 +64,22 @@ export class GroupSession {
     this.#rejoins++;
   }
 
-  /** One round of the protocol. "again" when the group moved on meanwhile. Rejects with `unavailable`/`timed-out` (try later) or for good. */
+  /** One round of the protocol. Rejects with `unavailable`/`timed-out` (try later) or for good. */
   async join(): Promise<Attempt<Generation>> {
     const joined = await this.#join();
-    if (joined === "again") return "again";
+    if (joined === "again" || joined === "lost") return joined;
     const { groupId, instanceId } = this.#options;
     const identity: GroupIdentity = { groupId, instanceId, generationId: joined.generationId, memberId: joined.memberId };
+    this.#hasBeenIn = true;
+    this.#onGeneration(identity);
     const assignments = joined.leaderId === joined.memberId ? await this.#lead(joined, identity) : new Map<string, Buffer>();
     const synced = await this.#coordinator.send(
       syncGroupRequest(identity, assignments),
       ({ errorCode }) => errorCode,
       this.#joinTimeoutMs(),
     );
-    if (this.#mustRepeat(synced.errorCode)) return "again";
+    const next = this.#mustRepeat(synced.errorCode);
+    if (next !== undefined) return next;
     if (synced.errorCode !== NONE) throw protocolError(synced.errorCode, `SyncGroup of ${groupId}`);
     return { identity, assignment: assignmentUserData(synced.assignment) };
   }
@@ -92,16 +101,21 @@ export class GroupSession {
       this.#memberId = joined.memberId;
       return "again";
     }
-    if (this.#mustRepeat(joined.errorCode)) return "again";
+    const next = this.#mustRepeat(joined.errorCode);
+    if (next !== undefined) return next;
     if (joined.errorCode !== NONE) throw protocolError(joined.errorCode, `JoinGroup of ${groupId}`);
     this.#memberId = joined.memberId;
     return joined;
   }
 
-  #mustRepeat(errorCode: number): boolean {
+  #mustRepeat(errorCode: number): "again" | "lost" | undefined {
     if (isTransient(errorCode)) throw protocolError(errorCode, `joining ${this.#options.groupId}`);
-    if (errorCode === UNKNOWN_MEMBER_ID) this.#memberId = "";
-    return errorCode === UNKNOWN_MEMBER_ID || errorCode === ILLEGAL_GENERATION || errorCode === REBALANCE_IN_PROGRESS;
+    if (errorCode === UNKNOWN_MEMBER_ID) {
+      const wasIn = this.#hasBeenIn;
+      this.forgetMember();
+      return wasIn ? "lost" : "again";
+    }
+    return errorCode === ILLEGAL_GENERATION || errorCode === REBALANCE_IN_PROGRESS ? "again" : undefined;
   }
 
   /** The assignor may take its time (it may ask the log): heartbeats go on meanwhile. */

@@ -2,7 +2,7 @@
  * A member of a classic group. One loop makes every listener call, so that they never overlap:
  *
  *     join -> onAssigned -> wait for a reason to leave the generation
- *       ^                      rebalance, rejoin(): onRevoked, then join
+ *       ^                      rebalance, rejoin(): join
  *       └───────────────────── membership gone:     onLost, then join as a new member
  */
 import type { Logger } from "pino";
@@ -12,9 +12,10 @@ import type { Cluster } from "../connection/cluster.ts";
 import type { Connections } from "../connection/connections.ts";
 import { CoordinatorClient } from "../connection/coordinator-client.ts";
 import { delay, retrying } from "../connection/retry.ts";
-import { commitOffsets } from "../commit-offsets.ts";
+import { Generations } from "../../generations.ts";
+import { refusedCommitError, tryCommitOffsets, type RefusedCommit } from "../commit-offsets.ts";
 import { fetchCommitted } from "../fetch-committed.ts";
-import { isTransient, protocolError } from "../protocol-errors.ts";
+import { ILLEGAL_GENERATION, isTransient, protocolError, REBALANCE_IN_PROGRESS } from "../protocol-errors.ts";
 import { leaveGroupRequest, type GroupIdentity } from "../requests/group.ts";
 import { GroupSession, type Generation } from "./group-session.ts";
 import { Heartbeats } from "./heartbeats.ts";
@@ -24,6 +25,8 @@ const FIRST_JOIN_DELAY_MS = 50;
 const MAX_JOIN_DELAY_MS = 1_000;
 /** committed() and commitOffsets() with all their retries. */
 const OFFSETS_TIMEOUT_MS = 30_000;
+/** Between tries to commit while the leader assigns, which takes milliseconds. */
+const COMPLETING_REBALANCE_DELAY_MS = 10;
 /** A clean stop does not wait longer for the coordinator; the session time-out does the rest. */
 const LEAVE_TIMEOUT_MS = 3_000;
 
@@ -40,7 +43,7 @@ export class KafkaGroupMember implements GroupMember {
   readonly #offsets: CoordinatorClient;
   readonly #joins: CoordinatorClient;
   readonly #session: GroupSession;
-  #identity: GroupIdentity | undefined;
+  readonly #generations: Generations;
   #heartbeats: Heartbeats | undefined;
   #started = false;
   #left = false;
@@ -54,7 +57,8 @@ export class KafkaGroupMember implements GroupMember {
     this.#offsetConnections = cluster.connect();
     this.#joins = new CoordinatorClient(cluster, this.#joinConnections, "group", options.groupId);
     this.#offsets = new CoordinatorClient(cluster, this.#offsetConnections, "group", options.groupId);
-    this.#session = new GroupSession(this.#joins, options);
+    this.#generations = new Generations(options.groupId, options.rebalanceTimeoutMs);
+    this.#session = new GroupSession(this.#joins, options, (identity) => this.#generations.began(metadataOf(identity)));
   }
 
   start(): Promise<void> {
@@ -70,6 +74,7 @@ export class KafkaGroupMember implements GroupMember {
       this.#run(onFirst).catch((cause: unknown) => {
         const error = cause instanceof Error ? cause : new LogError("invalid-state", "a listener failed", { cause });
         this.#heartbeats?.stop();
+        this.#generations.ended(new LogError("closed", `the member of ${this.#options.groupId} gave up`, { cause }));
         if (this.#left && assigned) return; // what fails because of leave() is no failure
         if (assigned) this.#options.listener.onFatal(error);
         else reject(error);
@@ -78,9 +83,11 @@ export class KafkaGroupMember implements GroupMember {
   }
 
   metadata(): GroupMetadata {
-    if (this.#identity === undefined) throw new LogError("invalid-state", `not a member of ${this.#options.groupId} yet`);
-    const { groupId, generationId, memberId, instanceId } = this.#identity;
-    return instanceId === undefined ? { groupId, generationId, memberId } : { groupId, generationId, memberId, instanceId };
+    return this.#generations.current;
+  }
+
+  renewed(stale: GroupMetadata): Promise<void> {
+    return this.#generations.renewed(stale);
   }
 
   rejoin(): void {
@@ -96,8 +103,24 @@ export class KafkaGroupMember implements GroupMember {
 
   async commitOffsets(offsets: readonly CommittedOffset[]): Promise<void> {
     if (offsets.length === 0) return;
-    const group = this.metadata();
-    await retrying({ withinMs: OFFSETS_TIMEOUT_MS, stopped: () => this.#left }, () => commitOffsets(this.#offsets, group, offsets));
+    const deadline = performance.now() + OFFSETS_TIMEOUT_MS;
+    for (;;) {
+      const group = this.metadata();
+      const refused = await this.#tryCommit(offsets, group);
+      if (refused === undefined) return;
+      if (refused.errorCode === ILLEGAL_GENERATION) await this.renewed(group);
+      else if (performance.now() < deadline) await delay(COMPLETING_REBALANCE_DELAY_MS);
+      else throw refusedCommitError(refused, group);
+    }
+  }
+
+  /** Returns the refusal that a rebalance is the reason of. */
+  #tryCommit(offsets: readonly CommittedOffset[], group: GroupMetadata): Promise<RefusedCommit | undefined> {
+    return retrying({ withinMs: OFFSETS_TIMEOUT_MS, stopped: () => this.#left }, async () => {
+      const refused = await tryCommitOffsets(this.#offsets, group, offsets);
+      if (refused === undefined || refused.errorCode === ILLEGAL_GENERATION || refused.errorCode === REBALANCE_IN_PROGRESS) return refused;
+      throw refusedCommitError(refused, group);
+    });
   }
 
   async leave(): Promise<void> {
@@ -105,6 +128,7 @@ export class KafkaGroupMember implements GroupMember {
     this.#left = true;
     this.#heartbeats?.stop();
     this.#end({ kind: "left" });
+    this.#generations.ended(new LogError("closed", `the member left ${this.#options.groupId}`));
     await this.#joinConnections.close();
     const { memberId } = this.#session;
     if (this.#started && this.#options.instanceId === undefined && memberId !== "") await this.#sendLeave(memberId);
@@ -118,42 +142,44 @@ export class KafkaGroupMember implements GroupMember {
       this.#reason = undefined;
       const generation = await this.#joinUntilAgreed();
       if (generation === undefined) break;
-      this.#identity = generation.identity;
       this.#startHeartbeats(generation.identity);
       this.#logger.debug({ ...generation.identity }, "joined the group");
-      await listener.onAssigned(generation.assignment, this.metadata());
+      await listener.onAssigned(generation.assignment, metadataOf(generation.identity));
       onFirst();
       const reason = await this.#nextReason();
       if (reason.kind === "left") break;
-      if (reason.kind === "rebalance") await listener.onRevoked();
-      else if (reason.final) throw reason.error;
-      else await listener.onLost(reason.error);
-      // Heartbeats went on during onRevoked(), and may have found the membership gone.
-      if (this.#reasonNow()?.kind === "lost") this.#session.forgetMember();
       this.#heartbeats?.stop();
+      if (reason.kind === "rebalance") continue;
+      if (reason.final) throw reason.error;
+      this.#session.forgetMember();
+      await listener.onLost(reason.error);
     }
     onFirst(); // start() must not hang when leave() came first
   }
 
-  #reasonNow(): Reason | undefined {
-    return this.#reason;
-  }
-
   async #joinUntilAgreed(): Promise<Generation | undefined> {
     for (let delayMs = FIRST_JOIN_DELAY_MS; !this.#left;) {
+      let attempt: Generation | "again" | "lost";
       try {
-        const generation = await this.#session.join();
-        if (generation !== "again") return generation;
-        continue;
+        attempt = await this.#session.join();
       } catch (error) {
         if (this.#left) return undefined;
         if (!(error instanceof LogError) || error.action !== "retriable") throw error;
         this.#logger.warn({ err: error, groupId: this.#options.groupId }, "joining the group failed, trying again");
+        await delay(delayMs);
+        delayMs = Math.min(delayMs * 2, MAX_JOIN_DELAY_MS);
+        continue;
       }
-      await delay(delayMs);
-      delayMs = Math.min(delayMs * 2, MAX_JOIN_DELAY_MS);
+      if (attempt === "lost") await this.#lostWhileJoining();
+      else if (attempt !== "again") return attempt;
     }
     return undefined;
+  }
+
+  async #lostWhileJoining(): Promise<void> {
+    const error = new LogError("stale-generation", `the coordinator of ${this.#options.groupId} has dropped this member`);
+    this.#generations.ended(error);
+    await this.#options.listener.onLost(error);
   }
 
   #startHeartbeats(identity: GroupIdentity): void {
@@ -172,6 +198,7 @@ export class KafkaGroupMember implements GroupMember {
 
   /** Ends the current generation. A lost membership outranks a rebalance, and leaving both. */
   #end(reason: Reason): void {
+    if (reason.kind === "lost") this.#generations.ended(reason.error);
     if (this.#reason === undefined || reason.kind === "left" || (reason.kind === "lost" && this.#reason.kind === "rebalance"))
       this.#reason = reason;
     this.#interrupt?.();
@@ -193,4 +220,8 @@ export class KafkaGroupMember implements GroupMember {
       this.#logger.debug({ err: error }, "leaving the group failed; its session will time out");
     }
   }
+}
+
+function metadataOf({ groupId, generationId, memberId, instanceId }: GroupIdentity): GroupMetadata {
+  return instanceId === undefined ? { groupId, generationId, memberId } : { groupId, generationId, memberId, instanceId };
 }

@@ -19,8 +19,8 @@ export interface TxnWriterOptions {
 }
 
 /**
- * write() and sendOffsets() of one transaction may run at the same time. After an error of either, call abort(): also after
- * `stale-generation`, so that the transaction does not hold up readers. A transaction that the coordinator aborted by its time-out
+ * write() and sendOffsets() of one transaction may run at the same time. After an error of either, call abort(), so that the
+ * transaction does not hold up readers; only after `stale-generation` sendOffsets() may be called again instead. A transaction that the coordinator aborted by its time-out
  * shows as `fenced`, which the protocol does not tell apart.
  */
 export class KafkaTxnWriter implements TxnWriter {
@@ -41,6 +41,8 @@ export class KafkaTxnWriter implements TxnWriter {
    * settles both.
    */
   #epochSpent = false;
+  /** The transaction is not to be committed without the offsets that were refused. */
+  #offsetsRefused = false;
   /** write() and sendOffsets() calls not settled yet; the transaction must not end under them. */
   readonly #pending = new Set<Promise<unknown>>();
 
@@ -78,12 +80,15 @@ export class KafkaTxnWriter implements TxnWriter {
   async sendOffsets(offsets: readonly CommittedOffset[], group: GroupMetadata): Promise<void> {
     this.#states.require("sendOffsets", "open");
     if (offsets.length === 0) return;
-    return this.#tracked(this.#sendOffsets(offsets, group));
+    await this.#tracked(this.#sendOffsets(offsets, group));
+    this.#offsetsRefused = false;
   }
 
   async commit(): Promise<void> {
     this.#states.require("commit", "open");
     if (this.#pending.size > 0) throw new LogError("invalid-state", `commit() of ${this.transactionalId} before its writes were done`);
+    if (this.#offsetsRefused)
+      throw this.#failed(new LogError("transaction-aborted", `commit() of ${this.transactionalId} after its offsets were refused`));
     if (this.#touched) await this.#end(true);
     this.#ended();
   }
@@ -114,6 +119,11 @@ export class KafkaTxnWriter implements TxnWriter {
     try {
       return await work;
     } catch (error) {
+      // The group's coordinator refused the offsets before it wrote any: the transaction is as it was.
+      if (error instanceof LogError && error.code === "stale-generation") {
+        this.#offsetsRefused = true;
+        throw error;
+      }
       this.#epochSpent = true;
       throw this.#failed(error);
     } finally {
@@ -161,6 +171,7 @@ export class KafkaTxnWriter implements TxnWriter {
     this.#sequences.reset();
     this.#epochSpent = false;
     this.#touched = false;
+    this.#offsetsRefused = false;
     this.#added.clear();
   }
 
@@ -190,6 +201,7 @@ export class KafkaTxnWriter implements TxnWriter {
 
   #ended(): void {
     this.#touched = false;
+    this.#offsetsRefused = false;
     this.#added.clear();
     this.#states.to("ready");
   }

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { assignTasks, decodeAssignment, decodeSubscription, encodeSubscription, stickyAssignor } from "../../../runtime/assignor.ts";
+import {
+  assignTasks,
+  decodeAssignment,
+  decodeSubscription,
+  encodeSubscription,
+  handOver,
+  stickyAssignor,
+} from "../../../runtime/assignor.ts";
 
 const worker = (memberId: string, owned: string[] = [], onDisk: string[] = []) => ({ memberId, owned, onDisk });
 const tasks = (count: number): string[] => Array.from({ length: count }, (_, index) => `0_${index}`);
@@ -46,6 +53,28 @@ describe("assignor", () => {
     assert.deepEqual(result.get("b"), ["0_0"]);
   });
 
+  test("a task that moves is nobody's in the generation that takes it from its owner", () => {
+    const workers = [worker("a", ["0_0", "0_1"]), worker("b")];
+    const { granted, revoked } = handOver(workers, assignTasks(workers, tasks(2)));
+    assert.deepEqual([granted.get("a"), granted.get("b")], [["0_0"], []]);
+    assert.deepEqual([revoked.get("a"), revoked.get("b")], [["0_1"], []]);
+  });
+
+  test("whatever members come, go and come back: no task ever has two holders, and two rebalances after the last change all are shared", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 24 }), fc.array(step, { minLength: 1, maxLength: 25 }), (count, steps) => {
+        const group = new SimulatedGroup(count);
+        for (const { change, member, settles } of steps) {
+          group.change(change, `m${member}`);
+          if (settles) group.settle();
+          else group.rebalance();
+        }
+        group.settle();
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
   test("user data and assignments survive the wire; foreign bytes still get a share", async () => {
     const subscription = { workerId: "w1", url: "http://127.0.0.1:1", transactionalId: "app/w1", owned: ["0_0"], onDisk: ["0_0"] };
     assert.deepEqual(decodeSubscription(encodeSubscription(subscription)), subscription);
@@ -56,6 +85,88 @@ describe("assignor", () => {
     const mine = decodeAssignment(assigned.get("m1") ?? Buffer.alloc(0));
     assert.deepEqual(mine.tasks, ["0_0"]);
     assert.deepEqual(mine.members[0], { workerId: "w1", url: "http://127.0.0.1:1", transactionalId: "app/w1", tasks: ["0_0"] });
+    assert.equal(mine.moving, false);
     assert.deepEqual(decodeAssignment(assigned.get("m2") ?? Buffer.alloc(0)).tasks, ["0_1"]);
   });
+
+  test("everyone hears that a task is between two workers, and its holder which one to give up", async () => {
+    const member = (memberId: string, owned: string[]) => ({
+      memberId,
+      userData: encodeSubscription({ workerId: memberId, url: undefined, transactionalId: undefined, owned, onDisk: [] }),
+    });
+    const assigned = await stickyAssignor(async () => tasks(2)).assign([member("m1", ["0_0", "0_1"]), member("m2", [])]);
+    const [first, second] = ["m1", "m2"].map((id) => decodeAssignment(assigned.get(id) ?? Buffer.alloc(0)));
+    assert.deepEqual([first.tasks, first.revoked, first.moving], [["0_0"], ["0_1"], true]);
+    assert.deepEqual([second.tasks, second.revoked, second.moving], [[], [], true]);
+  });
 });
+
+const step = fc.record({
+  change: fc.constantFrom("comes" as const, "goes" as const, "restarts" as const, "nothing" as const),
+  member: fc.integer({ min: 0, max: 6 }),
+  settles: fc.boolean(),
+});
+
+/** Members that follow the protocol: hold what they are given, close what they lose before the next round, join again if they lost any. */
+class SimulatedGroup {
+  readonly #tasks: string[];
+  readonly #held = new Map<string, Set<string>>();
+  readonly #onDisk = new Map<string, Set<string>>();
+  #wanted = false;
+
+  constructor(count: number) {
+    this.#tasks = tasks(count);
+  }
+
+  change(change: "comes" | "goes" | "restarts" | "nothing", member: string): void {
+    if (change === "comes" && !this.#held.has(member)) this.#held.set(member, new Set());
+    // kill -9 and a new membership: what it held is on its disk
+    if (change === "restarts" && this.#held.has(member)) this.#held.set(member, new Set());
+    if (change === "goes") this.#held.delete(member);
+    this.#wanted ||= change !== "nothing";
+  }
+
+  /** One round. Every worker has dropped what it lost when the next begins. */
+  rebalance(): void {
+    this.#wanted = false;
+    const workers = [...this.#held].map(([id, held]) => worker(id, [...held], [...(this.#onDisk.get(id) ?? [])]));
+    if (workers.length === 0) return;
+    const target = assignTasks(workers, this.#tasks);
+    const { granted, revoked } = handOver(workers, target);
+    const before = new Map([...this.#held].map(([id, held]) => [id, new Set(held)]));
+    // while the owners still close what they lose, nobody else may have it
+    for (const [id, list] of granted)
+      for (const task of list) for (const [other, held] of before) assert.ok(other === id || !held.has(task), `${task} has two holders`);
+    const given = [...granted.values()].flat();
+    assert.equal(new Set(given).size, given.length, "nobody shares a task");
+    const waiting = [...revoked.values()].flat();
+    assert.deepEqual([...new Set([...given, ...waiting])].sort(), [...this.#tasks].sort(), "a task is someone's or being given up");
+    const share = Math.floor(this.#tasks.length / workers.length);
+    for (const [id, lost] of revoked)
+      assert.ok(lost.length <= Math.max(0, (before.get(id)?.size ?? 0) - share), `${id} loses no more than is above its share`);
+    for (const [id, list] of granted) {
+      for (const task of before.get(id) ?? [])
+        assert.ok(list.includes(task) || revoked.get(id)?.includes(task), "nothing is lost silently");
+      this.#held.set(id, new Set(list));
+      this.#onDisk.set(id, new Set([...(this.#onDisk.get(id) ?? []), ...list]));
+    }
+    this.#wanted = waiting.length > 0;
+  }
+
+  /** At most two rounds; then nothing moves any more. */
+  settle(): void {
+    this.rebalance();
+    if (this.#wanted) this.rebalance();
+    assert.equal(this.#wanted, false, "a third rebalance is never needed");
+    if (this.#held.size === 0) return;
+    const loads = [...this.#held.values()].map((held) => held.size);
+    assert.equal(
+      loads.reduce((sum, load) => sum + load, 0),
+      this.#tasks.length,
+    );
+    assert.ok(Math.max(...loads) - Math.min(...loads) <= 1, `balanced: ${loads.join()}`);
+    const at = JSON.stringify([...this.#held].map(([id, held]) => [id, [...held].sort()]));
+    this.rebalance();
+    assert.equal(JSON.stringify([...this.#held].map(([id, held]) => [id, [...held].sort()])), at, "a balanced group stays as it is");
+  }
+}

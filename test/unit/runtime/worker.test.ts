@@ -12,10 +12,9 @@ import { RuntimeError } from "../../../runtime/errors.ts";
 import { Worker } from "../../../runtime/worker.ts";
 import type { WorkerOptions } from "../../../runtime/worker-options.ts";
 import { serdes } from "../../../state/serdes.ts";
-import { keyValueStore, type KeyValueStore } from "../../../state/store.ts";
-import type { ProcessorContext, StreamRecord } from "../../../topology/processor.ts";
+import type { ProcessorContext } from "../../../topology/processor.ts";
 import { StreamsBuilder } from "../../../topology/streams-builder.ts";
-import type { Topology } from "../../../topology/topology.ts";
+import { countingTopology } from "../../support/counting-topology.ts";
 import { FaultyLog, type FaultPoint } from "../../support/faulty-log.ts";
 import { readTopic, waitUntilDrained } from "../../support/telemetry.ts";
 import { tempDir } from "../../support/temp-dir.ts";
@@ -23,36 +22,11 @@ import { waitFor } from "../../support/wait-for.ts";
 
 const PARTITIONS = 4;
 const logger = pino({ level: process.env.TEST_LOG ?? "silent" });
-const totals = keyValueStore({ name: "totals", key: serdes.string, value: serdes.json<{ count: number }>() });
-
-/** Counts records per key; each output is `key -> running count`, so a lost or doubled record shows. */
-function countingTopology(): Topology {
-  class Counting {
-    #store!: KeyValueStore<string, { count: number }>;
-    #context!: ProcessorContext<{ out: { key: string; value: number } }>;
-    init(context: ProcessorContext<{ out: { key: string; value: number } }>): void {
-      this.#context = context;
-      this.#store = context.store(totals);
-    }
-    process(record: StreamRecord<string, string>): void {
-      if (record.value === "boom") throw new Error("boom");
-      const row = this.#store.get(record.key) ?? { count: 0 };
-      row.count++;
-      this.#store.put(record.key, row);
-      this.#context.output("out").forward({ key: record.key, value: row.count, timestamp: record.timestamp });
-    }
-  }
-  const builder = new StreamsBuilder();
-  builder
-    .stream("in", { key: serdes.string, value: serdes.string })
-    .process<{ out: { key: string; value: number } }>({ name: "count", outputs: ["out"], stores: [totals], create: () => new Counting() })
-    .out.to("out", { key: serdes.string, value: serdes.json<number>() });
-  return builder.build();
-}
-
 interface Setup {
   readonly log: EventLog;
   readonly faults: FaultyLog;
+  /** The same log, without the faults. */
+  readonly calmLog: EventLog;
   readonly stateDir: string;
   worker(overrides?: Partial<WorkerOptions>): Worker;
   /** Writes `rounds` records for each of the keys k0..k(n-1). */
@@ -75,6 +49,7 @@ async function setUp(t: TestContext): Promise<Setup> {
   return {
     log,
     faults,
+    calmLog: embedded,
     stateDir,
     worker(overrides = {}) {
       const worker = new Worker({
@@ -263,6 +238,38 @@ test("a pause holds the wall-clock timers too", async (t) => {
   });
   worker.resume();
   await waitFor("the timer ticks again", () => ticks > last);
+});
+
+test("tasks that stay are processed and committed while the group rebalances, however long that takes", async (t) => {
+  const setup = await setUp(t);
+  const first = setup.worker();
+  await first.start();
+  await setup.feed(20, 10);
+  const second = setup.worker({ log: setup.calmLog });
+  const gate = Promise.withResolvers<void>();
+  const rebalances = async (): Promise<number> => {
+    const metric = await first.registry.getSingleMetric("sluice_rebalances_total")?.get();
+    return metric?.values[0].value ?? 0;
+  };
+  const before = await rebalances();
+  setup.faults.assignGate = gate.promise;
+  t.after(() => gate.resolve());
+  const started = second.start();
+  await waitFor("the leader assigns", () => setup.faults.gated > 0);
+  for (let round = 0; round < 5; round++) {
+    await setup.feed(20, 4);
+    await waitUntilDrained(setup.calmLog, "app", "in");
+  }
+  assert.equal(await rebalances(), before, "the leader is still assigning");
+  assert.equal(first.state, "REBALANCING", "lists of rows may not be whole");
+  gate.resolve();
+  await started;
+  const owned = (worker: Worker): number => worker.queries.worker().tasks.filter((task) => task.status === "running").length;
+  await waitFor("each runs half", () => owned(first) === 2 && owned(second) === 2);
+  await setup.feed(20, 10);
+  await waitUntilDrained(setup.log, "app", "in");
+  await Promise.all([first.stop(), second.stop()]);
+  await assertExact(setup, 20, 40);
 });
 
 test("queries give committed values of local tasks, and say who owns the rest", async (t) => {

@@ -1,0 +1,172 @@
+/**
+ * The worker's part in its group. A rebalance does not stop the loop: tasks that stay run on, and what they commit is stamped with
+ * the generation before or after. A task that moves takes part in one more commit, is checkpointed and closed, and only then is
+ * offered to the others, by joining again:
+ *
+ *     join (owned tasks) -> assigned -> open what is new, drain what goes -> close it -> join again
+ *     membership lost    -> everything is dropped without a commit -> join as a new member
+ */
+import type { Logger } from "pino";
+import type { EventLog, GroupMember } from "../eventlog/port.ts";
+import type { Topology } from "../topology/topology.ts";
+import { decodeAssignment, encodeSubscription, stickyAssignor, type WorkerAssignment } from "./assignor.ts";
+import type { Committer } from "./committer.ts";
+import { RuntimeError } from "./errors.ts";
+import { listTasks } from "./internal-topics.ts";
+import type { Mutex } from "./mutex.ts";
+import type { ProcessingLoop } from "./processing-loop.ts";
+import { listStateDirectories } from "./state-directories.ts";
+import type { TaskManager } from "./task-manager.ts";
+import type { WorkerOptions } from "./worker-options.ts";
+
+/** How long the group waits for a member that is busy with its assignment (a last commit, a checkpoint, a slow log) before it goes on without it. */
+const REBALANCE_TIMEOUT_MS = 60_000;
+/** A rebalance is noticed with a heartbeat, and a task that moves waits for that: four a second cost a broker nothing. */
+const MAX_HEARTBEAT_MS = 250;
+/** With a very short session time-out; bounds the requests. */
+const MIN_HEARTBEAT_MS = 100;
+
+export interface MembershipOptions {
+  readonly worker: WorkerOptions;
+  readonly workerId: string;
+  readonly transactionalId: string | undefined;
+  readonly log: EventLog;
+  readonly topology: Topology;
+  readonly tasks: TaskManager;
+  readonly processing: ProcessingLoop;
+  readonly committer: Committer;
+  /** Held by the loop's turns. */
+  readonly mutex: Mutex;
+  readonly logger: Logger;
+  /** False once the worker stops or has failed: its tasks are then its own affair. */
+  readonly isLive: () => boolean;
+  /** The set of tasks has changed. */
+  readonly onTasksChanged: () => void;
+  /** Uncommitted work of every task is void. */
+  readonly discard: () => void;
+  readonly onRebalanced: () => void;
+  readonly onFatal: (error: unknown) => void;
+}
+
+export class Membership {
+  readonly #options: MembershipOptions;
+  readonly #logger: Logger;
+  #member: GroupMember | undefined;
+  #announcedUrl: string | undefined;
+  #isSettled = false;
+
+  constructor(options: MembershipOptions) {
+    this.#options = options;
+    this.#logger = options.logger;
+  }
+
+  /** Throws `not-running` before start(). */
+  get group(): GroupMember {
+    if (this.#member === undefined) throw new RuntimeError("not-running", "the worker has not been started");
+    return this.#member;
+  }
+
+  /**
+   * Every task of the group is assigned, as far as this worker knows. False from each join until the assignment, so that no list of
+   * rows is taken for whole while a task is between two workers.
+   */
+  get isSettled(): boolean {
+    return this.#isSettled;
+  }
+
+  /** For a worker that had to drop what it held. */
+  startOver(): void {
+    this.#isSettled = false;
+    this.group.rejoin();
+  }
+
+  /** Resolves with the first assignment. */
+  async start(): Promise<void> {
+    const { log, topology, onTasksChanged } = this.#options;
+    const { applicationId, instanceId, sessionTimeoutMs } = this.#options.worker;
+    this.#member = log.group({
+      groupId: applicationId,
+      topics: topology.sourceTopics,
+      instanceId,
+      sessionTimeoutMs,
+      rebalanceTimeoutMs: Math.max(REBALANCE_TIMEOUT_MS, sessionTimeoutMs),
+      heartbeatIntervalMs: Math.max(MIN_HEARTBEAT_MS, Math.min(MAX_HEARTBEAT_MS, Math.floor(sessionTimeoutMs / 5))),
+      userData: () => {
+        this.#isSettled = false;
+        onTasksChanged();
+        return this.#subscription();
+      },
+      assignor: stickyAssignor(async () => (await listTasks(topology, log)).map((task) => task.id)),
+      listener: {
+        onAssigned: (assignment) => this.#onAssigned(decodeAssignment(assignment)),
+        onLost: (error) => this.#onLost(error),
+        onFatal: this.#options.onFatal,
+      },
+    });
+    await this.#member.start();
+  }
+
+  async leave(): Promise<void> {
+    await this.#member?.leave();
+  }
+
+  #subscription(): Buffer {
+    const { workerId, transactionalId, tasks } = this.#options;
+    const { state, applicationId, advertisedUrl } = this.#options.worker;
+    return encodeSubscription({
+      workerId,
+      url: advertisedUrl,
+      transactionalId,
+      owned: tasks.taskIds,
+      onDisk: state.engine === "memory" ? [] : listStateDirectories(state.dir, applicationId),
+    });
+  }
+
+  async #onAssigned(assignment: WorkerAssignment): Promise<void> {
+    const { processing, tasks, mutex, isLive, onTasksChanged, onRebalanced } = this.#options;
+    processing.wake();
+    let drained = Promise.resolve();
+    await mutex.run(async () => {
+      if (!isLive()) return;
+      onRebalanced();
+      this.#isSettled = !assignment.moving;
+      this.#logger.info(
+        { tasks: assignment.tasks, revoked: assignment.revoked, members: assignment.members.length },
+        assignment.revoked.length > 0 ? "assigned; giving tasks up" : "assigned",
+      );
+      drained = processing.drain(tasks.follow(assignment, this.group));
+      onTasksChanged();
+    });
+    await drained;
+    if (!isLive()) return; // stopping commits and closes what is left
+    await tasks.closeLeaving();
+    onTasksChanged();
+    if (assignment.revoked.length > 0) this.group.rejoin();
+    else this.#announceUrl(assignment);
+  }
+
+  /** A static member that comes back under another address gets its old assignment, which tells the old address to everybody. */
+  #announceUrl({ members }: WorkerAssignment): void {
+    const { advertisedUrl } = this.#options.worker;
+    const known = members.find((member) => member.workerId === this.#options.workerId);
+    if (known === undefined || known.url === advertisedUrl || this.#announcedUrl === advertisedUrl) return;
+    this.#announcedUrl = advertisedUrl;
+    this.group.rejoin();
+  }
+
+  /** Others may own the tasks by now: nothing is committed. A commit that failed is cleared up by the loop's next turn. */
+  async #onLost(error: Error): Promise<void> {
+    const { processing, committer, tasks, mutex, isLive, onTasksChanged, discard } = this.#options;
+    this.#logger.warn({ err: error }, "lost the group membership: dropping all tasks without a commit");
+    processing.wake();
+    await mutex.run(async () => {
+      if (!isLive()) return;
+      await committer.settled();
+      discard();
+      this.#isSettled = false;
+      await tasks.closeAll();
+      processing.assign();
+      onTasksChanged();
+    });
+  }
+}

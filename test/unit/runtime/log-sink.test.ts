@@ -1,0 +1,46 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { LogError } from "../../../eventlog/errors.ts";
+import type { GroupMember, GroupMetadata, TxnWriter } from "../../../eventlog/port.ts";
+import { RecordSet } from "../../../eventlog/records/record-set.ts";
+import { ExactlyOnceSink } from "../../../runtime/log-sink.ts";
+
+const OFFSETS = [{ topic: "in", partition: 0, offset: 7 }];
+
+/** A writer that refuses offsets of another generation than `taken`, and a group whose next generation comes when it is waited for. */
+function setUp(taken: number, renewed: () => void) {
+  const calls: string[] = [];
+  let generationId = 1;
+  const writer = {
+    transactionalId: "t",
+    begin: () => calls.push("begin"),
+    sendOffsets: (_: unknown, group: GroupMetadata) => {
+      calls.push(`offsets of generation ${group.generationId}`);
+      return group.generationId === taken ? Promise.resolve() : Promise.reject(new LogError("stale-generation", "refused"));
+    },
+    commit: () => Promise.resolve(calls.push("commit")),
+  } as unknown as TxnWriter;
+  const group = {
+    metadata: () => ({ groupId: "g", memberId: "m", generationId }),
+    renewed: async () => {
+      renewed();
+      generationId++;
+      return Promise.resolve();
+    },
+  } as unknown as GroupMember;
+  return { calls, commit: () => new ExactlyOnceSink(writer).commit(new RecordSet(1_000), OFFSETS, group) };
+}
+
+test("a commit that a rebalance overtakes goes on in the same transaction, with the stamp of the next generation", async () => {
+  const { calls, commit } = setUp(2, () => undefined);
+  await commit();
+  assert.deepEqual(calls, ["begin", "offsets of generation 1", "offsets of generation 2", "commit"]);
+});
+
+test("a commit whose membership is lost fails, and is not committed", async () => {
+  const { calls, commit } = setUp(2, () => {
+    throw new LogError("stale-generation", "lost");
+  });
+  await assert.rejects(commit(), { code: "stale-generation" });
+  assert.deepEqual(calls, ["begin", "offsets of generation 1"]);
+});
