@@ -13,6 +13,7 @@ import { BatchBuilder } from "../eventlog/records/batch-builder.ts";
 import { parseBatches } from "../eventlog/records/parse-batches.ts";
 import type { RecordSet } from "../eventlog/records/record-set.ts";
 import type { RecordsView } from "../eventlog/records/view.ts";
+import type { EngineName } from "../state/engines/engine.ts";
 import type { StoreSpec } from "../state/store.ts";
 import { TaskState } from "../state/task-state.ts";
 import type { Subtopology } from "../topology/graph.ts";
@@ -40,7 +41,7 @@ export interface TestDriverOptions {
   readonly deadLetterTopic?: string;
   readonly maxDeadLetterBytes?: number;
   /** Default: memory. With "level" and a directory the state survives close() and create(). */
-  readonly state?: { readonly engine: "level" | "memory"; readonly directory: string };
+  readonly state?: { readonly engine: EngineName; readonly directory: string };
   readonly cacheBytes?: number;
   /** The wall clock's start, epoch ms. Default 0. */
   readonly now?: number;

@@ -3,7 +3,8 @@ import { ByteWriter } from "./byte-writer.ts";
 import { unknownStore } from "./cached-store.ts";
 import type { CachedStore, StoreHome } from "./cached-store.ts";
 import { CommittedRows } from "./committed-rows.ts";
-import { LevelEngine } from "./engines/level.ts";
+import { createEngine } from "./engines/create-engine.ts";
+import type { EngineName } from "./engines/engine.ts";
 import { StateError } from "./errors.ts";
 import { FrozenRows } from "./frozen-rows.ts";
 import { CachedKeyValueStore } from "./key-value-store.ts";
@@ -22,7 +23,7 @@ import { CachedWindowStore } from "./window-store.ts";
 export interface TaskStateOptions {
   /** Of this task alone; made if absent. Ignored by the memory engine. */
   readonly directory: string;
-  readonly engine: "level" | "memory";
+  readonly engine: EngineName;
   readonly stores: readonly StoreSpec<unknown>[];
   /** For the decoded objects of all stores of the task; dirty rows may go above it until the next commit. */
   readonly cacheBytes: number;
@@ -81,8 +82,8 @@ export class TaskState implements StoreHome {
   }
 
   /** Deletes the data of a task that is not open, e.g. after open() failed with `corrupt-state`. */
-  static async wipeDirectory(directory: string): Promise<void> {
-    await new LevelEngine(directory).destroy();
+  static async wipeDirectory(directory: string, engine: EngineName): Promise<void> {
+    await createEngine(engine, directory).destroy();
   }
 
   private constructor(options: TaskStateOptions, rows: CommittedRows, positions: ReadonlyMap<string, number>) {

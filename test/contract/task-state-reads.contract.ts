@@ -1,9 +1,9 @@
 /** What scans and queries of a TaskState promise, over any engine. Run by test/contract/task-state.test.ts. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { EngineName } from "../../state/engines/engine.ts";
 import type { WindowKey } from "../../state/window-store.ts";
 import { counter, counterRows, counters, Harness, windows } from "./task-state-harness.ts";
-import type { EngineName } from "./task-state-harness.ts";
 
 export function taskStateReadsContract(engine: EngineName): void {
   describe(`reads of task state on ${engine}`, () => {
