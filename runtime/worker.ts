@@ -27,6 +27,7 @@ import { PartitionCounts } from "./partition-counts.ts";
 import type { Feed, Queries, WorkerInfo } from "./queries.ts";
 import { ProcessingLoop } from "./processing-loop.ts";
 import { Restorer } from "./restorer.ts";
+import { StateCleaner } from "./state-cleaner.ts";
 import { StateMachine } from "./state-machine.ts";
 import { listStateDirectories } from "./state-directories.ts";
 import type { Task } from "./task.ts";
@@ -68,6 +69,7 @@ export class Worker {
   readonly #reader: LogReader;
   readonly #metrics: WorkerMetrics;
   readonly #feed: TopicFeed;
+  readonly #cleaner: StateCleaner;
   readonly #finished = Promise.withResolvers<void>();
   #group: GroupMember | undefined;
   #loop: Promise<void> | undefined;
@@ -147,6 +149,7 @@ export class Worker {
       options.processing.checkpointIntervalMs ?? 5_000,
       this.#logger,
     );
+    this.#cleaner = new StateCleaner(options.state, options.applicationId, (taskId) => this.#tasks.taskIds.includes(taskId), this.#logger);
     this.#feed = new TopicFeed(this.#log, this.#logger);
     this.feed = this.#feed;
     this.queries = new WorkerQueries({
@@ -203,6 +206,7 @@ export class Worker {
         onFatal: (error) => this.#fail(error),
       },
     });
+    this.#cleaner.start();
     this.#loop = this.#run().catch((error: unknown) => this.#fail(error));
     await this.#group.start();
   }
@@ -226,7 +230,7 @@ export class Worker {
       this.#logger.error({ err: error }, "could not commit or checkpoint while stopping: the next start replays it");
     }
     await this.#group?.leave();
-    await Promise.allSettled([this.#restorer.close(), this.#feed.close(), this.#sink.close(), this.#reader.close()]);
+    await Promise.allSettled([this.#cleaner.stop(), this.#restorer.close(), this.#feed.close(), this.#sink.close(), this.#reader.close()]);
     this.#status.to("NOT_RUNNING");
     this.#finished.resolve();
   }
