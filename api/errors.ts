@@ -7,6 +7,8 @@ export const PROBLEMS = {
   "host-not-allowed": { status: 403, title: "The Host header names an unknown host" },
   "route-unknown": { status: 404, title: "There is no such route" },
   "device-unknown": { status: 404, title: "There is no such device" },
+  "store-unknown": { status: 404, title: "There is no such store" },
+  "row-unknown": { status: 404, title: "There is no such row" },
   "payload-too-large": { status: 413, title: "The request body is too large" },
   "request-refused": { status: 400, title: "The request was refused" },
   internal: { status: 500, title: "Something went wrong inside" },

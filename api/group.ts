@@ -76,6 +76,6 @@ export function requireComplete(missing: readonly MissingWorker[], partial: bool
 function localPath(requestUrl: string): string {
   const url = new URL(requestUrl, "http://worker");
   url.searchParams.set("scope", "local");
-  if (url.pathname.startsWith("/v1/tenants")) url.searchParams.set("partial", "true");
+  if (/^\/v1\/(tenants|stores)\b/.test(url.pathname)) url.searchParams.set("partial", "true");
   return url.pathname + url.search;
 }

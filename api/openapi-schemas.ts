@@ -87,6 +87,12 @@ export const SCHEMAS: Readonly<Record<string, object>> = {
   }),
   Alerts: object({ active: arrayOf(ref("Alert")), recent: arrayOf(ref("Alert")) }),
   FiringList: list("devices", object({ deviceId: string, active: arrayOf(ref("Alert")) })),
+  StoreList: object({
+    stores: arrayOf(object({ name: string, kind: { enum: ["key-value", "window"] }, changelog: { type: "boolean" } })),
+  }),
+  StoreRow: object({ key: string, value: { description: "As the store's processor shows its rows" } }, { windowStart: ms }),
+  RowList: list("rows", ref("StoreRow")),
+  WindowList: object({ windows: arrayOf(ref("StoreRow")), truncated: { type: "boolean" } }),
   Tasks: object({ workers: arrayOf(ref("Worker")), missing: arrayOf(ref("MissingWorker")) }),
   Worker: object({
     workerId: string,

@@ -16,6 +16,7 @@ import { healthRoutes } from "./routes/health.ts";
 import { ledgerRoutes } from "./routes/ledger.ts";
 import { metricsRoutes } from "./routes/metrics.ts";
 import { openApiRoutes } from "./routes/openapi.ts";
+import { storeRoutes } from "./routes/stores.ts";
 import { streamRoutes } from "./routes/stream.ts";
 import { taskRoutes } from "./routes/tasks.ts";
 import { tenantRoutes } from "./routes/tenants.ts";
@@ -63,6 +64,7 @@ export function buildApi(options: ApiOptions): FastifyInstance {
   alertRoutes(app, services);
   ledgerRoutes(app, services);
   commandRoutes(app);
+  storeRoutes(app, services);
   streamRoutes(app, services);
   topologyRoutes(app, services);
   taskRoutes(app, services);

@@ -1,6 +1,6 @@
 /**
  * Micro-benchmark of state/: operations per CPU second (user + system of the whole process, engine threads included) and
- * per second of the clock. `node bench/state.ts [--json]`; about 15 s. Rows: 24-character string keys, 96-byte values.
+ * per second of the clock. `node bench/state.ts [--json]`; about 30 s. Rows: 24-character string keys, 96-byte values.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -9,6 +9,7 @@ import { ByteReader } from "../state/byte-reader.ts";
 import type { Serde } from "../state/serde.ts";
 import { serdes } from "../state/serdes.ts";
 import { keyValueStore, windowStore } from "../state/store.ts";
+import type { EngineName } from "../state/engines/engine.ts";
 import { TaskState } from "../state/task-state.ts";
 
 const DEVICES = 10_000;
@@ -78,14 +79,16 @@ const ignore = (): void => undefined;
 
 const root = await mkdtemp(join(tmpdir(), "sluice-bench-state-"));
 let runs = 0;
-const open = (engine: "level" | "memory", cacheBytes: number): Promise<TaskState> =>
+const open = (engine: EngineName, cacheBytes: number): Promise<TaskState> =>
   TaskState.open({ directory: join(root, String(runs++)), engine, stores: [ledgers, windows], cacheBytes, identity: "bench 0_0" });
 
 try {
   await hotPath();
   await freezing();
-  await misses();
-  await restoring();
+  for (const engine of ["level", "rocksdb"] as const) {
+    await misses(engine);
+    await restoring(engine);
+  }
 } finally {
   await rm(root, { recursive: true, force: true });
 }
@@ -187,23 +190,23 @@ function addTimed(name: string, operations: number, ns: bigint): void {
   results.push({ name, operations, perCpuSecond: perSecond, perSecond, nsPerOperation: Math.round(Number(ns) / operations) });
 }
 
-async function misses(): Promise<void> {
-  const state = await open("level", 1 << 20);
+async function misses(engine: EngineName): Promise<void> {
+  const state = await open(engine, 1 << 20);
   const store = state.store(ledgers);
   for (let i = 0; i < STORED_ROWS; i++) {
     store.put(deviceKeys[i], newSums());
     if (i % 20_000 === 19_999) state.committed(state.freeze(ignore), new Map([["ledgers", i]]));
   }
-  await measure("checkpoint of 200,000 rows, a row", STORED_ROWS, () => state.checkpoint());
+  await measure(`${engine}: checkpoint of 200,000 rows, a row`, STORED_ROWS, () => state.checkpoint());
   state.rollback();
   const count = 100_000;
-  await measure("miss: get from level, decode, evict", count, () => {
+  await measure(`${engine}: miss, decode, evict`, count, () => {
     for (let i = 0; i < count; i++) store.get(deviceKeys[(i * 7_919) % STORED_ROWS]);
   });
-  await measure("miss: absent in level", count, () => {
+  await measure(`${engine}: miss, absent`, count, () => {
     for (let i = 0; i < count; i++) store.get(`absent-${i}`);
   });
-  await measure("scan of level, a row", STORED_ROWS, async () => {
+  await measure(`${engine}: scan, a row`, STORED_ROWS, async () => {
     let rows = 0;
     for await (const row of store.scan()) if (row.length === 2) rows++;
     if (rows !== STORED_ROWS) throw new Error(`${rows} rows`);
@@ -211,7 +214,7 @@ async function misses(): Promise<void> {
   await state.close();
 }
 
-async function restoring(): Promise<void> {
+async function restoring(engine: EngineName): Promise<void> {
   const valueBytes = 97;
   const record = KEY_CHARS + valueBytes;
   const bulk = 50_000;
@@ -220,8 +223,8 @@ async function restoring(): Promise<void> {
     ["restore + flush, all keys distinct, a record", RESTORED_ROWS],
     ["restore + flush, 10,000 keys, a record", DEVICES],
   ] as const) {
-    const state = await open("level", 1 << 20);
-    await measure(name, RESTORED_ROWS, async () => {
+    const state = await open(engine, 1 << 20);
+    await measure(`${engine}: ${name}`, RESTORED_ROWS, async () => {
       for (let at = 0; at < RESTORED_ROWS; at += bulk) {
         for (let i = 0; i < bulk; i++) {
           const start = i * record;

@@ -1,5 +1,6 @@
 /** Keeps the last closed windows of each device for HTTP: a ring of rows, so that nothing has to be deleted. */
 import { ByteReader } from "../state/byte-reader.ts";
+import { checkRowVersion } from "../state/row-format.ts";
 import type { Serde } from "../state/serde.ts";
 import { serdes } from "../state/serdes.ts";
 import { keyValueStore, type KeyValueStore } from "../state/store.ts";
@@ -37,8 +38,7 @@ const aggregateSerde: Serde<AggregateRecord> = {
   },
   read(bytes, start, end) {
     reader.reset(bytes, start, end);
-    const version = reader.u8();
-    if (version !== VERSION) throw new RangeError(`aggregate row of version ${version}: written by a newer Sluice`);
+    checkRowVersion(reader.u8(), VERSION, "aggregate row");
     const tenant = reader.string();
     const deviceId = reader.string();
     const windowStart = reader.svarint();

@@ -1,6 +1,7 @@
 /** The row of the `alerts` store: a device's alerts for HTTP, and where each rule stands. */
 import { ByteReader } from "../state/byte-reader.ts";
 import type { ByteWriter } from "../state/byte-writer.ts";
+import { checkRowVersion } from "../state/row-format.ts";
 import type { Serde } from "../state/serde.ts";
 import { serdes } from "../state/serdes.ts";
 import { keyValueStore } from "../state/store.ts";
@@ -45,8 +46,7 @@ const alertsSerde: Serde<AlertsState> = {
   },
   read(bytes, start, end) {
     reader.reset(bytes, start, end);
-    const version = reader.u8();
-    if (version !== VERSION) throw new RangeError(`alerts row of version ${version}: written by a newer Sluice`);
+    checkRowVersion(reader.u8(), VERSION, "alerts row");
     const row: AlertsState = { active: readAlerts(), recent: readAlerts(), progress: [] };
     for (let count = reader.varint(); count > 0; count--) {
       const rule = reader.string();

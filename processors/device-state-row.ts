@@ -1,6 +1,7 @@
 /** The row of the `device-state` store: the record that is emitted, in binary. */
 import { readAttributes, writeAttributes } from "./attributes.ts";
 import { ByteReader } from "../state/byte-reader.ts";
+import { checkRowVersion } from "../state/row-format.ts";
 import type { Serde } from "../state/serde.ts";
 import { serdes } from "../state/serdes.ts";
 import { keyValueStore } from "../state/store.ts";
@@ -123,8 +124,7 @@ const deviceStateSerde: Serde<DeviceStateRow> = {
   },
   read(bytes, start, end) {
     reader.reset(bytes, start, end);
-    const version = reader.u8();
-    if (version !== VERSION) throw new RangeError(`device-state row of version ${version}: written by a newer Sluice`);
+    checkRowVersion(reader.u8(), VERSION, "device-state row");
     const flags = reader.u8();
     const tenant = reader.string();
     const row = new DeviceStateRow(tenant, reader.string());

@@ -1,6 +1,7 @@
 /** What dedupe knows of a device: one row, one cached look-up an event, one changelog record a commit. Source: shared design, section 6. */
 import { ByteReader } from "../state/byte-reader.ts";
 import type { ByteWriter } from "../state/byte-writer.ts";
+import { checkRowVersion } from "../state/row-format.ts";
 import type { Serde } from "../state/serde.ts";
 import { keyValueStore } from "../state/store.ts";
 import { serdes } from "../state/serdes.ts";
@@ -159,8 +160,7 @@ export const ledgerSerde: Serde<LedgerRow> = {
   },
   read(bytes, start, end) {
     reader.reset(bytes, start, end);
-    const version = reader.u8();
-    if (version !== VERSION) throw new RangeError(`ledger row of version ${version}: written by a newer Sluice`);
+    checkRowVersion(reader.u8(), VERSION, "ledger row");
     const tenant = reader.string();
     const row = new LedgerRow(tenant, reader.string(), 0);
     row.received = reader.varint();

@@ -3,6 +3,7 @@
  * partition's receive time. An id is remembered for at least `retentionMs` and at most a bucket (a quarter) longer.
  */
 import { ByteReader } from "../state/byte-reader.ts";
+import { checkRowVersion } from "../state/row-format.ts";
 import type { Serde } from "../state/serde.ts";
 import { serdes } from "../state/serdes.ts";
 import { windowStore, type StoreSpec, type WindowStore } from "../state/store.ts";
@@ -33,8 +34,7 @@ const rowSerde: Serde<RecentIdsRow> = {
   },
   read(bytes, start, end) {
     reader.reset(bytes, start, end);
-    const version = reader.u8();
-    if (version !== VERSION) throw new RangeError(`recent-ids row of version ${version}: written by a newer Sluice`);
+    checkRowVersion(reader.u8(), VERSION, "recent-ids row");
     const row: RecentIdsRow = new Map();
     for (let count = reader.varint(); count > 0; count--) {
       const id = reader.string();

@@ -1,5 +1,6 @@
 /** The aggregate of one device and window while it is open. */
 import { ByteReader } from "../state/byte-reader.ts";
+import { checkRowVersion } from "../state/row-format.ts";
 import type { Serde } from "../state/serde.ts";
 import { serdes } from "../state/serdes.ts";
 import { windowStore, type StoreSpec, type WindowStore } from "../state/store.ts";
@@ -174,8 +175,7 @@ const windowRowSerde: Serde<WindowRow> = {
   },
   read(bytes, start, end) {
     reader.reset(bytes, start, end);
-    const version = reader.u8();
-    if (version !== VERSION) throw new RangeError(`window row of version ${version}: written by a newer Sluice`);
+    checkRowVersion(reader.u8(), VERSION, "window row");
     const closed = (reader.u8() & CLOSED) !== 0;
     const row = new WindowRow([], reader.svarint());
     row.closed = closed;

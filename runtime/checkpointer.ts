@@ -1,5 +1,6 @@
 /** Moves committed rows into the state engines beside the loop: one task at a time, every so often or so many bytes. */
 import type { Logger } from "pino";
+import { CorruptTaskError, isMendedByWipe } from "./corrupt-tasks.ts";
 import type { Task } from "./task.ts";
 
 /** A task with more committed, uncheckpointed bytes than this is checkpointed at once: bounds memory and replay. */
@@ -9,9 +10,17 @@ export class Checkpointer {
   readonly #intervalMs: number;
   readonly #lastAt = new WeakMap<Task, number>();
   #busy = false;
+  #corrupt: CorruptTaskError | undefined;
 
   constructor(intervalMs: number) {
     this.#intervalMs = intervalMs;
+  }
+
+  /** @throws CorruptTaskError when a checkpoint found the engine's files damaged. Says so once. */
+  throwIfCorrupt(): void {
+    const error = this.#corrupt;
+    this.#corrupt = undefined;
+    if (error !== undefined) throw error;
   }
 
   /** Starts the checkpoint of at most one task that is due. A failed one is tried again: the changelog still has the rows. */
@@ -28,7 +37,8 @@ export class Checkpointer {
       void task.state
         .checkpoint()
         .catch((error: unknown) => {
-          if (task.status !== "closed") logger.error({ taskId: task.taskId, err: error }, "checkpoint failed; it will be tried again");
+          if (isMendedByWipe(error)) this.#corrupt = new CorruptTaskError(task.taskId, error);
+          else if (task.status !== "closed") logger.error({ taskId: task.taskId, err: error }, "checkpoint failed; it will be tried again");
         })
         .finally(() => (this.#busy = false));
       return;

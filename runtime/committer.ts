@@ -10,6 +10,7 @@
  */
 import type { CommittedOffset, GroupMember } from "../eventlog/port.ts";
 import type { RecordSet } from "../eventlog/records/record-set.ts";
+import { ofTask } from "./corrupt-tasks.ts";
 import type { LogSink } from "./log-sink.ts";
 import type { OutputCollector } from "./output-collector.ts";
 import { encodeClocks } from "./position-metadata.ts";
@@ -60,6 +61,11 @@ export class Committer {
     return this.#failure;
   }
 
+  /** As if the commit in flight had failed, which must be settled: nothing since the last commit may go out. */
+  failWith(error: Error): void {
+    this.#failure ??= error;
+  }
+
   clearFailure(): void {
     this.#failure = undefined;
   }
@@ -95,7 +101,9 @@ export class Committer {
   begin(tasks: Iterable<Task>): void {
     const { collector } = this.#options;
     this.#lastBeginAt = performance.now();
-    const commits = [...tasks].filter((task) => task.needsCommit || task.positionMoved).map((task) => task.freeze());
+    const commits = [...tasks]
+      .filter((task) => task.needsCommit || task.positionMoved)
+      .map((task) => ofTask(task.taskId, () => task.freeze()));
     const records = collector.take();
     this.#inFlight = this.#commit(commits, records)
       .catch((error: unknown) => {

@@ -8,6 +8,7 @@
  * - `task-not-ready`: the task is not running here now.
  * - `state-busy`: another process holds the task's state directory.
  * - `state-mismatch`: local state does not belong to the changelog it should continue; it is rebuilt.
+ * - `state-corrupt`: a task's local rows cannot be read; it is rebuilt, and the worker fails when that doesn't help.
  * - `not-running`: the worker was stopped or has failed.
  */
 export type RuntimeErrorCode =
@@ -18,6 +19,7 @@ export type RuntimeErrorCode =
   | "task-not-ready"
   | "state-busy"
   | "state-mismatch"
+  | "state-corrupt"
   | "not-running";
 
 export class RuntimeError extends Error {

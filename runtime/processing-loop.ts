@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import type { LogReader } from "../eventlog/port.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { Committer } from "./committer.ts";
+import { CorruptTaskError, ofTask } from "./corrupt-tasks.ts";
 import type { Task } from "./task.ts";
 import type { TaskManager } from "./task-manager.ts";
 import type { WorkerMetrics } from "./worker-metrics.ts";
@@ -65,14 +66,27 @@ export class ProcessingLoop {
     this.wake();
   }
 
+  /** State that cannot be used costs its task a rebuild, and all of them what is not committed: their output goes out together. */
   async turn(): Promise<void> {
+    try {
+      await this.#turn();
+    } catch (error) {
+      if (!(error instanceof CorruptTaskError)) throw error;
+      this.#tasks.corrupt.mark(error.taskId, error);
+      this.#logger.warn({ taskId: error.taskId, err: error }, "local state cannot be used: rebuilding this task from its changelog");
+      await this.#committer.settled();
+      this.#committer.failWith(error);
+    }
+  }
+
+  async #turn(): Promise<void> {
     const committer = this.#committer;
     const running = this.#tasks.running;
     if (this.#paused) return this.#pausedTurn(running);
     const backlog = await this.#fetch(running);
     if (committer.isFull && committer.busy) return committer.settled();
     this.#process(running);
-    for (const task of running) task.punctuateWallClock(Date.now());
+    for (const task of running) ofTask(task.taskId, () => task.punctuateWallClock(Date.now()));
     this.#commitIfDue(running, backlog);
   }
 
@@ -82,6 +96,7 @@ export class ProcessingLoop {
       committer.begin(running);
       this.#suspendFrozen();
     }
+    this.#checkpointer.throwIfCorrupt();
     this.#checkpointer.tick(running, this.#logger);
   }
 
@@ -184,7 +199,7 @@ export class ProcessingLoop {
     for (let i = 0; i < running.length && now < deadline; i++) {
       const task = running[this.#nextTask % running.length];
       this.#nextTask = (this.#nextTask + 1) % running.length;
-      task.process(deadline);
+      ofTask(task.taskId, () => task.process(deadline));
       now = performance.now();
     }
     this.#metrics.processedFor(now - startedAt);

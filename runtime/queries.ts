@@ -71,15 +71,69 @@ export interface Feed {
   subscribe(topics: readonly string[], onRecords: (records: readonly FeedRecord[], dropped: number) => void): { close(): void };
 }
 
+export interface StoreInfo {
+  readonly name: string;
+  readonly kind: "key-value" | "window";
+  /** Restored elsewhere when its worker dies. */
+  readonly changelog: boolean;
+}
+
+export interface StoreRow {
+  readonly key: string;
+  /** Epoch ms; in window stores. */
+  readonly windowStart?: number;
+  readonly value: unknown;
+}
+
+export interface ScanOptions {
+  readonly prefix?: string;
+  /** Keys from here on (inclusive). */
+  readonly from?: string;
+  /** Keys before this one (exclusive). */
+  readonly to?: string;
+  /** Go on after this row: rowCursor() of the last one. */
+  readonly after?: string;
+  readonly limit: number;
+}
+
+export interface LocateOptions {
+  /** The sub-topology that has this store decides; default: the first. */
+  readonly store?: string;
+  /** How far behind the owner an answer may be. Absent: the owner only. Bounds which standbys may answer. */
+  readonly maxStalenessMs?: number;
+}
+
+/** Everything here is about committed rows; a task's uncommitted ones are never seen. */
 export interface Queries {
   worker(): WorkerInfo;
   topology(): TopologyView;
-  /** By the partition that the key lands on in the sources of the store's sub-topology. Throws for a store the topology does not have. */
-  locate(store: string, key: string): Location;
-  /** Committed value of a row of a local task; undefined when there is none. Throws StateUnavailableError when the task moved meanwhile. */
-  get(store: string, key: string): Promise<unknown>;
-  /** Committed rows of local tasks with the key prefix, in key-byte order after `after`, at most `limit`. */
-  scan(store: string, options: { prefix?: string; after?: string; limit: number }): Promise<readonly { key: string; value: unknown }[]>;
+  /** Of the topology, by name. */
+  stores(): readonly StoreInfo[];
+  /** By the partition of the source topic that the key lands on. */
+  locate(key: string, options?: LocateOptions): Location;
+  /**
+   * Committed value of a row of a local task; undefined when there is none. Throws StateUnavailableError when the task moved
+   * meanwhile. `partitionKey`: the source key whose task has the row, where rows are not keyed like their source.
+   */
+  get(store: string, key: string, partitionKey?: string): Promise<unknown>;
+  /** A key's windows that start in [from, to), oldest first, of a local task. Epoch ms. Otherwise as get(). */
+  windows(store: string, key: string, options: { from: number; to: number; limit: number }): Promise<readonly StoreRow[]>;
+  /** Rows of local tasks within all the bounds that are given, in key-byte order, at most `limit`. */
+  scan(store: string, options: ScanOptions): Promise<readonly StoreRow[]>;
+}
+
+/** Digits of a window start: up to 2^53. */
+const START_DIGITS = 16;
+
+/** A row's place in the order of its store, as text that sorts like the rows do (by UTF-8 bytes). The key itself without a window. */
+export function rowCursor({ key, windowStart }: Pick<StoreRow, "key" | "windowStart">): string {
+  return windowStart === undefined ? key : `${key}\0${String(windowStart).padStart(START_DIGITS, "0")}`;
+}
+
+/** Undefined for text that rowCursor() did not make of a window's row. */
+export function parseWindowCursor(cursor: string): { key: string; windowStart: number } | undefined {
+  const match = /^([^]*)\0(\d{16})$/.exec(cursor);
+  return match === null ? undefined : { key: match[1], windowStart: Number(match[2]) };
 }
 
 /** The task that held the key is gone or not ready: answer 503 with Retry-After. */

@@ -51,8 +51,10 @@ export class SupervisedWorker {
     this.queries = {
       worker: () => this.#worker.queries.worker(),
       topology: () => this.#worker.queries.topology(),
-      locate: (store, key) => this.#worker.queries.locate(store, key),
-      get: (store, key) => this.#worker.queries.get(store, key),
+      stores: () => this.#worker.queries.stores(),
+      locate: (key, options) => this.#worker.queries.locate(key, options),
+      get: (store, key, partitionKey) => this.#worker.queries.get(store, key, partitionKey),
+      windows: (store, key, options) => this.#worker.queries.windows(store, key, options),
       scan: (store, scanned) => this.#worker.queries.scan(store, scanned),
     };
   }

@@ -6,13 +6,14 @@ import type { Logger } from "pino";
 import type { GroupMember } from "../eventlog/port.ts";
 import type { Topology } from "../topology/topology.ts";
 import type { AssignedMember, WorkerAssignment } from "./assignor.ts";
+import { CorruptTasks, isMendedByWipe } from "./corrupt-tasks.ts";
 import { DeadLetters, type DeadLetterOptions } from "./dead-letters.ts";
 import { RuntimeError } from "./errors.ts";
 import type { OutputCollector } from "./output-collector.ts";
 import type { PartitionCounts } from "./partition-counts.ts";
 import type { Restorer } from "./restorer.ts";
 import { Task } from "./task.ts";
-import { isStateError, type TaskOpener } from "./task-opener.ts";
+import type { TaskOpener } from "./task-opener.ts";
 
 export interface TaskManagerOptions {
   readonly topology: Topology;
@@ -42,6 +43,8 @@ interface Slot {
 
 export class TaskManager {
   readonly #options: TaskManagerOptions;
+  /** Wiped when they are opened next. */
+  readonly corrupt = new CorruptTasks();
   readonly #slots = new Map<string, Slot>();
   #members: readonly AssignedMember[] = [];
   /** Closings under way. */
@@ -127,6 +130,7 @@ export class TaskManager {
     if (subtopology === undefined)
       throw new RuntimeError("topology-mismatch", `task ${slot.taskId} is not of this topology: workers run different versions`);
     try {
+      if (this.corrupt.take(slot.taskId)) await opener.wipe(slot.taskId);
       const state = await opener.openState(slot.taskId, subtopology.stores, () => !slot.closed);
       if (slot.closed) return await state.close();
       const { collector, topics, changelogOf, deadLetters } = this.#options;
@@ -146,10 +150,7 @@ export class TaskManager {
       task.restoring();
       await opener.bringUp(task, subtopology, group);
     } catch (error) {
-      const mends =
-        isStateError(error, "corrupt-state") ||
-        isStateError(error, "corrupt-row") ||
-        (error instanceof RuntimeError && error.code === "state-mismatch");
+      const mends = isMendedByWipe(error) || (error instanceof RuntimeError && error.code === "state-mismatch");
       if (isRebuild || slot.closed || !mends) throw error;
       logger.warn({ taskId: slot.taskId, err: error }, "local state cannot be used: rebuilding this task from its changelog");
       await slot.task?.close();
@@ -176,7 +177,10 @@ export class TaskManager {
     await slot.opening;
     if (task === undefined) return;
     try {
-      if (wasRunning) await task.state.checkpoint();
+      if (wasRunning && !this.corrupt.has(slot.taskId)) await task.state.checkpoint();
+    } catch (error) {
+      if (!isMendedByWipe(error)) throw error;
+      this.corrupt.mark(slot.taskId, error);
     } finally {
       await task.close();
     }

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { LogError } from "../eventlog/errors.ts";
 import type { CommittedOffset, EventLog, GroupMember } from "../eventlog/port.ts";
+import type { EngineName } from "../state/engines/engine.ts";
 import { TaskState } from "../state/task-state.ts";
 import type { StoreSpec } from "../state/store.ts";
 import type { Subtopology } from "../topology/graph.ts";
@@ -27,7 +28,7 @@ export interface TaskOpenerOptions {
   readonly log: EventLog;
   readonly applicationId: string;
   readonly stateDir: string;
-  readonly engine: "level" | "memory";
+  readonly engine: EngineName;
   readonly cacheBytesPerTask: () => number;
   readonly restorer: Restorer;
   readonly logger: Logger;
@@ -63,7 +64,8 @@ export class TaskOpener {
 
   /** Deletes the local state of a task that is not open. */
   async wipe(taskId: string): Promise<void> {
-    await TaskState.wipeDirectory(join(this.#options.stateDir, this.#options.applicationId, taskId));
+    const { applicationId, stateDir, engine } = this.#options;
+    await TaskState.wipeDirectory(join(stateDir, applicationId, taskId), engine);
   }
 
   /** Restores and starts the task, whose state is open. */

@@ -16,6 +16,7 @@ import { parseBatches } from "../eventlog/records/parse-batches.ts";
 import type { RecordSet } from "../eventlog/records/record-set.ts";
 import type { RecordsView } from "../eventlog/records/view.ts";
 import { changelogTopic } from "../state/changelog.ts";
+import type { EngineName } from "../state/engines/engine.ts";
 import type { StoreSpec } from "../state/store.ts";
 import { TaskState } from "../state/task-state.ts";
 import type { Subtopology } from "../topology/graph.ts";
@@ -49,7 +50,7 @@ export interface TestDriverOptions {
   /** Largest record batch that topics take, bytes; a larger record is a production error. Default: any size. */
   readonly maxMessageBytes?: number;
   /** Default: memory. With "level" and a directory the state survives close() and create(). */
-  readonly state?: { readonly engine: "level" | "memory"; readonly directory: string };
+  readonly state?: { readonly engine: EngineName; readonly directory: string };
   readonly cacheBytes?: number;
   /** The wall clock's start, epoch ms. Default 0. */
   readonly now?: number;

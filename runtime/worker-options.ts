@@ -2,6 +2,7 @@
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import type { EventLog } from "../eventlog/port.ts";
+import type { EngineName } from "../state/engines/engine.ts";
 import type { Topology } from "../topology/topology.ts";
 import type { ErrorHandlers } from "./error-handlers.ts";
 
@@ -12,7 +13,7 @@ export interface WorkerOptions {
   readonly instanceId?: string;
   readonly topology: Topology;
   readonly log: EventLog;
-  readonly state: { readonly dir: string; readonly engine: "level" | "memory"; readonly cacheMiB: number };
+  readonly state: { readonly dir: string; readonly engine: EngineName; readonly cacheMiB: number };
   readonly processing: {
     readonly guarantee: "exactly-once" | "at-least-once";
     readonly commitIntervalMs: number;

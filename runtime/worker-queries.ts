@@ -1,13 +1,17 @@
 /** Answers about the state this worker holds, and where the rest is. Committed values only. */
 import { partitionForKey } from "../eventlog/records/murmur2.ts";
-import type { Subtopology } from "../topology/graph.ts";
 import type { Topology } from "../topology/topology.ts";
-import { RuntimeError } from "./errors.ts";
 import {
+  parseWindowCursor,
+  rowCursor,
   StateUnavailableError,
   type EdgeCount,
+  type LocateOptions,
   type Location,
   type Queries,
+  type ScanOptions,
+  type StoreInfo,
+  type StoreRow,
   type TaskInfo,
   type TopologyView,
   type WorkerInfo,
@@ -68,11 +72,15 @@ export class WorkerQueries implements Queries {
     return { text: topology.describe(), mermaid: topology.mermaid(), nodes, edges };
   }
 
-  /** Keys are text; a store is keyed like the sources of its sub-topology. */
-  locate(store: string, key: string): Location {
-    const { tasks, partitionsOf, workerId } = this.#options;
-    const subtopology = this.#subtopologyOf(store);
-    if (subtopology === undefined) throw new RuntimeError("topology-mismatch", `the topology has no store "${store}"`);
+  stores(): readonly StoreInfo[] {
+    const specs = this.#options.topology.subtopologies.flatMap((subtopology) => subtopology.stores);
+    return specs.map(({ name, kind, changelog }) => ({ name, kind, changelog })).sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** Keys are text; a sub-topology's stores are keyed like its sources, which have one number of partitions: the first decides. */
+  locate(key: string, { store }: LocateOptions = {}): Location {
+    const { topology, tasks, partitionsOf, workerId } = this.#options;
+    const subtopology = topology.subtopologies.find(({ stores }) => stores.some(({ name }) => name === store)) ?? topology.subtopologies[0];
     const bytes = Buffer.from(key);
     const partition = partitionForKey(bytes, 0, bytes.length, partitionsOf(subtopology.sources[0].topic));
     const taskId = `${subtopology.id}_${partition}`;
@@ -84,32 +92,42 @@ export class WorkerQueries implements Queries {
     return { kind: "remote", url: owner.url, workerId: owner.workerId };
   }
 
-  async get(store: string, key: string): Promise<unknown> {
-    if (this.#subtopologyOf(store) === undefined) return undefined; // e.g. alerts, in a job without rules
-    const location = this.locate(store, key);
-    const task =
-      location.kind === "local" ? this.#options.tasks.tasks.find((candidate) => candidate.taskId === location.taskId) : undefined;
-    if (task === undefined) throw new StateUnavailableError(`the task of "${key}" does not run here now`, RETRY_AFTER_MS);
+  async get(store: string, key: string, partitionKey: string = key): Promise<unknown> {
+    const task = this.#ownerOf(store, partitionKey);
+    if (!task.stores.some((spec) => spec.name === store)) return undefined; // e.g. alerts, in a job without rules
     return guard(task, () => task.state.getCommitted(store, key));
   }
 
-  async scan(
-    store: string,
-    options: { prefix?: string; after?: string; limit: number },
-  ): Promise<readonly { key: string; value: unknown }[]> {
-    const rows: { key: string; bytes: Buffer; value: unknown }[] = [];
+  async windows(store: string, key: string, options: { from: number; to: number; limit: number }): Promise<readonly StoreRow[]> {
+    const task = this.#ownerOf(store, key);
+    const rows = await guard(task, () => task.state.fetchCommitted(store, key, options));
+    return rows.map(([windowStart, value]) => ({ key, windowStart, value }));
+  }
+
+  async scan(store: string, options: ScanOptions): Promise<readonly StoreRow[]> {
+    const rows: { row: StoreRow; cursor: Buffer }[] = [];
+    const { after, ...bounds } = options;
     for (const task of this.#options.tasks.tasks) {
       if (!task.stores.some((spec) => spec.name === store)) continue;
       if (!isReadable(task)) throw new StateUnavailableError(`task ${task.taskId} is ${task.status}`, RETRY_AFTER_MS);
-      for (const [key, value] of await guard(task, () => task.state.scanCommitted(store, options)))
-        rows.push({ key: String(key), bytes: Buffer.from(String(key)), value });
+      const isWindowed = task.stores.some((spec) => spec.name === store && spec.kind === "window");
+      // A cursor without a window's start goes on after all windows of keys below it.
+      const from = isWindowed && after !== undefined ? (parseWindowCursor(after) ?? { key: after, windowStart: 0 }) : after;
+      for (const [key, value] of await guard(task, () => task.state.scanCommitted(store, { ...bounds, after: from }))) {
+        const row: StoreRow = isWindowed ? { ...toWindowRow(key), value } : { key: String(key), value };
+        rows.push({ row, cursor: Buffer.from(rowCursor(row)) });
+      }
     }
-    rows.sort((a, b) => Buffer.compare(a.bytes, b.bytes));
-    return rows.slice(0, options.limit).map(({ key, value }) => ({ key, value }));
+    rows.sort((a, b) => Buffer.compare(a.cursor, b.cursor));
+    return rows.slice(0, options.limit).map(({ row }) => row);
   }
 
-  #subtopologyOf(store: string): Subtopology | undefined {
-    return this.#options.topology.subtopologies.find(({ stores }) => stores.some((spec) => spec.name === store));
+  #ownerOf(store: string, key: string): Task {
+    const location = this.locate(key, { store });
+    const task =
+      location.kind === "local" ? this.#options.tasks.tasks.find((candidate) => candidate.taskId === location.taskId) : undefined;
+    if (task === undefined) throw new StateUnavailableError(`the task of "${key}" does not run here now`, RETRY_AFTER_MS);
+    return task;
   }
 
   #describe(task: Task): TaskInfo {
@@ -137,6 +155,11 @@ export class WorkerQueries implements Queries {
       receiveTime: task.receiveTime,
     };
   }
+}
+
+function toWindowRow(row: unknown): { key: string; windowStart: number } {
+  const { key, windowStart } = row as { key: unknown; windowStart: number };
+  return { key: String(key), windowStart };
 }
 
 /** A store may be named like a processor. */

@@ -29,6 +29,7 @@ import type { Feed, Queries, WorkerInfo } from "./queries.ts";
 import { ProcessingLoop } from "./processing-loop.ts";
 import { RepartitionPurger } from "./repartition-purger.ts";
 import { Restorer } from "./restorer.ts";
+import { StateCleaner } from "./state-cleaner.ts";
 import { StateMachine } from "./state-machine.ts";
 import type { Task } from "./task.ts";
 import { TaskManager } from "./task-manager.ts";
@@ -71,6 +72,7 @@ export class Worker {
   readonly #reader: LogReader;
   readonly #metrics: WorkerMetrics;
   readonly #feed: TopicFeed;
+  readonly #cleaner: StateCleaner;
   readonly #finished = Promise.withResolvers<void>();
   readonly #membership: Membership;
   #loop: Promise<void> | undefined;
@@ -170,6 +172,7 @@ export class Worker {
       onRebalanced: () => this.#metrics.rebalanced(),
       onFatal: (error) => this.#fail(error),
     });
+    this.#cleaner = new StateCleaner(options.state, options.applicationId, (taskId) => this.#tasks.taskIds.includes(taskId), this.#logger);
     this.#feed = new TopicFeed(this.#log, this.#logger);
     this.feed = this.#feed;
     this.queries = new WorkerQueries({
@@ -204,6 +207,7 @@ export class Worker {
     await createInternalTopics(topology, this.#log, applicationId);
     await this.#partitions.load(topology, deadLetterTopic);
     await this.#sink.open();
+    this.#cleaner.start();
     this.#loop = this.#run().catch((error: unknown) => this.#fail(error));
     await this.#membership.start();
   }
@@ -228,7 +232,7 @@ export class Worker {
       this.#logger.error({ err: error }, "could not commit or checkpoint while stopping: the next start replays it");
     }
     await this.#membership.leave();
-    await Promise.allSettled([this.#restorer.close(), this.#feed.close(), this.#sink.close(), this.#reader.close()]);
+    await Promise.allSettled([this.#cleaner.stop(), this.#restorer.close(), this.#feed.close(), this.#sink.close(), this.#reader.close()]);
     this.#metrics.close();
     this.#status.to("NOT_RUNNING");
     this.#finished.resolve();

@@ -19,10 +19,14 @@ function install() {
   const wanted = readJson(join(root, "package-lock.json"));
   if (isInstalled(wanted, readJson(join(root, "node_modules", ".package-lock.json")))) return;
   process.stderr.write("sluice: installing packages (npm ci) ...\n");
-  run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], root);
+  const quiet = ["--no-audit", "--no-fund", "--loglevel=error"];
+  // Prebuilt binaries come in the packages: install scripts would only compile, for minutes, where one has none for the platform.
+  run("npm", ["ci", "--ignore-scripts", ...quiet], root);
+  // The exception: the `node` package fetches its binary in its script.
+  run("npm", ["rebuild", "node", ...quiet], root, true);
 }
 
-/** npm may be told not to run install scripts; the `node` package then lacks its binary. Does that one step itself. */
+/** Where npm is told never to run install scripts the `node` package still lacks its binary. Does that one step itself. */
 function nodeBinary() {
   if (!runs(pinnedNode)) {
     process.stderr.write("sluice: fetching the pinned Node ...\n");

@@ -14,6 +14,7 @@ export const STATE_ERROR_ACTIONS = {
   "corrupt-state": "wipe",
   "corrupt-row": "wipe",
   "incompatible-schema": "fatal",
+  "engine-missing": "fatal",
   closed: "fatal",
   engine: "rollback",
 } as const satisfies Record<string, StateErrorAction>;

@@ -17,9 +17,24 @@ export function inRange(key: string, range: KeyRange): boolean {
   return range.to === undefined || key < range.to;
 }
 
-/** Keys that begin with `prefix` and come after `after`. */
-export function prefixRange(prefix: string, after: string | undefined): KeyRange {
-  return { from: prefix, after: after !== undefined && after >= prefix ? after : undefined, to: successor(prefix) };
+export interface RangeBounds {
+  readonly prefix: string;
+  /** Inclusive. */
+  readonly from?: string | undefined;
+  /** Exclusive. */
+  readonly to?: string | undefined;
+  readonly after?: string | undefined;
+}
+
+/** Keys that lie within all the bounds that are given. */
+export function boundedRange({ prefix, from = "", to, after }: RangeBounds): KeyRange {
+  const least = from > prefix ? from : prefix;
+  const end = successor(prefix);
+  return {
+    from: least,
+    after: after !== undefined && after >= least ? after : undefined,
+    to: end === undefined || (to !== undefined && to < end) ? to : end,
+  };
 }
 
 /** `storeId`: the bytes that start the store's keys in the engine. */

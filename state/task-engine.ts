@@ -1,8 +1,7 @@
 /** Opens a task's engine and makes sure that its content belongs to this task, layout and set of stores. */
 import { MAX_CHECKPOINT_AGE_MS } from "./changelog.ts";
-import type { EngineOp, StateEngine } from "./engines/engine.ts";
-import { LevelEngine } from "./engines/level.ts";
-import { MemoryEngine } from "./engines/memory.ts";
+import { createEngine } from "./engines/create-engine.ts";
+import type { EngineName, EngineOp, StateEngine } from "./engines/engine.ts";
 import { StateError } from "./errors.ts";
 import { engineRange, WHOLE_STORE } from "./key-range.ts";
 import type { StoreSpec } from "./store.ts";
@@ -14,7 +13,7 @@ const CLEAR_ROWS = 1000;
 
 export interface TaskEngineOptions {
   readonly directory: string;
-  readonly engine: "level" | "memory";
+  readonly engine: EngineName;
   readonly stores: readonly StoreSpec<unknown>[];
   readonly identity: string;
 }
@@ -28,7 +27,7 @@ export interface OpenedTaskEngine {
 }
 
 export async function openTaskEngine(options: TaskEngineOptions): Promise<OpenedTaskEngine> {
-  const engine = options.engine === "memory" ? new MemoryEngine() : new LevelEngine(options.directory);
+  const engine = createEngine(options.engine, options.directory);
   await engine.open();
   try {
     const meta = await readCurrentMeta(engine, options.identity);

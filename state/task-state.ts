@@ -3,11 +3,12 @@ import { ByteWriter } from "./byte-writer.ts";
 import { unknownStore } from "./cached-store.ts";
 import type { CachedStore, StoreHome } from "./cached-store.ts";
 import { CommittedRows } from "./committed-rows.ts";
-import { LevelEngine } from "./engines/level.ts";
+import { createEngine } from "./engines/create-engine.ts";
+import type { EngineName } from "./engines/engine.ts";
 import { StateError } from "./errors.ts";
 import { FrozenRows } from "./frozen-rows.ts";
 import { CachedKeyValueStore } from "./key-value-store.ts";
-import { prefixRange } from "./key-range.ts";
+import { boundedRange } from "./key-range.ts";
 import type { KeyRange } from "./key-range.ts";
 import { ObjectCache } from "./object-cache.ts";
 import type { Entry } from "./object-cache.ts";
@@ -18,11 +19,12 @@ import type { StoreSpec } from "./store.ts";
 import { positionsOp } from "./task-meta.ts";
 import { openTaskEngine } from "./task-engine.ts";
 import { CachedWindowStore } from "./window-store.ts";
+import type { WindowKey } from "./window-store.ts";
 
 export interface TaskStateOptions {
   /** Of this task alone; made if absent. Ignored by the memory engine. */
   readonly directory: string;
-  readonly engine: "level" | "memory";
+  readonly engine: EngineName;
   readonly stores: readonly StoreSpec<unknown>[];
   /** For the decoded objects of all stores of the task; dirty rows may go above it until the next commit. */
   readonly cacheBytes: number;
@@ -81,8 +83,8 @@ export class TaskState implements StoreHome {
   }
 
   /** Deletes the data of a task that is not open, e.g. after open() failed with `corrupt-state`. */
-  static async wipeDirectory(directory: string): Promise<void> {
-    await new LevelEngine(directory).destroy();
+  static async wipeDirectory(directory: string, engine: EngineName): Promise<void> {
+    await createEngine(engine, directory).destroy();
   }
 
   private constructor(options: TaskStateOptions, rows: CommittedRows, positions: ReadonlyMap<string, number>) {
@@ -211,22 +213,52 @@ export class TaskState implements StoreHome {
 
   /**
    * Committed rows in key-byte order as `[key, value]`, fresh objects. `prefix`: a key value (without a window start in
-   * a window store too) whose bytes the keys begin with. `after`: a row's key, as the last one of the page before.
+   * a window store too) whose bytes the keys begin with; `from` (inclusive) and `to` (exclusive): likewise, where the keys
+   * lie between. `after`: a row's key, as the last one of the page before.
    */
   async scanCommitted(
     storeName: string,
-    options: { readonly prefix?: unknown; readonly after?: unknown; readonly limit: number },
+    options: {
+      readonly prefix?: unknown;
+      readonly from?: unknown;
+      readonly to?: unknown;
+      readonly after?: unknown;
+      readonly limit: number;
+    },
   ): Promise<readonly (readonly [unknown, unknown])[]> {
     this.assertOpen();
     const store = this.#named(storeName);
+    const keyBytes = (key: unknown): string | undefined => (key === undefined ? undefined : plainKey(store, key));
+    const range = boundedRange({
+      prefix: keyBytes(options.prefix) ?? "",
+      from: keyBytes(options.from),
+      to: keyBytes(options.to),
+      after: options.after === undefined ? undefined : queryKey(store, options.after),
+    });
+    return this.#readRange(store, range, options.limit);
+  }
+
+  /** Committed windows of a key that start in [from, to), oldest first, as `[windowStart, value]`, fresh objects. Epoch ms. */
+  async fetchCommitted(
+    storeName: string,
+    key: unknown,
+    options: { readonly from: number; readonly to: number; readonly limit: number },
+  ): Promise<readonly (readonly [number, unknown])[]> {
+    this.assertOpen();
+    const store = this.#named(storeName);
+    if (store.spec.kind !== "window") throw new StateError("incompatible-schema", `store "${storeName}" has no windows`);
+    const [from, to] = [options.from, options.to].map((windowStart) => queryKey(store, { key, windowStart }));
+    if (to <= from) return [];
+    const rows = await this.#readRange(store, boundedRange({ prefix: "", from, to }), options.limit);
+    return rows.map(([row, value]) => [(row as WindowKey).windowStart, value] as const);
+  }
+
+  async #readRange(store: CachedStore<unknown>, from: KeyRange, limit: number): Promise<readonly (readonly [unknown, unknown])[]> {
     const view = committedRows(store);
     const result: [unknown, unknown][] = [];
-    let range: KeyRange | undefined = prefixRange(
-      options.prefix === undefined ? "" : prefixKey(store, options.prefix),
-      options.after === undefined ? undefined : queryKey(store, options.after),
-    );
-    while (range !== undefined && result.length < options.limit) {
-      const page = await readPage(this.rows, store.index, view, range, Math.min(PAGE_ROWS, options.limit - result.length));
+    let range: KeyRange | undefined = from;
+    while (range !== undefined && result.length < limit) {
+      const page = await readPage(this.rows, store.index, view, range, Math.min(PAGE_ROWS, limit - result.length));
       this.assertOpen();
       for (const row of page.rows) {
         const found = committedValue(store, row, page.generation);
@@ -356,8 +388,9 @@ function queryKey(store: CachedStore<unknown>, key: unknown): string {
   return out.buffer.toString("latin1", 0, out.position);
 }
 
-function prefixKey(store: CachedStore<unknown>, prefix: unknown): string {
+/** Without a window start, in a window store too. */
+function plainKey(store: CachedStore<unknown>, key: unknown): string {
   const out = new ByteWriter(64);
-  store.spec.key.write(prefix, out);
+  store.spec.key.write(key, out);
   return out.buffer.toString("latin1", 0, out.position);
 }

@@ -62,7 +62,7 @@ export const mqttSchema = z
 export const stateSchema = z
   .strictObject({
     dir: filePath.default("./data"),
-    engine: z.enum(["level", "memory"]).default("level"),
+    engine: z.enum(["level", "rocksdb", "memory"]).default("level"),
     /** Decoded rows kept in memory, per worker. */
     cacheMiB: z.int().min(1).max(65_536).default(64),
   })

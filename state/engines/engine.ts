@@ -1,5 +1,8 @@
 /** What a store engine must do. Every engine passes `test/contract/state-engine.contract.ts`. */
 
+/** `state.engine`. `rocksdb` needs an optional package (see rocksdb-binding.ts); `memory` is empty after a restart. */
+export type EngineName = "level" | "rocksdb" | "memory";
+
 /** A value of undefined deletes the key. */
 export interface EngineOp {
   readonly key: Uint8Array;
@@ -21,7 +24,7 @@ export type EngineRow = readonly [key: Buffer, value: Buffer];
 
 /**
  * Ordered bytes to bytes. open() once, then anything, then close() once. Calls on an engine that is not open fail with
- * `closed`. Other errors: `locked` (open), `corrupt-state`, `engine` (disk full, permissions, ...).
+ * `closed`. Other errors: `locked` and `engine-missing` (open), `corrupt-state`, `engine` (disk full, permissions, ...).
  */
 export interface StateEngine {
   open(): Promise<void>;
@@ -37,6 +40,6 @@ export interface StateEngine {
    */
   read(range: EngineRange): Promise<readonly EngineRow[]>;
   close(): Promise<void>;
-  /** Deletes the data for good; closes first when open. */
+  /** Deletes the data for good; closes first when open. `locked` when another process has it. */
   destroy(): Promise<void>;
 }

@@ -3,6 +3,8 @@ import { ClassicLevel } from "classic-level";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { StateError } from "../errors.ts";
 import type { EngineOp, EngineRange, EngineRow, StateEngine } from "./engine.ts";
+import { toOpenError, toStateError } from "./level-error.ts";
+import { checkTables, listTables } from "./level-tables.ts";
 
 /** Of decoded blocks. Small: the object cache in front holds what is hot, and a worker may own 100 tasks. */
 const BLOCK_CACHE_BYTES = 1 << 20;
@@ -35,6 +37,7 @@ export class LevelEngine implements StateEngine {
   }
 
   async open(): Promise<void> {
+    const tables = await listTables(this.#directory);
     const db = new ClassicLevel<Buffer, Buffer>(this.#directory, { keyEncoding: "buffer", valueEncoding: "buffer" });
     try {
       await db.open({
@@ -45,8 +48,10 @@ export class LevelEngine implements StateEngine {
         maxFileSize: TABLE_FILE_BYTES,
         maxOpenFiles: MAX_OPEN_FILES,
       });
+      await checkTables(this.#directory, tables);
     } catch (error) {
-      throw this.#mapped(error);
+      if (db.status === "open") await db.close();
+      throw toOpenError(error, this.#directory);
     }
     this.#db = db;
   }
@@ -56,7 +61,7 @@ export class LevelEngine implements StateEngine {
     try {
       return db.getSync(key as Buffer);
     } catch (error) {
-      throw this.#mapped(error);
+      throw toStateError(error, this.#directory);
     }
   }
 
@@ -79,7 +84,7 @@ export class LevelEngine implements StateEngine {
       await batch.write({ sync: true });
     } catch (error) {
       await batch.close();
-      throw this.#mapped(error);
+      throw toStateError(error, this.#directory);
     }
   }
 
@@ -105,7 +110,7 @@ export class LevelEngine implements StateEngine {
         await iterator.close();
       }
     } catch (error) {
-      throw this.#mapped(error);
+      throw toStateError(error, this.#directory);
     }
     return rows;
   }
@@ -117,7 +122,7 @@ export class LevelEngine implements StateEngine {
     try {
       await db.close();
     } catch (error) {
-      throw this.#mapped(error);
+      throw toStateError(error, this.#directory);
     }
   }
 
@@ -126,7 +131,7 @@ export class LevelEngine implements StateEngine {
     try {
       await ClassicLevel.destroy(this.#directory);
     } catch (error) {
-      throw this.#mapped(error);
+      throw toStateError(error, this.#directory);
     }
   }
 
@@ -134,22 +139,4 @@ export class LevelEngine implements StateEngine {
     if (this.#db === undefined) throw new StateError("closed", `the state in ${this.#directory} is not open`);
     return this.#db;
   }
-
-  /** classic-level tells apart by `code`; a failed open carries the reason as its cause. */
-  #mapped(error: unknown): unknown {
-    if (error instanceof StateError) return error;
-    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-    const code = codeOf(cause) ?? codeOf(error);
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    if (code === "LEVEL_LOCKED") return new StateError("locked", `the state in ${this.#directory} is in use by another process`, error);
-    if (code === "LEVEL_CORRUPTION") return new StateError("corrupt-state", `the state in ${this.#directory} is corrupt: ${reason}`, error);
-    if (code === "LEVEL_DATABASE_NOT_OPEN" || code === "LEVEL_ITERATOR_NOT_OPEN") {
-      if (cause === error) return new StateError("closed", `the state in ${this.#directory} is not open`, error);
-    }
-    return new StateError("engine", `the state in ${this.#directory} failed: ${reason}`, error);
-  }
-}
-
-function codeOf(error: unknown): unknown {
-  return typeof error === "object" && error !== null && "code" in error ? error.code : undefined;
 }

@@ -25,10 +25,23 @@ async function collect(engine: StateEngine, range: Partial<EngineRange> = {}): P
 
 export function stateEngineContract(subject: EngineUnderTest): void {
   async function opened(t: TestContext): Promise<StateEngine> {
-    const engine = subject.create(await subject.directory(t));
+    const created = closing(t);
+    const engine = created(await subject.directory(t));
     await engine.open();
-    t.after(() => engine.close());
     return engine;
+  }
+
+  /** Hooks run in their order: engines close before their directory goes. */
+  function closing(t: TestContext): (directory: string) => StateEngine {
+    const engines: StateEngine[] = [];
+    t.after(async () => {
+      for (const engine of engines) await engine.close();
+    });
+    return (directory) => {
+      const engine = subject.create(directory);
+      engines.push(engine);
+      return engine;
+    };
   }
 
   describe(`state engine ${subject.name}`, () => {
@@ -139,23 +152,27 @@ export function stateEngineContract(subject: EngineUnderTest): void {
 
     if (subject.durable) {
       test("rows are there again after close and open", async (t) => {
+        const created = closing(t);
         const directory = await subject.directory(t);
-        const first = subject.create(directory);
+        const first = created(directory);
         await first.open();
         await first.batch([put("a", "1"), put("b", "2")]);
         await first.close();
-        const second = subject.create(directory);
+        const second = created(directory);
         await second.open();
-        t.after(() => second.close());
         assert.deepEqual(await collect(second), ["a=1", "b=2"]);
       });
 
       test("a directory in use is `locked`", async (t) => {
+        const created = closing(t);
         const directory = await subject.directory(t);
-        const first = subject.create(directory);
+        const first = created(directory);
         await first.open();
-        t.after(() => first.close());
-        await assert.rejects(subject.create(directory).open(), (error) => error instanceof StateError && error.code === "locked");
+        await first.batch([put("a", "1")]);
+        const locked = (error: unknown): boolean => error instanceof StateError && error.code === "locked";
+        await assert.rejects(subject.create(directory).open(), locked);
+        await assert.rejects(subject.create(directory).destroy(), locked);
+        assert.deepEqual(await collect(first), ["a=1"]);
       });
     }
   });

@@ -1,7 +1,7 @@
 /** What a failing or slow engine and a killed process must not do to state. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -14,6 +14,7 @@ import { TaskState } from "../../state/task-state.ts";
 import { counters, Harness } from "./task-state-harness.ts";
 import { KILLED_ROWS, killedOptions } from "./task-state-killed.child.ts";
 
+const DURABLE = ["level", "rocksdb"] as const;
 const STORE_ID = Buffer.from([1]);
 const positions: EngineOp = { key: Buffer.from([0, 3]), value: Buffer.from("positions") };
 
@@ -64,81 +65,69 @@ test("rows of a checkpoint that failed stay in memory, newer ones win, and the n
   assert.match(stored.get("\x01old-7") ?? "", /^a longer/);
 });
 
-test("building a large checkpoint gives the event loop its turns", async (t) => {
-  const harness = await Harness.make(t, "level", { cacheBytes: 1 << 30 });
-  const store = harness.state.store(counters);
-  for (let i = 0; i < 150_000; i++) store.put(`device-${i}`, { count: i, note: "some text of a usual length" });
-  harness.commit();
-  let turns = 0;
-  const timer = setInterval(() => turns++, 1);
-  t.after(() => clearInterval(timer));
-  const before = performance.now();
-  await harness.state.checkpoint();
-  const tookMs = performance.now() - before;
-  assert.ok(turns >= tookMs / 50, `${turns} turns in ${tookMs} ms`);
-});
+for (const engine of DURABLE)
+  test(`building and writing a large checkpoint gives the event loop its turns, on ${engine}`, async (t) => {
+    const harness = await Harness.make(t, engine, { cacheBytes: 1 << 30 });
+    const store = harness.state.store(counters);
+    for (let i = 0; i < 150_000; i++) store.put(`device-${i}`, { count: i, note: "some text of a usual length" });
+    harness.commit();
+    let turns = 0;
+    const timer = setInterval(() => turns++, 1);
+    t.after(() => clearInterval(timer));
+    const before = performance.now();
+    await harness.state.checkpoint();
+    const tookMs = performance.now() - before;
+    assert.ok(turns >= tookMs / 50, `${turns} turns in ${tookMs} ms`);
+  });
 
-test("the next bulk may be restored while one is flushed", async (t) => {
-  const harness = await Harness.make(t, "level");
-  const restore = (from: number, to: number, count: number): void => {
-    for (let i = from; i < to; i++) {
-      const key = `device-${i}`;
-      const bytes = Buffer.concat([Buffer.from(key), Buffer.from([1, count, 0])]);
-      harness.state.restore("counters", bytes, 0, key.length, key.length, bytes.length);
-    }
-  };
-  restore(0, 20_000, 1);
-  const first = harness.state.flushRestored(new Map([["counters", 20_000]]));
-  restore(10_000, 30_000, 2);
-  await first;
-  assert.equal(harness.state.checkpointPosition("counters"), 20_000);
-  await harness.state.flushRestored(new Map([["counters", 40_000]]));
-  assert.equal(harness.state.restoredBytes, 0);
-  const page = await harness.state.scanCommitted("counters", { limit: 100_000 });
-  const sum = page.reduce((total, [, value]) => total + (value as { count: number }).count, 0);
-  assert.deepEqual([page.length, sum], [30_000, 10_000 + 2 * 20_000]);
-});
-
-test("damaged files are `corrupt-state`, and a wiped directory opens empty", async (t) => {
-  const harness = await Harness.make(t, "level");
-  harness.state.store(counters).put("a", { count: 1, note: "" });
-  harness.commit();
-  await harness.state.checkpoint();
-  await harness.close();
-  const manifest = (await readdir(harness.options.directory)).find((name) => name.startsWith("MANIFEST"));
-  assert.ok(manifest !== undefined);
-  await writeFile(join(harness.options.directory, manifest), "these are no records");
-  await assert.rejects(harness.open(), (error) => error instanceof StateError && error.code === "corrupt-state" && error.action === "wipe");
-  await TaskState.wipeDirectory(harness.options.directory);
-  await harness.open();
-  assert.equal(harness.state.checkpointPosition("counters"), undefined);
-});
+for (const engine of DURABLE)
+  test(`the next bulk may be restored while one is flushed, on ${engine}`, async (t) => {
+    const harness = await Harness.make(t, engine);
+    const restore = (from: number, to: number, count: number): void => {
+      for (let i = from; i < to; i++) {
+        const key = `device-${i}`;
+        const bytes = Buffer.concat([Buffer.from(key), Buffer.from([1, count, 0])]);
+        harness.state.restore("counters", bytes, 0, key.length, key.length, bytes.length);
+      }
+    };
+    restore(0, 20_000, 1);
+    const first = harness.state.flushRestored(new Map([["counters", 20_000]]));
+    restore(10_000, 30_000, 2);
+    await first;
+    assert.equal(harness.state.checkpointPosition("counters"), 20_000);
+    await harness.state.flushRestored(new Map([["counters", 40_000]]));
+    assert.equal(harness.state.restoredBytes, 0);
+    const page = await harness.state.scanCommitted("counters", { limit: 100_000 });
+    const sum = page.reduce((total, [, value]) => total + (value as { count: number }).count, 0);
+    assert.deepEqual([page.length, sum], [30_000, 10_000 + 2 * 20_000]);
+  });
 
 /** Kills per run; each is at a random moment within a checkpoint's usual time. */
 const KILLS = 6;
 const CHILD = new URL("./task-state-killed.child.ts", import.meta.url).pathname;
 
-test("kill -9 within a checkpoint leaves the one before or the whole new one, never a part", async (t) => {
-  const directory = await mkdtemp(join(tmpdir(), "sluice-killed-"));
-  t.after(() => rm(directory, { recursive: true, force: true }));
-  let last = 0;
-  for (let kill = 0; kill < KILLS; kill++) {
-    const child = spawn(process.execPath, [CHILD, directory], { stdio: ["ignore", "pipe", "inherit"] });
-    const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-    let confirmed = last;
-    for await (const line of createInterface({ input: child.stdout })) {
-      if (line.startsWith("done ")) confirmed = Number(line.slice(5));
-      if (line.startsWith("start ") && confirmed > last) setTimeout(() => child.kill("SIGKILL"), Math.random() * 60);
+for (const engine of DURABLE)
+  test(`kill -9 within a checkpoint leaves the one before or the whole new one, never a part, on ${engine}`, async (t) => {
+    const directory = await mkdtemp(join(tmpdir(), "sluice-killed-"));
+    t.after(() => rm(directory, { recursive: true, force: true }));
+    let last = 0;
+    for (let kill = 0; kill < KILLS; kill++) {
+      const child = spawn(process.execPath, [CHILD, directory, engine], { stdio: ["ignore", "pipe", "inherit"] });
+      const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+      let confirmed = last;
+      for await (const line of createInterface({ input: child.stdout })) {
+        if (line.startsWith("done ")) confirmed = Number(line.slice(5));
+        if (line.startsWith("start ") && confirmed > last) setTimeout(() => child.kill("SIGKILL"), Math.random() * 60);
+      }
+      await exited;
+      assert.equal(child.signalCode, "SIGKILL");
+      const state = await TaskState.open(killedOptions(directory, engine));
+      const round = state.checkpointPosition("counters") ?? 0;
+      assert.ok(round >= confirmed, `checkpoint ${confirmed} was confirmed, ${round} is there`);
+      const rows = await state.scanCommitted("counters", { limit: KILLED_ROWS + 1 });
+      assert.equal(rows.length, KILLED_ROWS);
+      assert.deepEqual(new Set(rows.map(([, value]) => (value as { count: number }).count)), new Set([round]));
+      await state.close();
+      last = round;
     }
-    await exited;
-    assert.equal(child.signalCode, "SIGKILL");
-    const state = await TaskState.open(killedOptions(directory));
-    const round = state.checkpointPosition("counters") ?? 0;
-    assert.ok(round >= confirmed, `checkpoint ${confirmed} was confirmed, ${round} is there`);
-    const rows = await state.scanCommitted("counters", { limit: KILLED_ROWS + 1 });
-    assert.equal(rows.length, KILLED_ROWS);
-    assert.deepEqual(new Set(rows.map(([, value]) => (value as { count: number }).count)), new Set([round]));
-    await state.close();
-    last = round;
-  }
-});
+  });

@@ -4,14 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { ByteReader } from "../../state/byte-reader.ts";
+import type { EngineName } from "../../state/engines/engine.ts";
 import type { FrozenRows } from "../../state/frozen-rows.ts";
 import type { Serde } from "../../state/serde.ts";
 import { serdes } from "../../state/serdes.ts";
 import { keyValueStore, windowStore } from "../../state/store.ts";
 import { TaskState } from "../../state/task-state.ts";
 import type { TaskStateOptions } from "../../state/task-state.ts";
-
-export type EngineName = TaskStateOptions["engine"];
 
 /** A mutable value, as ledgers and window sums are. */
 export interface Counter {

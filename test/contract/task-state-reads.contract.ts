@@ -1,9 +1,9 @@
 /** What scans and queries of a TaskState promise, over any engine. Run by test/contract/task-state.test.ts. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { EngineName } from "../../state/engines/engine.ts";
 import type { WindowKey } from "../../state/window-store.ts";
 import { counter, counterRows, counters, Harness, windows } from "./task-state-harness.ts";
-import type { EngineName } from "./task-state-harness.ts";
 
 export function taskStateReadsContract(engine: EngineName): void {
   describe(`reads of task state on ${engine}`, () => {
@@ -141,6 +141,32 @@ export function taskStateReadsContract(engine: EngineName): void {
       bytes.fill(0);
       assert.ok(harness.state.restoredBytes > 0);
       assert.deepEqual(await harness.state.getCommitted("counters", "a"), counter(1));
+    });
+
+    test("ranges keep to from and to beside prefix and after, and windows of a key to their times", async (t) => {
+      const harness = await Harness.make(t, engine);
+      const { state } = harness;
+      for (const key of ["a", "ab", "b", "c"]) state.store(counters).put(key, counter(1));
+      for (const start of [0, 1_000, 2_000, 3_000]) for (const key of ["a", "ab"]) state.store(windows).put(key, start, counter(start));
+      harness.commit();
+      await state.checkpoint();
+      state.store(counters).put("bb", counter(1));
+      state.store(windows).delete("a", 1_000);
+      harness.commit();
+      state.store(counters).put("uncommitted", counter(1));
+      const keys = async (options: object): Promise<unknown[]> =>
+        (await state.scanCommitted("counters", { limit: 10, ...options })).map(([key]) => key);
+      assert.deepEqual(await keys({ from: "ab", to: "c" }), ["ab", "b", "bb"]);
+      assert.deepEqual(await keys({ prefix: "b", from: "a", to: "bb" }), ["b"]);
+      assert.deepEqual(await keys({ from: "ab", after: "b" }), ["bb", "c"]);
+      assert.deepEqual(await keys({ from: "ab", after: "a", limit: 1 }), ["ab"]);
+      assert.deepEqual(await keys({ from: "c", to: "a" }), []);
+      const starts = async (from: number, to: number, limit = 10): Promise<number[]> =>
+        (await state.fetchCommitted("windows", "a", { from, to, limit })).map(([start]) => start);
+      assert.deepEqual(await starts(0, 3_000), [0, 2_000]);
+      assert.deepEqual(await starts(1, Number.MAX_SAFE_INTEGER, 1), [2_000]);
+      assert.deepEqual(await starts(3_000, 3_000), []);
+      await assert.rejects(state.fetchCommitted("counters", "a", { from: 0, to: 1, limit: 1 }), { code: "incompatible-schema" });
     });
   });
 }

@@ -1,11 +1,12 @@
 /** What TaskState promises, over any engine. Run by test/contract/task-state.test.ts. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { EngineName } from "../../state/engines/engine.ts";
 import { StateError } from "../../state/errors.ts";
 import { serdes } from "../../state/serdes.ts";
 import { keyValueStore, windowStore } from "../../state/store.ts";
 import { counter, counterRows, counters, Harness, scratch, specs, windowRows, windows } from "./task-state-harness.ts";
-import type { Counter, EngineName } from "./task-state-harness.ts";
+import type { Counter } from "./task-state-harness.ts";
 
 const hasCode = (code: string) => (error: unknown) => error instanceof StateError && error.code === code;
 

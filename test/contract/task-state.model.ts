@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import type { EngineName } from "../../state/engines/engine.ts";
 import { counterRows, counters, Harness, windowRows, windows } from "./task-state-harness.ts";
-import type { EngineName } from "./task-state-harness.ts";
 
 /** Few keys, so that commands meet; one is the beginning of another. */
 const KEYS = ["a", "ab", "abc", "b", "tenant|device-1", "tenant|device-10", "ü", "\u{1f4a1}"] as const;

@@ -3,5 +3,7 @@ import { taskStateReadsContract } from "./task-state-reads.contract.ts";
 
 taskStateContract("memory");
 taskStateContract("level");
+taskStateContract("rocksdb");
 taskStateReadsContract("memory");
 taskStateReadsContract("level");
+taskStateReadsContract("rocksdb");

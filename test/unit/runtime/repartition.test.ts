@@ -96,9 +96,9 @@ test("both sub-topologies' tasks are shared by two workers, and a store is locat
   for (const key of ["site-0", "site-1", "site-2", "site-3"]) {
     const bytes = Buffer.from(key);
     const wanted = `1_${partitionForKey(bytes, 0, bytes.length, 2)}`;
-    const here = [first, second].filter(({ queries }) => queries.locate("site-counts", key).kind === "local");
+    const here = [first, second].filter(({ queries }) => queries.locate(key, { store: "site-counts" }).kind === "local");
     assert.deepEqual(
-      here.map(({ queries }) => queries.locate("site-counts", key)),
+      here.map(({ queries }) => queries.locate(key, { store: "site-counts" })),
       [{ kind: "local", taskId: wanted }],
     );
     assert.equal(await here[0].queries.get("site-counts", key), 100);

@@ -284,8 +284,8 @@ test("queries give committed values of local tasks, and say who owns the rest", 
   assert.equal(rows.length, 20);
   assert.ok(rows.every((row) => (row.value as { count: number }).count === 3));
   const locations = ["a", "b", "c", "d", "e", "f"].map((key) => [
-    first.queries.locate("totals", key),
-    second.queries.locate("totals", key),
+    first.queries.locate(key, { store: "totals" }),
+    second.queries.locate(key, { store: "totals" }),
   ]);
   for (const [fromFirst, fromSecond] of locations) {
     if (fromFirst.kind === "local") assert.deepEqual(fromSecond, { kind: "remote", url: "http://first", workerId: first.workerId });

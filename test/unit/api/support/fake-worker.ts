@@ -1,5 +1,18 @@
 /** A worker's Queries and Feed in memory, for API tests: rows by store and key, a feed that is pushed by hand. */
-import type { EdgeCount, Feed, FeedRecord, Location, Queries, TopologyView, WorkerInfo } from "../../../../runtime/queries.ts";
+import { rowCursor } from "../../../../runtime/queries.ts";
+import type {
+  EdgeCount,
+  Feed,
+  FeedRecord,
+  LocateOptions,
+  Location,
+  Queries,
+  ScanOptions,
+  StoreInfo,
+  StoreRow,
+  TopologyView,
+  WorkerInfo,
+} from "../../../../runtime/queries.ts";
 
 export class FakeQueries implements Queries {
   readonly rows = new Map<string, Map<string, unknown>>();
@@ -9,6 +22,8 @@ export class FakeQueries implements Queries {
   location: (key: string) => Location = () => ({ kind: "local", taskId: "0_0" });
   /** Set: get and scan fail with it. */
   failure: Error | undefined;
+  storeInfos: StoreInfo[] = [];
+  readonly located: ({ key: string } & LocateOptions)[] = [];
   readonly scans: { store: string; limit: number }[] = [];
 
   constructor(workerId = "w1") {
@@ -18,6 +33,10 @@ export class FakeQueries implements Queries {
   put(store: string, key: string, value: unknown): void {
     const rows = this.rows.get(store) ?? new Map<string, unknown>();
     this.rows.set(store, rows.set(key, value));
+  }
+
+  putWindow(store: string, key: string, windowStart: number, value: unknown): void {
+    this.put(store, rowCursor({ key, windowStart }), value);
   }
 
   setEdges(edges: readonly EdgeCount[]): void {
@@ -32,8 +51,28 @@ export class FakeQueries implements Queries {
     return this.view;
   }
 
-  locate(_store: string, key: string): Location {
+  stores(): readonly StoreInfo[] {
+    return this.storeInfos;
+  }
+
+  locate(key: string, options: LocateOptions = {}): Location {
+    this.located.push({ key, ...options });
     return this.location(key);
+  }
+
+  windows(store: string, key: string, { from, to, limit }: { from: number; to: number; limit: number }): Promise<readonly StoreRow[]> {
+    if (this.failure !== undefined) return Promise.reject(this.failure);
+    const rows = [...(this.rows.get(store) ?? [])].map(([row, value]) => ({
+      key: row.split("\0")[0],
+      windowStart: Number(row.split("\0")[1]),
+      value,
+    }));
+    return Promise.resolve(
+      rows
+        .filter((row) => row.key === key && row.windowStart >= from && row.windowStart < to)
+        .sort((a, b) => a.windowStart - b.windowStart)
+        .slice(0, limit),
+    );
   }
 
   get(store: string, key: string): Promise<unknown> {
@@ -41,14 +80,25 @@ export class FakeQueries implements Queries {
     return Promise.resolve(this.rows.get(store)?.get(key));
   }
 
-  scan(store: string, options: { prefix?: string; after?: string; limit: number }): Promise<readonly { key: string; value: unknown }[]> {
+  scan(store: string, options: ScanOptions): Promise<readonly StoreRow[]> {
     if (this.failure !== undefined) return Promise.reject(this.failure);
     this.scans.push({ store, limit: options.limit });
-    const { prefix = "", after, limit } = options;
+    const { prefix = "", from = "", to, after, limit } = options;
+    const isWindowed = this.storeInfos.some(({ name, kind }) => name === store && kind === "window");
     const rows = [...(this.rows.get(store) ?? [])]
-      .filter(([key]) => key.startsWith(prefix) && (after === undefined || Buffer.compare(Buffer.from(key), Buffer.from(after)) > 0))
+      .filter(
+        ([key]) =>
+          key.startsWith(prefix) &&
+          key >= from &&
+          (to === undefined || key < to) &&
+          (after === undefined || Buffer.compare(Buffer.from(key), Buffer.from(after)) > 0),
+      )
       .sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
-    return Promise.resolve(rows.slice(0, limit).map(([key, value]) => ({ key, value })));
+    return Promise.resolve(
+      rows
+        .slice(0, limit)
+        .map(([key, value]) => (isWindowed ? { key: key.split("\0")[0], windowStart: Number(key.split("\0")[1]), value } : { key, value })),
+    );
   }
 }
 
