@@ -13,8 +13,8 @@ import { bounceBrokers, disturbWorkers } from "./cluster-run.ts";
 const skip = await need("kafka", "kcat");
 const seed = Number(process.env.SLUICE_SEED ?? Date.now() % 1_000_000);
 const DEVICES = 3_000;
-const WORKER_FAULTS = 6;
-const BOUNCES = 5;
+const WORKER_FAULTS = 4;
+const BOUNCES = 3;
 const EVENTS_PER_FAULT = 6_000;
 
 test(`three workers on three brokers (seed ${seed})`, { skip, timeout: 240_000 }, async (t) => {

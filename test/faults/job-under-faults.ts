@@ -7,7 +7,7 @@ import { pino } from "pino";
 import { generateFleet } from "../../cli/simulate/fleet.ts";
 import { KafkaLog } from "../../eventlog/kafka/kafka-log.ts";
 import type { Cleanup } from "../support/cleanup.ts";
-import { consumeAll } from "../support/console-consumer.ts";
+import { consumeAll, type ConsumedRecord } from "../support/console-consumer.ts";
 import type { Kafka } from "../support/kafka.ts";
 import { spawnCli } from "../support/spawn-cli.ts";
 import {
@@ -29,19 +29,21 @@ export const OUTPUT_KINDS = ["normalized", "aggregates", "alerts"] as const;
 export type OutputKind = (typeof OUTPUT_KINDS)[number];
 export type Differences = Readonly<Record<OutputKind, Difference>>;
 
+/** Long enough for a process that waits for its turn on a busy machine, short enough for a test of what comes after it. */
+export const SESSION_TIMEOUT_MS = 4_000;
 const DRAIN_DEADLINE_MS = 120_000;
 
 export interface JobOptions {
   readonly kafka: Kafka;
-  /** Where the disturbed workers begin; default the brokers themselves, else their proxies. */
-  readonly bootstrap?: readonly string[];
   readonly partitions: number;
   readonly devices?: number;
   /** The same seed and count give the same events. */
   readonly seed: number;
   /** All that write() will be asked for. */
   readonly events: number;
-  /** Over workerConfig(), of the disturbed workers. */
+  /** Events instead of a simulated fleet's. */
+  readonly source?: Iterator<RawEvent>;
+  /** Settings of the disturbed workers over the usual ones. */
   readonly config?: Readonly<Record<string, unknown>>;
   /** Default true. Workers without a name of their own are found dead by their session's end alone. */
   readonly staticMembers?: boolean;
@@ -69,7 +71,7 @@ export class JobUnderFaults {
     this.#options = options;
     this.topics = jobTopics();
     this.#dir = tempDir(t, "faults");
-    this.#source = rawEvents(options);
+    this.#source = options.source ?? rawEvents(options);
     this.log = new KafkaLog({ brokers: options.kafka.bootstrap, clientId: "faults", logger: pino({ level: "silent" }) });
     t.after(() => this.log.close());
     this.fleet = new WorkerFleet((name) => this.#spawn(name, this.group, this.topics, options.config ?? {}));
@@ -87,17 +89,12 @@ export class JobUnderFaults {
 
   /** Waits until the workers have committed so many events (transaction markers are none: the raw topic has no transactions). */
   async untilCommitted(events: number, intervalMs = 20): Promise<void> {
-    let problem: unknown;
+    let problem: Error | undefined;
     await waitFor(
       `${events} events are committed`,
       async () => {
-        try {
-          this.fleet.check();
-        } catch (error) {
-          problem = error;
-          return true;
-        }
-        return (await committedSum(this.log, this.group, this.topics.raw)) >= events;
+        problem = this.fleet.problem();
+        return problem !== undefined || (await committedSum(this.log, this.group, this.topics.raw)) >= events;
       },
       { deadlineMs: DRAIN_DEADLINE_MS, intervalMs },
     );
@@ -118,24 +115,29 @@ export class JobUnderFaults {
     await waitUntilDrained(this.log, group, calm.raw, DRAIN_DEADLINE_MS);
     await fleet.stopAll();
     const compared = await Promise.all(
-      OUTPUT_KINDS.map(async (kind) => [kind, compareRecords(await this.#output(calm[kind]), await this.#output(this.topics[kind]))] as const),
+      OUTPUT_KINDS.map(
+        async (kind) => [kind, compareRecords(await this.#output(calm[kind]), await this.#output(this.topics[kind]))] as const,
+      ),
     );
     return Object.fromEntries(compared) as Record<OutputKind, Difference>;
   }
 
   async #output(topic: string): Promise<string[]> {
-    return (await consumeAll(this.#options.kafka.bootstrapServers, topic)).map(
-      (record) => `${record.partition} ${String(record.key)} ${String(record.value)}`,
-    );
+    return (await this.read(topic)).map((record) => `${record.partition} ${String(record.key)} ${String(record.value)}`);
+  }
+
+  /** What kcat sees of a topic under read_committed. */
+  read(topic: string): Promise<ConsumedRecord[]> {
+    return consumeAll(this.#options.kafka.bootstrapServers, topic);
   }
 
   #spawn(name: string, applicationId: string, topics: JobTopics, config: Readonly<Record<string, unknown>>) {
-    const { kafka, bootstrap, staticMembers } = this.#options;
+    const { kafka, staticMembers } = this.#options;
     return spawnCli(this.#t, ["worker"], {
       config: {
         applicationId,
         ...(staticMembers === false ? {} : { instanceId: name }),
-        kafka: { brokers: bootstrap ?? kafka.bootstrap, sessionTimeoutMs: 6_000 },
+        kafka: { brokers: kafka.bootstrap, sessionTimeoutMs: SESSION_TIMEOUT_MS },
         topics,
         windows: [{ sizeMs: 1_000, graceMs: 500, idleMs: 1_000 }],
         rules: [{ name: "hot", metric: "temperature_c", above: 22, clearBelow: 21 }],

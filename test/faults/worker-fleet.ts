@@ -42,10 +42,11 @@ export class WorkerFleet {
     for (const worker of this.#running.values()) await worker.waitForOutput(WORKING, WORKING_DEADLINE_MS);
   }
 
-  /** Throws when a worker ended that nobody ended. */
-  check(): void {
+  /** Set when a worker ended that nobody ended. */
+  problem(): Error | undefined {
     for (const [name, worker] of this.#running)
-      if (!worker.running()) throw new Error(`worker ${name} ended by itself: ${worker.stderr().slice(-4_000)}${worker.stdout()}`);
+      if (!worker.running()) return new Error(`worker ${name} ended by itself: ${worker.stderr().slice(-4_000)}${worker.stdout()}`);
+    return undefined;
   }
 
   async kill(name: string): Promise<void> {
