@@ -12,6 +12,16 @@
 export type RuntimeErrorCode =
   "topology-mismatch" | "illegal-transition" | "processing-failed" | "task-not-ready" | "state-busy" | "state-mismatch" | "not-running";
 
+/** An output record that no topic takes: its source record is a dead letter. Handled as what a processor throws, so no RuntimeError. */
+export class OutputTooLargeError extends Error {
+  override readonly name = "OutputTooLargeError";
+  /** As `dlq.reason` has it. */
+  readonly reason = "output-too-large";
+  constructor(topic: string, bytes: number, maxBytes: number) {
+    super(`an output record for ${topic} has ${bytes} bytes, over ${maxBytes}`);
+  }
+}
+
 export class RuntimeError extends Error {
   override readonly name = "RuntimeError";
   readonly code: RuntimeErrorCode;

@@ -36,6 +36,10 @@ function countingTopology(): Topology {
     }
     process(record: StreamRecord<string, string>): void {
       if (record.value === "boom") throw new Error("boom");
+      if (record.value === "huge") {
+        this.#context.output("out").forward({ key: record.key.repeat(600_000), value: 1, timestamp: record.timestamp });
+        return;
+      }
       const row = this.#store.get(record.key) ?? { count: 0 };
       row.count++;
       this.#store.put(record.key, row);
@@ -245,6 +249,27 @@ test("at-least-once: a failed write loses nothing", async (t) => {
   await waitUntilDrained(setup.log, "app", "in");
   await worker.stop();
   await assertExact(setup, 8, 15); // the write failed before it wrote, so nothing is doubled either
+});
+
+test("an output that no topic takes makes its source record a dead letter, and the worker goes on: no loop", async (t) => {
+  const setup = await setUp(t);
+  const worker = setup.worker();
+  await worker.start();
+  const writer = setup.log.plainWriter({});
+  const set = new RecordSet(100_000);
+  set.partition("in", 0).append(0, Buffer.from("k0"), 0, 2, Buffer.from("huge"), 0, 4);
+  await writer.write(set);
+  await writer.close();
+  await setup.feed(20, 5);
+  await waitUntilDrained(setup.log, "app", "in");
+  assert.equal(worker.state, "RUNNING");
+  await worker.stop();
+  const letters = await readTopic(setup.log, "dlq");
+  assert.deepEqual(
+    letters.map((letter) => [String(letter.value), letter.headers.get("dlq.reason")]),
+    [["huge", "output-too-large"]],
+  );
+  await assertExact(setup, 20, 5);
 });
 
 test("a record that a processor throws at is a dead letter; without a dead-letter topic it stops the worker", async (t) => {
