@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import type { LogReader } from "../eventlog/port.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { Committer } from "./committer.ts";
+import type { OffsetReset } from "./offset-reset.ts";
 import type { Task } from "./task.ts";
 import type { TaskManager } from "./task-manager.ts";
 
@@ -18,17 +19,24 @@ export class ProcessingLoop {
   readonly #tasks: TaskManager;
   readonly #committer: Committer;
   readonly #checkpointer: Checkpointer;
+  readonly #offsetReset: OffsetReset;
   readonly #logger: Logger;
   #nextTask = 0;
   /** Ends the wait: set before the reader is woken, so that a wake-up between two polls is not lost. */
   #woken = false;
 
-  constructor(reader: LogReader, tasks: TaskManager, committer: Committer, checkpointIntervalMs: number, logger: Logger) {
+  constructor(
+    reader: LogReader,
+    tasks: TaskManager,
+    committer: Committer,
+    options: { readonly checkpointIntervalMs: number; readonly offsetReset: OffsetReset; readonly logger: Logger },
+  ) {
     this.#reader = reader;
     this.#tasks = tasks;
     this.#committer = committer;
-    this.#checkpointer = new Checkpointer(checkpointIntervalMs);
-    this.#logger = logger;
+    this.#checkpointer = new Checkpointer(options.checkpointIntervalMs);
+    this.#offsetReset = options.offsetReset;
+    this.#logger = options.logger;
   }
 
   wake(): void {
@@ -77,7 +85,7 @@ export class ProcessingLoop {
     let buffered = 0;
     for (const task of running) buffered += task.bufferedBytes;
     if (buffered < LOW_WATER_BYTES) {
-      const batches = await this.#reader.poll(buffered > 0 ? 0 : this.#idleWaitMs(running));
+      const batches = await this.#offsetReset.poll(this.#reader, buffered > 0 ? 0 : this.#idleWaitMs(running));
       const prepared: Promise<void>[] = [];
       for (const batch of batches) {
         const task = running.find((candidate) => candidate.partition === batch.partition && candidate.reads(batch.topic));

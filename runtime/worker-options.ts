@@ -2,6 +2,7 @@
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import type { EventLog } from "../eventlog/port.ts";
+import type { OffsetResetPolicy } from "./offset-reset.ts";
 import type { Topology } from "../topology/topology.ts";
 
 export interface WorkerOptions {
@@ -17,6 +18,8 @@ export interface WorkerOptions {
     readonly commitIntervalMs: number;
     /** Committed rows reach the state engine this often. Default 5000. */
     readonly checkpointIntervalMs?: number;
+    /** When the log does not have the next record. Default `earliest`. */
+    readonly offsetReset?: OffsetResetPolicy;
   };
   readonly sessionTimeoutMs: number;
   /** Where records go that cannot be processed; without one they stop the worker. */

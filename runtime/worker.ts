@@ -22,6 +22,7 @@ import { TopicFeed } from "./feed.ts";
 import { createChangelogs, listTasks } from "./internal-topics.ts";
 import { AtLeastOnceSink, ExactlyOnceSink, type LogSink } from "./log-sink.ts";
 import { Mutex } from "./mutex.ts";
+import { OffsetReset } from "./offset-reset.ts";
 import { OutputCollector } from "./output-collector.ts";
 import { PartitionCounts } from "./partition-counts.ts";
 import type { Feed, Queries, WorkerInfo } from "./queries.ts";
@@ -140,13 +141,11 @@ export class Worker {
       metrics: this.#metrics,
       onSettled: () => this.#processing.wake(),
     });
-    this.#processing = new ProcessingLoop(
-      this.#reader,
-      this.#tasks,
-      this.#committer,
-      options.processing.checkpointIntervalMs ?? 5_000,
-      this.#logger,
-    );
+    this.#processing = new ProcessingLoop(this.#reader, this.#tasks, this.#committer, {
+      checkpointIntervalMs: options.processing.checkpointIntervalMs ?? 5_000,
+      offsetReset: new OffsetReset(this.#log.admin, options.processing.offsetReset ?? "earliest", this.#logger),
+      logger: this.#logger,
+    });
     this.#feed = new TopicFeed(this.#log, this.#logger);
     this.feed = this.#feed;
     this.queries = new WorkerQueries({

@@ -76,6 +76,8 @@ export const fullProcessingSchema = z
     guarantee: z.enum(["exactly-once", "at-least-once"]).default("exactly-once"),
     /** Under load; with little to do a commit comes sooner. */
     commitIntervalMs: z.int().min(1).max(60_000).default(100),
+    /** When Kafka does not have the next record any more. */
+    offsetReset: z.enum(["earliest", "latest", "fail"]).default("earliest"),
     /** Only 0 so far. */
     standbyReplicas: z.literal(0, "must be 0: standby replicas are not there yet").default(0),
   })
