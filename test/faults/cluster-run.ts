@@ -1,4 +1,4 @@
-/** Faults of cluster.test.ts, shared with the long form. */
+/** The faults of cluster.test.ts. */
 import type { Kafka } from "../support/kafka.ts";
 import type { JobUnderFaults } from "./job-under-faults.ts";
 import { seededRandom } from "./seeded-random.ts";

@@ -1,6 +1,6 @@
 /**
  * Kafka's streams_eos_test and streams_broker_bounce_test, as whole processes on three brokers: three workers, five partitions.
- * The long form is `npm run soak`.
+ * SLUICE_SEED repeats a run.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";

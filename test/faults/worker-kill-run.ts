@@ -1,6 +1,6 @@
 /**
  * Two workers on a real Kafka, killed with -9 at random moments under load and restarted. The body of worker-kill.test.ts and of
- * one kind of round of scripts/soak.ts.
+ * scripts/soak-worker-kill.ts.
  */
 import type { Cleanup } from "../support/cleanup.ts";
 import type { Kafka } from "../support/kafka.ts";

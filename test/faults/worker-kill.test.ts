@@ -1,4 +1,4 @@
-/** SLUICE_SEED repeats a run. The long form is `npm run soak`. */
+/** SLUICE_SEED repeats a run. The long form is `npm run soak:worker-kill`. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { need } from "../support/need.ts";

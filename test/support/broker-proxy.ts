@@ -27,7 +27,7 @@ export class BrokerProxy {
   readonly port: number;
   readonly #shapes: Readonly<Record<Direction, Shape>> = { up: straight(), down: straight() };
   readonly #pairs = new Set<Pair>();
-  readonly #faults = new Map<number, RequestFault>();
+  readonly #faults = new Map<number, { readonly fault: RequestFault; readonly once: boolean }>();
   #faultsDone = 0;
   #refusing = false;
   #targetPort = 0;
@@ -82,7 +82,12 @@ export class BrokerProxy {
 
   /** The next request with this API key has this happen to it. */
   failNext(apiKey: number, fault: RequestFault): void {
-    this.#faults.set(apiKey, fault);
+    this.#faults.set(apiKey, { fault, once: true });
+  }
+
+  /** Every request with this API key, until calm(). */
+  failEvery(apiKey: number, fault: RequestFault): void {
+    this.#faults.set(apiKey, { fault, once: false });
   }
 
   /** Every connection is reset (RST); new ones are taken. */
@@ -131,11 +136,11 @@ export class BrokerProxy {
 
   #faultOf(apiKeys: readonly number[]): RequestFault | undefined {
     for (const apiKey of apiKeys) {
-      const fault = this.#faults.get(apiKey);
-      if (fault === undefined) continue;
-      this.#faults.delete(apiKey);
+      const planned = this.#faults.get(apiKey);
+      if (planned === undefined) continue;
+      if (planned.once) this.#faults.delete(apiKey);
       this.#faultsDone++;
-      return fault;
+      return planned.fault;
     }
     return undefined;
   }
