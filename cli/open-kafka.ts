@@ -11,13 +11,14 @@ const DEFAULT_BROKERS = ["localhost:9092"];
 
 /** The log on the configured Kafka. Does no I/O yet but reading certificates. */
 export function openKafka(config: Config, logger: Logger): EventLog {
-  const { brokers, ssl, sasl } = config.kafka;
+  const { brokers, ssl, sasl, requestTimeoutMs } = config.kafka;
   return new KafkaLog({
     brokers: brokers ?? DEFAULT_BROKERS,
     clientId: config.instanceId ?? config.applicationId,
     ssl: ssl?.enabled === true ? readTlsFiles(ssl) : undefined,
     sasl: sasl === undefined ? undefined : saslOptions(sasl),
     logger,
+    requestTimeoutMs,
   });
 }
 

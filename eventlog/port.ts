@@ -79,13 +79,14 @@ export interface GroupMetadata {
 
 /**
  * One transactional id. Order of calls: open, then (begin, write*, sendOffsets?, commit|abort)*, close.
- * Errors are LogErrors; see `action` for what to do. After `fenced` nothing more is written by this writer.
+ * Errors are LogErrors; see `action` for what to do. open() may follow any error: it is the way back that needs to know nothing of
+ * what happened. After `fenced` nothing is written until then.
  * `stale-generation` of sendOffsets leaves the transaction open: nothing of the call was taken, and it may be sent again with the
  * next generation of the same membership (see GroupMember.renewed), or the transaction aborted; it is not committed without.
  */
 export interface TxnWriter {
   readonly transactionalId: string;
-  /** Fences every earlier holder of the id and aborts what it left open. */
+  /** Fences every earlier holder of the id, this one too, and ends what is open under it. */
   open(): Promise<void>;
   begin(): void;
   write(records: RecordSet): Promise<readonly WrittenRange[]>;

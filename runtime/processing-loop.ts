@@ -4,6 +4,7 @@ import type { LogReader } from "../eventlog/port.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { Committer } from "./committer.ts";
 import { CorruptTaskError, ofTask } from "./corrupt-tasks.ts";
+import type { OffsetReset } from "./offset-reset.ts";
 import type { Task } from "./task.ts";
 import type { TaskManager } from "./task-manager.ts";
 import type { WorkerMetrics } from "./worker-metrics.ts";
@@ -21,6 +22,7 @@ export class ProcessingLoop {
   readonly #committer: Committer;
   readonly #checkpointer: Checkpointer;
   readonly #metrics: WorkerMetrics;
+  readonly #offsetReset: OffsetReset;
   readonly #logger: Logger;
   #nextTask = 0;
   #paused = false;
@@ -32,16 +34,20 @@ export class ProcessingLoop {
     reader: LogReader,
     tasks: TaskManager,
     committer: Committer,
-    checkpointIntervalMs: number,
-    metrics: WorkerMetrics,
-    logger: Logger,
+    options: {
+      readonly checkpointIntervalMs: number;
+      readonly offsetReset: OffsetReset;
+      readonly metrics: WorkerMetrics;
+      readonly logger: Logger;
+    },
   ) {
     this.#reader = reader;
     this.#tasks = tasks;
     this.#committer = committer;
-    this.#checkpointer = new Checkpointer(checkpointIntervalMs);
-    this.#metrics = metrics;
-    this.#logger = logger;
+    this.#checkpointer = new Checkpointer(options.checkpointIntervalMs);
+    this.#offsetReset = options.offsetReset;
+    this.#logger = options.logger;
+    this.#metrics = options.metrics;
   }
 
   wake(): void {
@@ -169,7 +175,7 @@ export class ProcessingLoop {
     for (const task of running) buffered += task.bufferedBytes;
     if (buffered < LOW_WATER_BYTES) {
       const startedAt = performance.now();
-      const batches = await this.#reader.poll(buffered > 0 ? 0 : this.#idleWaitMs(running));
+      const batches = await this.#offsetReset.poll(this.#reader, buffered > 0 ? 0 : this.#idleWaitMs(running));
       const records = batches.reduce((sum, batch) => sum + batch.records.count, 0);
       this.#metrics.polled(performance.now() - startedAt, records);
       const prepared: Promise<void>[] = [];

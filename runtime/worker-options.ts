@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import type { EventLog } from "../eventlog/port.ts";
 import type { EngineName } from "../state/engines/engine.ts";
+import type { OffsetResetPolicy } from "./offset-reset.ts";
 import type { Topology } from "../topology/topology.ts";
 import type { ErrorHandlers } from "./error-handlers.ts";
 
@@ -21,6 +22,8 @@ export interface WorkerOptions {
     readonly checkpointIntervalMs?: number;
     /** What was processed of repartition topics is deleted this often. Default 30000. */
     readonly repartitionPurgeIntervalMs?: number;
+    /** When the log does not have the next record. Default `earliest`. */
+    readonly offsetReset?: OffsetResetPolicy;
   };
   readonly sessionTimeoutMs: number;
   /** Where records go that cannot be processed. */

@@ -23,6 +23,7 @@ import { createInternalTopics } from "./internal-topics.ts";
 import { AtLeastOnceSink, ExactlyOnceSink, type LogSink } from "./log-sink.ts";
 import { Membership } from "./membership.ts";
 import { Mutex } from "./mutex.ts";
+import { OffsetReset } from "./offset-reset.ts";
 import { OutputCollector } from "./output-collector.ts";
 import { PartitionCounts } from "./partition-counts.ts";
 import type { Feed, Queries, WorkerInfo } from "./queries.ts";
@@ -147,14 +148,12 @@ export class Worker {
       onCommitted: (commits) => purger.committed(commits),
       onSettled: () => this.#processing.wake(),
     });
-    this.#processing = new ProcessingLoop(
-      this.#reader,
-      this.#tasks,
-      this.#committer,
-      options.processing.checkpointIntervalMs ?? 5_000,
-      this.#metrics,
-      this.#logger,
-    );
+    this.#processing = new ProcessingLoop(this.#reader, this.#tasks, this.#committer, {
+      checkpointIntervalMs: options.processing.checkpointIntervalMs ?? 5_000,
+      offsetReset: new OffsetReset(this.#log.admin, options.processing.offsetReset ?? "earliest", this.#logger),
+      metrics: this.#metrics,
+      logger: this.#logger,
+    });
     this.#membership = new Membership({
       worker: options,
       workerId: this.workerId,

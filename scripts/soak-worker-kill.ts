@@ -9,7 +9,6 @@
  */
 import { Console } from "node:console";
 import { parseArgs } from "node:util";
-import { pino } from "pino";
 import { runWorkerKills, type WorkerKillFigures } from "../test/faults/worker-kill-run.ts";
 import { CleanupList } from "../test/support/cleanup.ts";
 import { startKafka } from "../test/support/kafka.ts";
@@ -56,7 +55,7 @@ async function round(kills: number, seed: number): Promise<Row> {
   const started = performance.now();
   try {
     const kafka = await startKafka(cleanup);
-    const figures = await runWorkerKills(cleanup, { kafka, kills, seed, logger: pino({ level: "silent" }) });
+    const figures = await runWorkerKills(cleanup, { kafka, kills, seed });
     for (const { examples } of Object.values(figures.outputs)) for (const line of examples) process.stderr.write(`${line}\n`);
     return rowOf(figures, Math.round((performance.now() - started) / 1000));
   } finally {

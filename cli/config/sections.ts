@@ -24,6 +24,8 @@ export const kafkaSchema = z
     brokers: z.array(hostAndPort).min(1).optional(),
     /** Below the broker's group.min.session.timeout.ms (6 s by default) joining fails. */
     sessionTimeoutMs: z.int().min(1000).max(300_000).default(10_000),
+    /** A broker that says nothing for so long is given up: what a half-open connection costs. */
+    requestTimeoutMs: z.int().min(1000).max(300_000).default(30_000),
     ssl: z.strictObject({ enabled: z.boolean().default(true), ...tlsFiles }).optional(),
     sasl: z
       .strictObject({
@@ -80,6 +82,8 @@ export const fullProcessingSchema = z
     onDecodeError: errorAction,
     onProcessingError: errorAction,
     onProductionError: errorAction,
+    /** When Kafka does not have the next record any more. */
+    offsetReset: z.enum(["earliest", "latest", "fail"]).default("earliest"),
     /** Only 0 so far. */
     standbyReplicas: z.literal(0, "must be 0: standby replicas are not there yet").default(0),
   })

@@ -4,7 +4,7 @@
  *     created --open--> ready --begin--> open --commit--> committing --> ready
  *                         ^               |                   '--(failed write)--> broken
  *                         '----abort------+--(time-out)--> expired --abort--> ready
- *     any --another's open, admin.fence--> fenced;  any --close--> closed
+ *     any --another's open, admin.fence--> fenced;  any --close--> closed;  any but closed --open--> ready
  */
 import { LogError } from "../errors.ts";
 import type { CommittedOffset, Compression, GroupMetadata, TxnWriter, WrittenRange } from "../port.ts";
@@ -65,7 +65,7 @@ export class EmbeddedTxnWriter implements TxnWriter, TxnHolder {
   }
 
   async open(): Promise<void> {
-    this.#expect("open", "created", "ready", "open", "expired", "broken");
+    this.#expect("open", "created", "ready", "open", "expired", "broken", "fenced");
     this.#state = "created";
     await this.#log.transactions.takeOver(this);
     await this.#giveUp();
@@ -129,7 +129,7 @@ export class EmbeddedTxnWriter implements TxnWriter, TxnHolder {
 
   async close(): Promise<void> {
     await this.#settleCommit();
-    if (this.#state !== "fenced") this.#state = "closed";
+    this.#state = "closed";
     await this.#giveUp();
     this.#log.transactions.release(this);
     this.#onClose(this);

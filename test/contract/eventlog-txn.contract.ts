@@ -148,6 +148,31 @@ export function txnContract(name: string, makeLog: MakeLog): void {
     assert.deepEqual(await readTexts(log, topic), ["of the heir"]);
   });
 
+  test(`${name}: open() is the way back from whatever ended a transaction: abortable or fenced`, async (t) => {
+    const { log } = await makeLog(t);
+    const topic = await makeTopic(log);
+    const member = new TestMember(log, t, { groupId: unique("group"), partitions: 1 });
+    await member.start();
+    const stale = { ...member.member.metadata(), memberId: "nobody" };
+    const writer = await openTxn(log, t);
+    writer.begin();
+    await writer.write(values(topic, "refused"));
+    await assert.rejects(writer.sendOffsets([{ topic, partition: 0, offset: 3 }], stale), { code: "stale-generation" });
+    await writer.open();
+    writer.begin();
+    await writer.write(values(topic, "given up"));
+    await writer.open();
+    writer.begin();
+    await writer.write(values(topic, "fenced"));
+    await log.admin.fence(writer.transactionalId);
+    await assert.rejects(writer.commit(), { code: "fenced" });
+    await writer.open();
+    writer.begin();
+    await writer.write(values(topic, "after all"));
+    await writer.commit();
+    assert.deepEqual(await readTexts(log, topic), ["after all"]);
+  });
+
   test(`${name}: admin sees open transactions by prefix and fences them`, async (t) => {
     const { log } = await makeLog(t);
     const topic = await makeTopic(log);

@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import type { LogError } from "../../eventlog/errors.ts";
 import type { EventLog, GroupMember, GroupMetadata } from "../../eventlog/port.ts";
+import { startKafka } from "../support/kafka.ts";
 import { need } from "../support/need.ts";
 import { runCommand } from "../support/run-command.ts";
 import { sharedKafka } from "../support/shared-kafka.ts";
 import { uniqueName } from "../support/unique-name.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { makeTopic, openLog } from "./kafka/harness.ts";
-import { LossyProxy } from "./kafka/lossy-proxy.ts";
 
 const skip = await need("kafka");
 const SESSION_TIMEOUT_MS = 1_500;
@@ -91,8 +91,8 @@ test("members get what the leader's assignor gave them, and a member that leaves
 });
 
 test("a member whose process died is replaced after its session time-out", { skip }, async (t) => {
-  const kafka = await sharedKafka();
-  const proxy = await LossyProxy.start(t, kafka.bootstrap[0]);
+  const kafka = await startKafka(t, { proxied: true });
+  const [proxy] = kafka.proxies;
   const groupId = uniqueName("group");
   const a = join(t, openLog(t, kafka.bootstrap), { groupId, name: "a" });
   await a.member.start();
@@ -103,7 +103,7 @@ test("a member whose process died is replaced after its session time-out", { ski
   const died = performance.now();
   await waitFor("a is alone", () => a.assignment === "a of a");
   assert.ok(performance.now() - died < SESSION_TIMEOUT_MS + 3_000);
-  proxy.accept();
+  proxy.calm();
   // It finds its membership gone, and comes back as a new member.
   await waitFor("b is back", () => b.assignment === "b of a,b" && b.events.length > 2);
   assert.deepEqual(b.events, ["assigned", "lost stale-generation", "assigned"]);

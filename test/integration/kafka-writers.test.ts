@@ -4,21 +4,13 @@ import { Cluster } from "../../eventlog/kafka/connection/cluster.ts";
 import { CoordinatorClient } from "../../eventlog/kafka/connection/coordinator-client.ts";
 import { connectionSettings, parseAddress } from "../../eventlog/kafka/connection/options.ts";
 import { initProducer } from "../../eventlog/kafka/init-producer.ts";
-import type { PlainWriter } from "../../eventlog/port.ts";
 import { need } from "../support/need.ts";
 import { sharedKafka } from "../support/shared-kafka.ts";
 import { uniqueName } from "../support/unique-name.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { makeTopic, openLog, readAll, recordSet, silent } from "./kafka/harness.ts";
-import { LossyProxy } from "./kafka/lossy-proxy.ts";
+import { makeTopic, openLog, readAll, recordSet, sendText, silent } from "./kafka/harness.ts";
 
 const skip = await need("kafka");
-
-const API = { produce: 0, findCoordinator: 10, addPartitionsToTxn: 24, endTxn: 26, txnOffsetCommit: 28 } as const;
-
-function sendText(writer: PlainWriter, topic: string, partition: number, text: string): Promise<Error | undefined> {
-  return new Promise((resolve) => writer.send({ topic, partition }, null, Buffer.from(text), undefined, Date.now(), resolve));
-}
 
 test("a transactional id taken over fences its old holder, whose data stays invisible", { skip }, async (t) => {
   const log = openLog(t, (await sharedKafka()).bootstrap);
@@ -129,77 +121,6 @@ test(
     assert.deepEqual(await log.admin.groupOffsets(groupId, [{ topic, partition: 0 }]), []);
   },
 );
-
-for (const [name, apiKey] of Object.entries(API)) {
-  test(`a transaction goes through once when the answer to ${name} is lost`, { skip }, async (t) => {
-    const kafka = await sharedKafka();
-    const proxy = await LossyProxy.start(t, kafka.bootstrap[0]);
-    const log = openLog(t, [proxy.address]);
-    const topic = await makeTopic(log, 2);
-    const group = { groupId: uniqueName("group"), generationId: -1, memberId: "" };
-    const writer = log.txnWriter({ transactionalId: uniqueName("txn"), timeoutMs: 60_000 });
-    t.after(() => writer.close());
-    if (name !== "findCoordinator") await writer.open();
-    proxy.loseNextAnswerTo(apiKey);
-    if (name === "findCoordinator") await writer.open();
-    for (let i = 0; i < 5; i++) {
-      writer.begin();
-      const written = await writer.write(
-        recordSet(
-          topic,
-          [0, 1].map((partition) => ({ partition, value: `${i}` })),
-        ),
-      );
-      assert.deepEqual(
-        written.map(({ partition, baseOffset, nextOffset }) => [partition, nextOffset - baseOffset]),
-        [
-          [0, 1],
-          [1, 1],
-        ],
-      );
-      assert.ok(written.every(({ baseOffset }) => baseOffset === i * 2));
-      await writer.sendOffsets([{ topic, partition: 0, offset: i + 1 }], group);
-      await writer.commit();
-    }
-    assert.equal(proxy.losses, 1);
-    const read = await readAll(t, log, topic);
-    for (const partition of [0, 1]) {
-      assert.deepEqual(
-        read.filter((record) => record.partition === partition).map(({ value }) => value),
-        ["0", "1", "2", "3", "4"],
-      );
-    }
-    assert.equal((await log.admin.groupOffsets(group.groupId, [{ topic, partition: 0 }]))[0].offset, 5);
-  });
-}
-
-test("plain writes over a connection that is cut again and again are neither lost nor doubled nor reordered", { skip }, async (t) => {
-  const kafka = await sharedKafka();
-  const proxy = await LossyProxy.start(t, kafka.bootstrap[0]);
-  const log = openLog(t, [proxy.address]);
-  const topic = await makeTopic(log, 2);
-  const writer = log.plainWriter({ lingerMs: 1, maxBatchBytes: 2_000 });
-  t.after(() => writer.close());
-  for (let round = 0; round < 10; round++) {
-    proxy.loseNextAnswerTo(API.produce);
-    const answers: Promise<Error | undefined>[] = [];
-    for (let i = round * 300; i < (round + 1) * 300; i++) {
-      answers.push(sendText(writer, topic, i % 2, `${i}`));
-      if (i % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
-      if (i % 300 === 250 && round % 2 === 1) proxy.cut();
-    }
-    assert.deepEqual(new Set(await Promise.all(answers)), new Set([undefined]));
-  }
-  assert.ok(proxy.losses >= 5);
-  const read = await readAll(t, openLog(t, kafka.bootstrap), topic);
-  for (const partition of [0, 1]) {
-    const values = read.filter((record) => record.partition === partition).map(({ value }) => Number(value));
-    assert.deepEqual(
-      values,
-      Array.from({ length: 1_500 }, (_, i) => i * 2 + partition),
-    );
-  }
-});
 
 test("a batch over the topic's own limit is split; only a record that is too large by itself fails", { skip }, async (t) => {
   const log = openLog(t, (await sharedKafka()).bootstrap);

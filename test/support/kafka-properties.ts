@@ -4,6 +4,8 @@ export interface BrokerPlace {
   readonly port: number;
   readonly controllerPort: number;
   readonly dataDir: string;
+  /** A second listener, advertised at another port than its own: that of a proxy before it. */
+  readonly proxied?: { readonly port: number; readonly advertisedPort: number };
 }
 
 /**
@@ -17,12 +19,14 @@ export function serverProperties(
 ): string {
   const replicas = String(Math.min(3, cluster.length));
   const inSync = cluster.length >= 3 ? "2" : "1";
+  const { proxied } = place;
   const properties: Record<string, string> = {
     "process.roles": "broker,controller",
     "node.id": String(place.nodeId),
     "controller.quorum.voters": cluster.map((one) => `${one.nodeId}@127.0.0.1:${one.controllerPort}`).join(","),
-    listeners: `PLAINTEXT://127.0.0.1:${place.port},CONTROLLER://127.0.0.1:${place.controllerPort}`,
-    "advertised.listeners": `PLAINTEXT://127.0.0.1:${place.port}`,
+    listeners: `PLAINTEXT://127.0.0.1:${place.port},CONTROLLER://127.0.0.1:${place.controllerPort}${proxied === undefined ? "" : `,PROXIED://127.0.0.1:${proxied.port}`}`,
+    "advertised.listeners": `PLAINTEXT://127.0.0.1:${place.port}${proxied === undefined ? "" : `,PROXIED://127.0.0.1:${proxied.advertisedPort}`}`,
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT",
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PLAINTEXT",
     "log.dirs": place.dataDir,

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { BrokerProxy } from "./broker-proxy.ts";
 import type { Cleanup } from "./cleanup.ts";
 import { spawnGuarded, type GuardedChild } from "./child-process.ts";
 import { freePorts } from "./free-port.ts";
@@ -22,6 +23,8 @@ export interface KafkaOptions {
   readonly config?: Readonly<Record<string, string>>;
   /** -Xmx. Default 512; benchmarks use 768. */
   readonly heapMiB?: number;
+  /** Each broker also has a listener behind a proxy (Kafka.proxies). */
+  readonly proxied?: boolean;
   /** The cluster does not keep this process alive. */
   readonly background?: boolean;
 }
@@ -30,6 +33,8 @@ export interface Kafka {
   readonly bootstrap: string[];
   /** As `kafka.brokers` and KAFKA_BROKERS take it. */
   readonly bootstrapServers: string;
+  /** One before each broker, when asked for; a client that begins with their addresses meets no broker directly. */
+  readonly proxies: readonly BrokerProxy[];
   /** Process ids by node (0-based), to freeze (SIGSTOP), thaw (SIGCONT) or kill. Empty when KAFKA_BROKERS names a broker not started here. */
   readonly pids: readonly number[];
   /** Folder of Kafka's jars, for its own tools: `java -cp <libsDir>/* ...`. */
@@ -47,7 +52,7 @@ export interface Kafka {
 /** A Kafka cluster of the test's own. With KAFKA_BROKERS set and no wishes in `options`, that one instead. */
 export async function startKafka(t: Cleanup, options: KafkaOptions = {}): Promise<Kafka> {
   const given = process.env.KAFKA_BROKERS;
-  if (given !== undefined && options.brokers === undefined && options.config === undefined) return external(given);
+  if (given !== undefined && Object.keys(options).every((wish) => wish === "heapMiB" || wish === "background")) return external(given);
   await installKafka();
   const cluster = await LocalKafka.create(t, options);
   t.after(() => cluster.stop());
@@ -60,6 +65,7 @@ function external(brokers: string): Kafka {
   return {
     bootstrap: brokers.split(","),
     bootstrapServers: brokers,
+    proxies: [],
     pids: [],
     libsDir: kafkaLibs(),
     log: () => "",
@@ -73,6 +79,7 @@ class LocalKafka implements Kafka {
   readonly bootstrap: string[];
   readonly bootstrapServers: string;
   readonly libsDir = kafkaLibs();
+  readonly proxies: readonly BrokerProxy[];
   readonly #dir: string;
   readonly #places: readonly BrokerPlace[];
   readonly #options: KafkaOptions;
@@ -81,26 +88,28 @@ class LocalKafka implements Kafka {
   static async create(t: Cleanup, options: KafkaOptions): Promise<LocalKafka> {
     const brokers = options.brokers ?? 1;
     const dir = tempDir(t, "kafka");
-    const ports = await freePorts(brokers * 2);
-    const places = Array.from({ length: brokers }, (_, index) => ({
-      nodeId: index + 1,
-      port: ports[index * 2],
-      controllerPort: ports[index * 2 + 1],
-      dataDir: join(dir, `data-${index}`),
-    }));
+    const ports = await freePorts(brokers * 3);
+    const proxies = options.proxied === true ? await Promise.all(Array.from({ length: brokers }, () => BrokerProxy.start(t))) : [];
+    const places = Array.from({ length: brokers }, (_, index) => {
+      const proxied = proxies.length === 0 ? undefined : { port: ports[index * 3 + 2], advertisedPort: proxies[index].port };
+      if (proxied !== undefined) proxies[index].forwardTo(proxied.port);
+      const [port, controllerPort] = ports.slice(index * 3);
+      return { nodeId: index + 1, port, controllerPort, dataDir: join(dir, `data-${index}`), proxied };
+    });
     const clusterId = Buffer.from(randomUUID().replaceAll("-", ""), "hex").toString("base64url");
     for (const [index, place] of places.entries()) {
       mkdirSync(place.dataDir);
       writeFileSync(join(dir, `server-${index}.properties`), serverProperties(place, places, options.config));
     }
-    const cluster = new LocalKafka(dir, places, options);
+    const cluster = new LocalKafka(dir, places, proxies, options);
     await Promise.all(places.map((_, index) => cluster.#format(index, clusterId)));
     return cluster;
   }
 
-  private constructor(dir: string, places: readonly BrokerPlace[], options: KafkaOptions) {
+  private constructor(dir: string, places: readonly BrokerPlace[], proxies: readonly BrokerProxy[], options: KafkaOptions) {
     this.#dir = dir;
     this.#places = places;
+    this.proxies = proxies;
     this.#options = options;
     this.bootstrap = places.map((place) => `127.0.0.1:${place.port}`);
     this.bootstrapServers = this.bootstrap.join(",");

@@ -61,7 +61,9 @@ export class KafkaTxnWriter implements TxnWriter {
   }
 
   async open(): Promise<void> {
-    this.#states.require("open", "new", "ready", "unknown");
+    this.#states.require("open", "new", "ready", "open", "failed", "unknown", "fenced");
+    if (this.#states.state === "open") this.#states.to("failed"); // stops the writes
+    await Promise.allSettled(this.#pending);
     await this.#init(undefined);
     this.#states.to("ready");
   }

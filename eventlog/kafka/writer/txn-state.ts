@@ -3,8 +3,9 @@
  *
  *     new ──open──> ready <──commit, abort── open ──error──> failed ──abort──> ready
  *                     └──────begin─────────────^
- *     open, failed ──commit or abort without an answer──> unknown ──open──> ready
+ *     open, failed ──commit or abort without an answer──> unknown
  *     any ──another took the id over──> fenced          any ──close──> closed
+ *     any but closed ──open──> ready: a new epoch ends whatever was
  */
 import { LogError } from "../../errors.ts";
 
@@ -16,7 +17,7 @@ const TRANSITIONS: Readonly<Record<TxnState, readonly TxnState[]>> = {
   open: ["ready", "failed", "unknown", "fenced", "closed"],
   failed: ["ready", "failed", "unknown", "fenced", "closed"],
   unknown: ["ready", "unknown", "fenced", "closed"],
-  fenced: ["fenced", "closed"],
+  fenced: ["ready", "fenced", "closed"],
   closed: ["closed"],
 };
 

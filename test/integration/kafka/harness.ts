@@ -2,7 +2,7 @@
 import type { TestContext } from "node:test";
 import { pino } from "pino";
 import { KafkaLog } from "../../../eventlog/kafka/kafka-log.ts";
-import type { EventLog, IsolationLevel, LogReader, PartitionOffset, TxnWriter } from "../../../eventlog/port.ts";
+import type { EventLog, IsolationLevel, LogReader, PartitionOffset, PlainWriter, TxnWriter } from "../../../eventlog/port.ts";
 import { RecordSet } from "../../../eventlog/records/record-set.ts";
 import { uniqueName } from "../../support/unique-name.ts";
 import { waitFor } from "../../support/wait-for.ts";
@@ -53,6 +53,11 @@ export function recordSet(topic: string, records: readonly TestRecord[], maxBatc
     set.partition(topic, partition).append(Date.now(), keyBytes, 0, keyBytes?.length ?? 0, valueBytes, 0, valueBytes?.length ?? 0);
   }
   return set;
+}
+
+/** One record through a plain writer; resolves with its error, or undefined when it is durable. */
+export function sendText(writer: PlainWriter, topic: string, partition: number, text: string): Promise<Error | undefined> {
+  return new Promise((resolve) => writer.send({ topic, partition }, null, Buffer.from(text), undefined, Date.now(), resolve));
 }
 
 export interface ReadRecord {

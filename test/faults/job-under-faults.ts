@@ -1,0 +1,180 @@
+/**
+ * The IoT job in worker processes on a real Kafka, for whatever faults the caller makes. Its outputs are read with kcat under
+ * read_committed and compared, record by record, with those of an undisturbed run over the same raw topic.
+ */
+import { join } from "node:path";
+import { pino } from "pino";
+import { generateFleet } from "../../cli/simulate/fleet.ts";
+import { KafkaLog } from "../../eventlog/kafka/kafka-log.ts";
+import type { Cleanup } from "../support/cleanup.ts";
+import { consumeAll, type ConsumedRecord } from "../support/console-consumer.ts";
+import type { Kafka } from "../support/kafka.ts";
+import { spawnCli } from "../support/spawn-cli.ts";
+import {
+  committedSum,
+  createJobTopics,
+  jobTopics,
+  waitUntilDrained,
+  writeRaw,
+  type JobTopics,
+  type RawEvent,
+} from "../support/telemetry.ts";
+import { tempDir } from "../support/temp-dir.ts";
+import { uniqueName } from "../support/unique-name.ts";
+import { waitFor } from "../support/wait-for.ts";
+import { compareRecords, type Difference } from "./compare-records.ts";
+import { WorkerFleet } from "./worker-fleet.ts";
+
+export const OUTPUT_KINDS = ["normalized", "aggregates", "alerts"] as const;
+export type OutputKind = (typeof OUTPUT_KINDS)[number];
+export type Differences = Readonly<Record<OutputKind, Difference>>;
+
+/** Long enough for a process that waits for its turn on a busy machine, short enough for a test of what comes after it. */
+export const SESSION_TIMEOUT_MS = 4_000;
+const DRAIN_DEADLINE_MS = 120_000;
+
+export interface JobOptions {
+  readonly kafka: Kafka;
+  readonly partitions: number;
+  readonly devices?: number;
+  /** The same seed and count give the same events. */
+  readonly seed: number;
+  /** All that write() will be asked for. */
+  readonly events: number;
+  /** Events instead of a simulated fleet's. */
+  readonly source?: Iterator<RawEvent>;
+  /** Settings of the disturbed workers over the usual ones. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  /** Default true. Workers without a name of their own are found dead by their session's end alone. */
+  readonly staticMembers?: boolean;
+}
+
+export class JobUnderFaults {
+  readonly log: KafkaLog;
+  readonly topics: JobTopics;
+  readonly group = uniqueName("disturbed");
+  readonly fleet: WorkerFleet;
+  readonly #t: Cleanup;
+  readonly #options: JobOptions;
+  readonly #dir: string;
+  readonly #source: Iterator<RawEvent>;
+  #written = 0;
+
+  static async create(t: Cleanup, options: JobOptions): Promise<JobUnderFaults> {
+    const job = new JobUnderFaults(t, options);
+    await createJobTopics(job.log, job.topics, options.partitions);
+    return job;
+  }
+
+  private constructor(t: Cleanup, options: JobOptions) {
+    this.#t = t;
+    this.#options = options;
+    this.topics = jobTopics();
+    this.#dir = tempDir(t, "faults");
+    this.#source = options.source ?? rawEvents(options);
+    this.log = new KafkaLog({ brokers: options.kafka.bootstrap, clientId: "faults", logger: pino({ level: "silent" }) });
+    t.after(() => this.log.close());
+    this.fleet = new WorkerFleet((name) => this.#spawn(name, this.group, this.topics, options.config ?? {}));
+  }
+
+  /** Events written so far. */
+  get written(): number {
+    return this.#written;
+  }
+
+  /** The next events, in order, as the ingress would have written them. */
+  async write(count: number): Promise<void> {
+    this.#written += await writeRaw(this.log, this.topics.raw, take(this.#source, count));
+  }
+
+  /** Waits until the workers have committed so many events (transaction markers are none: the raw topic has no transactions). */
+  async untilCommitted(events: number, intervalMs = 20): Promise<void> {
+    let problem: Error | undefined;
+    await waitFor(
+      `${events} events are committed`,
+      async () => {
+        problem = this.fleet.problem();
+        return problem !== undefined || (await committedSum(this.log, this.group, this.topics.raw)) >= events;
+      },
+      { deadlineMs: DRAIN_DEADLINE_MS, intervalMs },
+    );
+    if (problem !== undefined) throw problem;
+  }
+
+  async drained(): Promise<void> {
+    await this.untilCommitted(this.#written);
+  }
+
+  /** What the same raw topic gives without faults. */
+  async differences(): Promise<Differences> {
+    const calm: JobTopics = { ...jobTopics(), raw: this.topics.raw };
+    await createJobTopics(this.log, calm, this.#options.partitions);
+    const group = uniqueName("calm");
+    const fleet = new WorkerFleet((name) => this.#spawn(name, group, calm, { kafka: { brokers: this.#options.kafka.bootstrap } }));
+    await fleet.start("calm");
+    await waitUntilDrained(this.log, group, calm.raw, DRAIN_DEADLINE_MS);
+    await fleet.stopAll();
+    const compared = await Promise.all(
+      OUTPUT_KINDS.map(
+        async (kind) => [kind, compareRecords(await this.#output(calm[kind]), await this.#output(this.topics[kind]))] as const,
+      ),
+    );
+    return Object.fromEntries(compared) as Record<OutputKind, Difference>;
+  }
+
+  async #output(topic: string): Promise<string[]> {
+    return (await this.read(topic)).map((record) => `${record.partition} ${String(record.key)} ${String(record.value)}`);
+  }
+
+  /** What kcat sees of a topic under read_committed. */
+  read(topic: string): Promise<ConsumedRecord[]> {
+    return consumeAll(this.#options.kafka.bootstrapServers, topic);
+  }
+
+  #spawn(name: string, applicationId: string, topics: JobTopics, config: Readonly<Record<string, unknown>>) {
+    const { kafka, staticMembers } = this.#options;
+    return spawnCli(this.#t, ["worker"], {
+      config: {
+        applicationId,
+        ...(staticMembers === false ? {} : { instanceId: name }),
+        kafka: { brokers: kafka.bootstrap, sessionTimeoutMs: SESSION_TIMEOUT_MS },
+        topics,
+        windows: [{ sizeMs: 1_000, graceMs: 500, idleMs: 1_000 }],
+        rules: [{ name: "hot", metric: "temperature_c", above: 22, clearBelow: 21 }],
+        // one small commit at a time, so that faults fall into all its steps
+        processing: { commitIntervalMs: 20 },
+        state: { dir: join(this.#dir, applicationId, name), cacheMiB: 8 },
+        http: { port: 0 },
+        log: { level: "info" },
+        ...config,
+      },
+    });
+  }
+}
+
+/** Unlike Iterator's take() it leaves the source open. */
+function* take(source: Iterator<RawEvent>, count: number): Generator<RawEvent> {
+  for (let n = 0; n < count; n++) {
+    const { value, done } = source.next();
+    if (done === true) return;
+    yield value;
+  }
+}
+
+function* rawEvents({ seed, events, devices = 300 }: JobOptions): Generator<RawEvent, void, undefined> {
+  const fleet = generateFleet({
+    seed,
+    tenant: "demo",
+    devices,
+    count: events,
+    rate: 3_000,
+    startTs: Date.now() - 600_000,
+    duplicates: 0.1,
+    duplicateDistance: 5_000,
+    reorder: 0.05,
+    gaps: 0.01,
+    reboots: 0.001,
+  });
+  for (const event of fleet.events())
+    yield { tenant: event.tenant, deviceId: event.deviceId, value: event.bytes, receivedTs: Math.floor(event.sendAtMs) };
+}

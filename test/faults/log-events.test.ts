@@ -1,0 +1,84 @@
+/** What people do to topics under a running application: each has one clear outcome, and none is a loop. */
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import { need } from "../support/need.ts";
+import { runCommand } from "../support/run-command.ts";
+import { sharedKafka } from "../support/shared-kafka.ts";
+import { partitionsOf } from "../support/telemetry.ts";
+import { tempDir } from "../support/temp-dir.ts";
+import { JobUnderFaults } from "./job-under-faults.ts";
+
+const skip = await need("kafka", "kcat");
+const PARTITIONS = 2;
+const EVENTS = 1_000;
+
+async function newJob(t: TestContext, config?: Readonly<Record<string, unknown>>): Promise<JobUnderFaults> {
+  return JobUnderFaults.create(t, { kafka: await sharedKafka(), partitions: PARTITIONS, devices: 20, seed: 1, events: 3 * EVENTS, config });
+}
+
+async function kafkaTool(mainClass: string, ...args: readonly string[]): Promise<void> {
+  const { libsDir, bootstrapServers } = await sharedKafka();
+  const options = ["-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", `${libsDir}/*`, mainClass, "--bootstrap-server", bootstrapServers];
+  const { code, stdout, stderr } = await runCommand("java", [...options, ...args], { timeoutMs: 60_000 });
+  assert.equal(code, 0, `${String(stdout)}${stderr}`);
+}
+
+/** What retention does while a worker is away. */
+async function deleteRecords(t: TestContext, topic: string, offsets: readonly number[]): Promise<void> {
+  const file = join(tempDir(t, "delete-records"), "offsets.json");
+  writeFileSync(file, JSON.stringify({ version: 1, partitions: offsets.map((offset, partition) => ({ topic, partition, offset })) }));
+  await kafkaTool("org.apache.kafka.tools.DeleteRecordsCommand", "--offset-json-file", file);
+}
+
+test(
+  "records deleted before they were read, offsetReset fail: the worker ends with exit code 1 and says why",
+  { skip, timeout: 90_000 },
+  async (t) => {
+    const job = await newJob(t, { processing: { commitIntervalMs: 20, offsetReset: "fail" } });
+    await job.fleet.start("w1");
+    await job.write(EVENTS);
+    await job.drained();
+    await job.fleet.stop("w1");
+    await job.write(2 * EVENTS);
+    const ends = await job.log.admin.listOffsets(await partitionsOf(job.log, job.topics.raw), "latest", "read_committed");
+    await deleteRecords(
+      t,
+      job.topics.raw,
+      ends.map(({ offset }) => offset - 100),
+    );
+    await job.fleet.start("w1");
+    const worker = job.fleet.get("w1");
+    assert.equal((await worker.exited).code, 1);
+    assert.match(worker.stderr(), /OFFSET_OUT_OF_RANGE/);
+  },
+);
+
+test("a source topic deleted under a running worker: it ends with exit code 1, naming the topic", { skip, timeout: 90_000 }, async (t) => {
+  const job = await newJob(t);
+  await job.fleet.start("w1");
+  await job.write(EVENTS);
+  await job.drained();
+  await job.log.admin.deleteTopics([job.topics.raw]);
+  const worker = job.fleet.get("w1");
+  assert.equal((await worker.exited).code, 1);
+  assert.match(worker.stderr(), new RegExp(`${job.topics.raw}.*UNKNOWN_TOPIC_OR_PARTITION`));
+});
+
+test(
+  "more partitions of a source than its changelogs have: refused at start, saying what does not fit",
+  { skip, timeout: 90_000 },
+  async (t) => {
+    const job = await newJob(t);
+    await job.fleet.start("w1");
+    await job.write(EVENTS);
+    await job.drained();
+    await job.fleet.stop("w1");
+    await kafkaTool("org.apache.kafka.tools.TopicCommand", "--alter", "--topic", job.topics.raw, "--partitions", String(PARTITIONS + 1));
+    await job.fleet.start("w1");
+    const worker = job.fleet.get("w1");
+    assert.equal((await worker.exited).code, 1);
+    assert.match(worker.stderr() + worker.stdout(), /changelog .* has 2 partitions, its source 3/);
+  },
+);
