@@ -61,7 +61,12 @@ const aggregateSerde: Serde<AggregateRecord> = {
   },
 };
 
-const historyStore = keyValueStore<string, AggregateRecord>({ name: STORES.aggregateHistory, key: serdes.string, value: aggregateSerde });
+const historyStore = keyValueStore<string, AggregateRecord>({
+  name: STORES.aggregateHistory,
+  key: serdes.string,
+  value: aggregateSerde,
+  cached: false,
+});
 
 /** Key of the row that the window with this start is in. */
 export function historyKey(deviceKey: string, windowSizeMs: number, windowStart: number): string {

@@ -28,7 +28,8 @@ class Normalize implements Processor<string, TelemetryEvent, NormalizeOutputs> {
   // Of the event in hand.
   #fields = 0;
   #metrics: MetricShape = NO_METRICS;
-  #values: number[] = [];
+  /** Reused; the event gets a copy of its own length. */
+  readonly #values: number[] = [];
   #attributeNames: string[] | undefined;
   #attributeValues: AttributeValue[] = [];
 
@@ -43,12 +44,12 @@ class Normalize implements Processor<string, TelemetryEvent, NormalizeOutputs> {
     if (profile === undefined) throw new Error("normalize comes after validate");
     this.#fields = 0;
     this.#metrics = NO_METRICS;
-    this.#values = [];
+    this.#values.length = 0;
     this.#attributeNames = undefined;
     const found = this.#take(profile, event.payload, "", 1) ?? this.#complete();
     if (found !== undefined) return reject(this.#context, event, found.reason, found.message);
     event.metrics = this.#metrics;
-    event.values = this.#values;
+    event.values = this.#values.slice();
     event.attributeNames = this.#attributeNames ?? NONE;
     event.attributeValues = this.#attributeNames === undefined ? NONE : this.#attributeValues;
     this.#normalized.forward(record);

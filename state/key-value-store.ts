@@ -74,7 +74,11 @@ export class CachedKeyValueStore<K, V> extends CachedStore<K> implements KeyValu
   }
 
   /** A deleted row stays as known to be absent: device keys come back, and the cache bounds it. */
-  override settled(): void {}
+  override settled(entry: Entry): void {
+    if (this.spec.cached || entry.dirty || entry.frozen > 0) return;
+    this.home.cache.remove(entry);
+    this.evicted(entry);
+  }
 
   #put(mapKey: string, value: V): void {
     const entry = this.#find(mapKey) ?? this.#add(this.blank(mapKey, -1));

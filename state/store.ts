@@ -48,6 +48,8 @@ export interface StoreOptions<K, V> {
   readonly value: Serde<V>;
   /** Default true. Without one the store lives and dies with its worker. */
   readonly changelog?: boolean;
+  /** Default true. False for rows that are written once and seldom read: each leaves the object cache when it is committed. Key-value stores only. */
+  readonly cached?: boolean;
 }
 
 /** `S` is the store a processor gets for it, so that a wrong store type does not compile. */
@@ -57,6 +59,7 @@ export interface StoreSpec<S> {
   readonly key: Serde<unknown>;
   readonly value: Serde<unknown>;
   readonly changelog: boolean;
+  readonly cached: boolean;
   /** Type-level only. */
   readonly __store?: S;
 }
@@ -78,5 +81,6 @@ function spec<K, V, S>(kind: StoreSpec<S>["kind"], options: StoreOptions<K, V>):
     key: options.key,
     value: options.value,
     changelog: options.changelog ?? true,
+    cached: options.cached ?? true,
   };
 }
