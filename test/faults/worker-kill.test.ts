@@ -7,7 +7,7 @@ import { assertExact } from "./assert-exact.ts";
 import { runWorkerKills } from "./worker-kill-run.ts";
 
 const skip = await need("kafka", "kcat");
-const KILLS = 8;
+const KILLS = 12;
 const seed = Number(process.env.SLUICE_SEED ?? Date.now() % 1_000_000);
 
 test(`${KILLS} kill -9 of two workers lose and double nothing (seed ${seed})`, { skip, timeout: 140_000 }, async (t) => {
