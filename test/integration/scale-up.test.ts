@@ -26,7 +26,7 @@ for (const guarantee of ["exactly-once", "at-least-once"] as const) {
     const log = new KafkaLog({ brokers: kafka.bootstrap, clientId: "scale-up", logger });
     t.after(() => log.close());
     const [applicationId, source, sink] = ["app", "in", "out"].map((name) => uniqueName(name));
-    await log.admin.createTopics([source, sink].map((name) => ({ name, partitions: PARTITIONS, config: {} })));
+    await log.admin.createTopics([source, sink].map((name) => ({ name, partitions: PARTITIONS, config: { "retention.ms": "-1" } })));
     const start = async (): Promise<Worker> => {
       const worker = new Worker({
         applicationId,

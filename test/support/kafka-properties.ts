@@ -50,6 +50,8 @@ export function serverProperties(
     "log.cleaner.dedupe.buffer.size": "16777216",
     "log.cleaner.backoff.ms": "1000",
     "log.retention.check.interval.ms": "5000",
+    // Records of tests have times of long ago, and Kafka's retention goes by them: in the middle of a test it would take its output.
+    "log.retention.ms": "-1",
     "controlled.shutdown.enable": cluster.length > 1 ? "true" : "false",
     ...extra,
   };
