@@ -14,6 +14,7 @@ import {
   committedSum,
   createJobTopics,
   jobTopics,
+  partitionsOf,
   waitUntilDrained,
   writeRaw,
   type JobTopics,
@@ -127,8 +128,20 @@ export class JobUnderFaults {
   }
 
   /** What kcat sees of a topic under read_committed. */
-  read(topic: string): Promise<ConsumedRecord[]> {
+  async read(topic: string): Promise<ConsumedRecord[]> {
+    await this.#stable(topic);
     return consumeAll(this.#options.kafka.bootstrapServers, topic);
+  }
+
+  /** A commit is answered before its markers are on every partition: until they are, a reader's end is before what was committed. */
+  async #stable(topic: string): Promise<void> {
+    const partitions = await partitionsOf(this.log, topic);
+    await waitFor(`no transaction is open on ${topic}`, async () => {
+      const [stable, all] = await Promise.all(
+        (["read_committed", "read_uncommitted"] as const).map((isolation) => this.log.admin.listOffsets(partitions, "latest", isolation)),
+      );
+      return stable.every(({ partition, offset }) => all.some((end) => end.partition === partition && end.offset === offset));
+    });
   }
 
   #spawn(name: string, applicationId: string, topics: JobTopics, config: Readonly<Record<string, unknown>>) {
