@@ -13,6 +13,9 @@ export const silent = pino({ level: process.env.SLUICE_TEST_LOG ?? "silent" });
  * A log whose commit() and abort() only return when the transaction's markers are written. Kafka answers before that, so that a
  * look at the last stable offset right after a commit may still miss it.
  */
+/** A broker that has just come back writes markers only when it has found itself as their partitions' leader. */
+const MARKERS_WITHIN_MS = 40_000;
+
 class SettledLog extends KafkaLog {
   override txnWriter(options: Parameters<KafkaLog["txnWriter"]>[0]): TxnWriter {
     const writer = super.txnWriter(options);
@@ -20,7 +23,9 @@ class SettledLog extends KafkaLog {
     const [commit, abort] = [writer.commit.bind(writer), writer.abort.bind(writer)];
     const settled = (end: () => Promise<void>) => async (): Promise<void> => {
       await end();
-      await waitFor("the transaction's markers", async () => !(await this.admin.openTransactions(id)).includes(id));
+      await waitFor("the transaction's markers", async () => !(await this.admin.openTransactions(id)).includes(id), {
+        deadlineMs: MARKERS_WITHIN_MS,
+      });
     };
     return Object.assign(writer, { commit: settled(commit), abort: settled(abort) });
   }
