@@ -9,13 +9,13 @@ import { waitFor } from "../../support/wait-for.ts";
 
 export const silent = pino({ level: process.env.SLUICE_TEST_LOG ?? "silent" });
 
+/** A broker that has just come back writes markers only when it has found itself as their partitions' leader. */
+const MARKERS_WITHIN_MS = 40_000;
+
 /**
  * A log whose commit() and abort() only return when the transaction's markers are written. Kafka answers before that, so that a
  * look at the last stable offset right after a commit may still miss it.
  */
-/** A broker that has just come back writes markers only when it has found itself as their partitions' leader. */
-const MARKERS_WITHIN_MS = 40_000;
-
 class SettledLog extends KafkaLog {
   override txnWriter(options: Parameters<KafkaLog["txnWriter"]>[0]): TxnWriter {
     const writer = super.txnWriter(options);
