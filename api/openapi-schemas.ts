@@ -98,7 +98,16 @@ export const SCHEMAS: Readonly<Record<string, object>> = {
     workerId: string,
     state: string,
     tasks: arrayOf(ref("Task")),
-    members: arrayOf(object({ workerId: string, tasks: arrayOf(string) }, { url: string })),
+    standbys: arrayOf(
+      object({
+        taskId: string,
+        partition: count,
+        warmup: { type: "boolean" },
+        lag: { type: ["integer", "null"] },
+        stalenessMs: { type: ["integer", "null"] },
+      }),
+    ),
+    members: arrayOf(object({ workerId: string, tasks: arrayOf(string), standbys: arrayOf(string) }, { url: string })),
   }),
   Task: object({
     taskId: string,

@@ -3,14 +3,20 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { deviceKey } from "../processors/formats/names.ts";
 import { STORES } from "../processors/formats/records.ts";
-import type { LocateOptions, Location, Queries } from "../runtime/queries.ts";
+import type { LocateOptions, Location, Queries, StoreReader } from "../runtime/queries.ts";
 import { ApiError } from "./errors.ts";
 import { checkId, type DeviceParams } from "./parameters.ts";
-import { FORWARDED_HEADER, type PeerClient } from "./peer-client.ts";
+import { FORWARDED_HEADER, STALENESS_HEADER, type PeerAnswer, type PeerClient } from "./peer-client.ts";
 
 /** A hand-over of a task takes less; a person does not notice it, and a load balancer waits longer. */
 const HANDOVER_WAIT_MS = 500;
 const HANDOVER_POLL_MS = 20;
+
+/** Whose task is asked, and how far behind it an answer may be while it cannot be asked. */
+export interface Place extends LocateOptions {
+  readonly partitionKey: string;
+  readonly maxStalenessMs?: number;
+}
 
 export interface Device {
   readonly tenant: string;
@@ -38,44 +44,81 @@ export class Ownership {
     return this.answerFor(request, reply, { partitionKey: device.key, store: STORES.deviceState }, () => local(device));
   }
 
-  /** As answer(), for the task of `partitionKey`. While it moves, waits a little, then answers 503. */
+  /** As answer(), for the task of `partitionKey`. While it moves, waits a little, then answers from a standby if it may, or 503. */
   async answerFor(
     request: FastifyRequest,
     reply: FastifyReply,
-    place: LocateOptions & { readonly partitionKey: string },
-    local: () => Promise<unknown>,
+    place: Place,
+    local: (reader: StoreReader) => Promise<unknown>,
   ): Promise<unknown> {
+    const standby = async (error: ApiError): Promise<unknown> => {
+      const answered = await this.#answerFromStandby(request, reply, place, local);
+      if (answered === undefined) throw error;
+      return answered;
+    };
     const location = await this.#locate(place);
     switch (location.kind) {
       case "local":
-        return local();
+        return local(this.#queries);
       case "unavailable":
-        throw new ApiError("state-unavailable", "the task of this key is moving or being restored", {
-          retryAfterMs: location.retryAfterMs,
-        });
+        return standby(
+          new ApiError("state-unavailable", "the task of this key is moving or being restored", { retryAfterMs: location.retryAfterMs }),
+        );
       case "remote":
-        return this.#forward(location.url, request, reply);
+        // Two workers that each think the other has it are in the middle of a rebalance: it will be over soon.
+        if (request.headers[FORWARDED_HEADER] !== undefined)
+          return standby(new ApiError("state-unavailable", "the device's task is moving between workers", { retryAfterMs: 1000 }));
+        try {
+          const answer = await this.#peers.get(location.url, request.url, request);
+          if (place.maxStalenessMs === undefined || answer.status !== 503) return send(reply, answer);
+          const standbyAnswer = await this.#answerFromStandby(request, reply, place, local);
+          return standbyAnswer ?? (await send(reply, answer));
+        } catch (error) {
+          if (!(error instanceof ApiError)) throw error;
+          return standby(error);
+        }
     }
   }
 
-  async #locate({ partitionKey, ...options }: LocateOptions & { readonly partitionKey: string }): Promise<Location> {
+  /** Undefined when no standby may answer. One that another worker sent here asks nobody else. */
+  async #answerFromStandby(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    { partitionKey, maxStalenessMs, ...options }: Place,
+    local: (reader: StoreReader) => Promise<unknown>,
+  ): Promise<unknown> {
+    if (maxStalenessMs === undefined) return undefined;
+    const isForwarded = request.headers[FORWARDED_HEADER] !== undefined;
+    for (const location of this.#queries.standbysOf(partitionKey, { ...options, maxStalenessMs })) {
+      if (location.kind === "local") {
+        reply.header(STALENESS_HEADER, location.stalenessMs);
+        return local(location.reader);
+      }
+      if (isForwarded) continue;
+      try {
+        const answer = await this.#peers.get(location.url, request.url, request);
+        if (answer.status !== 503) return await send(reply, answer);
+      } catch (error) {
+        if (!(error instanceof ApiError)) throw error; // that one cannot be asked either: the next
+      }
+    }
+    return undefined;
+  }
+
+  async #locate({ partitionKey, store }: Place): Promise<Location> {
     const deadline = performance.now() + HANDOVER_WAIT_MS;
     for (;;) {
-      const location = this.#queries.locate(partitionKey, options);
+      const location = this.#queries.locate(partitionKey, { store });
       if (location.kind !== "unavailable" || performance.now() >= deadline) return location;
       await delay(HANDOVER_POLL_MS);
     }
   }
+}
 
-  async #forward(url: string, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-    // Two workers that each think the other has it are in the middle of a rebalance: it will be over soon.
-    if (request.headers[FORWARDED_HEADER] !== undefined) {
-      throw new ApiError("state-unavailable", "the device's task is moving between workers", { retryAfterMs: 1000 });
-    }
-    const answer = await this.#peers.get(url, request.url, request);
-    if (answer.retryAfter !== undefined) reply.header("retry-after", answer.retryAfter);
-    return reply.code(answer.status).type(answer.contentType).send(answer.body);
-  }
+async function send(reply: FastifyReply, answer: PeerAnswer): Promise<FastifyReply> {
+  if (answer.retryAfter !== undefined) reply.header("retry-after", answer.retryAfter);
+  if (answer.stalenessMs !== undefined) reply.header(STALENESS_HEADER, answer.stalenessMs);
+  return reply.code(answer.status).type(answer.contentType).send(answer.body);
 }
 
 function deviceOf(params: DeviceParams): Device {

@@ -5,6 +5,9 @@ import { ApiError } from "./errors.ts";
 /** Marks a request that another worker sent on; such a one is never sent on again. */
 export const FORWARDED_HEADER = "x-sluice-forwarded-by";
 
+/** On an answer out of a standby: everything committed longer ago than so many ms is in it. */
+export const STALENESS_HEADER = "x-sluice-staleness-ms";
+
 /** Above any page we answer with (1000 devices of some KiB); more is a fault, not data. */
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
 
@@ -12,6 +15,8 @@ export interface PeerAnswer {
   readonly status: number;
   readonly contentType: string;
   readonly retryAfter: string | undefined;
+  /** Of an answer out of a standby. */
+  readonly stalenessMs: string | undefined;
   readonly body: string;
 }
 
@@ -37,6 +42,7 @@ export class PeerClient {
         status: response.status,
         contentType: response.headers.get("content-type") ?? "application/octet-stream",
         retryAfter: response.headers.get("retry-after") ?? undefined,
+        stalenessMs: response.headers.get(STALENESS_HEADER) ?? undefined,
         body: await boundedText(response),
       };
     } catch (cause) {

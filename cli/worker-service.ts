@@ -25,6 +25,7 @@ export async function startWorkerService(config: Config, log: EventLog, logger: 
   const worker = new Worker({
     applicationId: config.applicationId,
     instanceId: config.instanceId,
+    rack: config.rack,
     topology,
     log,
     state: config.state,

@@ -2,18 +2,21 @@
 import type { Logger } from "pino";
 import { CorruptTaskError, isMendedByWipe } from "./corrupt-tasks.ts";
 import type { Task } from "./task.ts";
+import type { TaskDirectories } from "./task-directories.ts";
 
 /** A task with more committed, uncheckpointed bytes than this is checkpointed at once: bounds memory and replay. */
 const MAX_UNCHECKPOINTED_BYTES = 32 * 1024 * 1024;
 
 export class Checkpointer {
   readonly #intervalMs: number;
+  readonly #directories: TaskDirectories;
   readonly #lastAt = new WeakMap<Task, number>();
   #busy = false;
   #corrupt: CorruptTaskError | undefined;
 
-  constructor(intervalMs: number) {
+  constructor(intervalMs: number, directories: TaskDirectories) {
     this.#intervalMs = intervalMs;
+    this.#directories = directories;
   }
 
   /** @throws CorruptTaskError when a checkpoint found the engine's files damaged. Says so once. */
@@ -36,6 +39,7 @@ export class Checkpointer {
       this.#busy = true;
       void task.state
         .checkpoint()
+        .then(() => this.#directories.savePosition(task.taskId, task.state))
         .catch((error: unknown) => {
           if (isMendedByWipe(error)) this.#corrupt = new CorruptTaskError(task.taskId, error);
           else if (task.status !== "closed") logger.error({ taskId: task.taskId, err: error }, "checkpoint failed; it will be tried again");

@@ -1,7 +1,7 @@
 /** Ends transactions of this application whose worker is no longer a member (design, section 5: take-over fences first). */
 import type { Logger } from "pino";
 import type { Admin } from "../eventlog/port.ts";
-import type { AssignedMember } from "./assignor.ts";
+import type { AssignedMember } from "./group-protocol.ts";
 
 export class DeadWorkerFence {
   readonly #admin: Admin;

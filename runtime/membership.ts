@@ -9,20 +9,24 @@
 import type { Logger } from "pino";
 import type { EventLog, GroupMember } from "../eventlog/port.ts";
 import type { Topology } from "../topology/topology.ts";
-import { decodeAssignment, encodeSubscription, stickyAssignor, type WorkerAssignment } from "./assignor.ts";
+import { taskAssignor } from "./assignor.ts";
 import type { Committer } from "./committer.ts";
 import { RuntimeError } from "./errors.ts";
-import { listTasks } from "./internal-topics.ts";
+import { decodeAssignment, encodeSubscription, type WorkerAssignment } from "./group-protocol.ts";
 import type { Mutex } from "./mutex.ts";
 import type { ProcessingLoop } from "./processing-loop.ts";
-import { listStateDirectories } from "./state-directories.ts";
+import type { StandbyTasks } from "./standby-tasks.ts";
+import { changelogPosition, type TaskDirectories } from "./task-directories.ts";
 import type { TaskManager } from "./task-manager.ts";
+import { tasksToPlace } from "./tasks-to-place.ts";
 import type { WorkerOptions } from "./worker-options.ts";
 
 /** How long the group waits for a member that is busy with its assignment (a last commit, a checkpoint, a slow log) before it goes on without it. */
 const REBALANCE_TIMEOUT_MS = 60_000;
 /** A rebalance is noticed with a heartbeat, and a task that moves waits for that: four a second cost a broker nothing. */
 const MAX_HEARTBEAT_MS = 250;
+/** A worker that has caught up asks for its task once in this time: what keeps the leader from giving it may last. */
+const WARM_REJOIN_INTERVAL_MS = 10_000;
 /** With a very short session time-out; bounds the requests. */
 const MIN_HEARTBEAT_MS = 100;
 
@@ -33,6 +37,8 @@ export interface MembershipOptions {
   readonly log: EventLog;
   readonly topology: Topology;
   readonly tasks: TaskManager;
+  readonly standbys: StandbyTasks;
+  readonly directories: TaskDirectories;
   readonly processing: ProcessingLoop;
   readonly committer: Committer;
   /** Held by the loop's turns. */
@@ -54,6 +60,7 @@ export class Membership {
   #member: GroupMember | undefined;
   #announcedUrl: string | undefined;
   #isSettled = false;
+  #warmRejoinAt = -Infinity;
 
   constructor(options: MembershipOptions) {
     this.#options = options;
@@ -80,10 +87,18 @@ export class Membership {
     this.group.rejoin();
   }
 
+  /** A task that is meant for this worker could run here at once: the leader hears of it with the next join. */
+  warm(taskId: string): void {
+    if (performance.now() - this.#warmRejoinAt < WARM_REJOIN_INTERVAL_MS) return;
+    this.#warmRejoinAt = performance.now();
+    this.#logger.info({ taskId }, "caught up on a task that is to move here: asking for it");
+    this.group.rejoin();
+  }
+
   /** Resolves with the first assignment. */
   async start(): Promise<void> {
-    const { log, topology, onTasksChanged } = this.#options;
-    const { applicationId, instanceId, sessionTimeoutMs } = this.#options.worker;
+    const { log, topology, logger, onTasksChanged } = this.#options;
+    const { applicationId, instanceId, sessionTimeoutMs, processing } = this.#options.worker;
     this.#member = log.group({
       groupId: applicationId,
       topics: topology.sourceTopics,
@@ -96,7 +111,11 @@ export class Membership {
         onTasksChanged();
         return this.#subscription();
       },
-      assignor: stickyAssignor(async () => (await listTasks(topology, log)).map((task) => task.id)),
+      assignor: taskAssignor({
+        tasks: (withEnds) => tasksToPlace(topology, log, applicationId, withEnds, logger),
+        standbyReplicas: processing.standbyReplicas ?? 0,
+        acceptableLag: processing.acceptableRecoveryLag,
+      }),
       listener: {
         onAssigned: (assignment) => this.#onAssigned(decodeAssignment(assignment)),
         onLost: (error) => this.#onLost(error),
@@ -111,19 +130,29 @@ export class Membership {
   }
 
   #subscription(): Buffer {
-    const { workerId, transactionalId, tasks } = this.#options;
-    const { state, applicationId, advertisedUrl } = this.#options.worker;
+    const { workerId, transactionalId, tasks, standbys, directories } = this.#options;
+    const { advertisedUrl, rack } = this.#options.worker;
+    const positions = directories.positions();
+    for (const { taskId, position } of standbys.tasks) positions.set(taskId, position);
+    // Not what the disk says: a task on its way up is behind until it has been restored (KAFKA-10651).
+    for (const { taskId, state } of tasks.tasks) positions.set(taskId, changelogPosition(state));
+    const running = tasks.tasks.filter(({ status }) => status === "running" || status === "suspended").map(({ taskId }) => taskId);
+    for (const taskId of running) positions.delete(taskId);
     return encodeSubscription({
       workerId,
       url: advertisedUrl,
       transactionalId,
       owned: tasks.taskIds,
-      onDisk: state.engine === "memory" ? [] : listStateDirectories(state.dir, applicationId),
+      running,
+      standbys: standbys.taskIds,
+      positions: Object.fromEntries(positions),
+      stateId: directories.stateId(),
+      rack,
     });
   }
 
   async #onAssigned(assignment: WorkerAssignment): Promise<void> {
-    const { processing, tasks, mutex, isLive, onTasksChanged, onRebalanced } = this.#options;
+    const { processing, tasks, standbys, mutex, isLive, onTasksChanged, onRebalanced } = this.#options;
     processing.wake();
     let drained = Promise.resolve();
     await mutex.run(async () => {
@@ -131,7 +160,13 @@ export class Membership {
       onRebalanced();
       this.#isSettled = !assignment.moving;
       this.#logger.info(
-        { tasks: assignment.tasks, revoked: assignment.revoked, members: assignment.members.length },
+        {
+          tasks: assignment.tasks,
+          revoked: assignment.revoked,
+          standbys: assignment.standbys,
+          warmups: assignment.warmups,
+          members: assignment.members.length,
+        },
         assignment.revoked.length > 0 ? "assigned; giving tasks up" : "assigned",
       );
       drained = processing.drain(tasks.follow(assignment, this.group));
@@ -140,6 +175,10 @@ export class Membership {
     await drained;
     if (!isLive()) return; // stopping commits and closes what is left
     await tasks.closeLeaving();
+    standbys.follow(
+      assignment.standbys.filter((taskId) => !tasks.taskIds.includes(taskId)),
+      assignment.warmups,
+    );
     onTasksChanged();
     if (assignment.revoked.length > 0) this.group.rejoin();
     else this.#announceUrl(assignment);

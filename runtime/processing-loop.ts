@@ -6,6 +6,7 @@ import type { Committer } from "./committer.ts";
 import { CorruptTaskError, ofTask } from "./corrupt-tasks.ts";
 import type { OffsetReset } from "./offset-reset.ts";
 import type { Task } from "./task.ts";
+import type { TaskDirectories } from "./task-directories.ts";
 import type { TaskManager } from "./task-manager.ts";
 import type { WorkerMetrics } from "./worker-metrics.ts";
 
@@ -36,6 +37,7 @@ export class ProcessingLoop {
     committer: Committer,
     options: {
       readonly checkpointIntervalMs: number;
+      readonly directories: TaskDirectories;
       readonly offsetReset: OffsetReset;
       readonly metrics: WorkerMetrics;
       readonly logger: Logger;
@@ -44,7 +46,7 @@ export class ProcessingLoop {
     this.#reader = reader;
     this.#tasks = tasks;
     this.#committer = committer;
-    this.#checkpointer = new Checkpointer(options.checkpointIntervalMs);
+    this.#checkpointer = new Checkpointer(options.checkpointIntervalMs, options.directories);
     this.#offsetReset = options.offsetReset;
     this.#logger = options.logger;
     this.#metrics = options.metrics;

@@ -27,12 +27,25 @@ export interface TaskInfo {
   readonly receiveTime: number;
 }
 
+export interface StandbyInfo {
+  readonly taskId: string;
+  readonly partition: number;
+  /** Meant to run here as soon as it has caught up. */
+  readonly warmup: boolean;
+  /** Changelog offsets missing here; null until known. */
+  readonly lag: number | null;
+  /** Everything committed longer ago than this is here; null: it has never caught up. */
+  readonly stalenessMs: number | null;
+}
+
 export interface WorkerInfo {
   readonly workerId: string;
   readonly state: "CREATED" | "REBALANCING" | "RUNNING" | "PENDING_SHUTDOWN" | "NOT_RUNNING" | "ERROR";
   readonly tasks: readonly TaskInfo[];
+  /** Copies of other workers' tasks. */
+  readonly standbys: readonly StandbyInfo[];
   /** All members of the group with their advertised URL and tasks, as of the last rebalance. */
-  readonly members: readonly { workerId: string; url: string | undefined; tasks: readonly string[] }[];
+  readonly members: readonly { workerId: string; url: string | undefined; tasks: readonly string[]; standbys: readonly string[] }[];
 }
 
 /** Where a key's state lives now. */
@@ -41,6 +54,22 @@ export type Location =
   | { readonly kind: "remote"; readonly url: string; readonly workerId: string }
   /** Moving or restoring: ask again later; never answered from elsewhere. */
   | { readonly kind: "unavailable"; readonly retryAfterMs: number };
+
+/** A copy of the state of a key's task. Local: what it has is at most so old. Remote: that worker knows. */
+export type StandbyLocation =
+  | { readonly kind: "local"; readonly stalenessMs: number; readonly reader: StoreReader }
+  | { readonly kind: "remote"; readonly url: string; readonly workerId: string };
+
+/** Committed rows of one task, by key. */
+export interface StoreReader {
+  /**
+   * Undefined when there is no such row. Throws StateUnavailableError when the task moved meanwhile. `partitionKey`: the source key
+   * whose task has the row, where rows are not keyed like their source.
+   */
+  get(store: string, key: string, partitionKey?: string): Promise<unknown>;
+  /** A key's windows that start in [from, to), oldest first. Epoch ms. Otherwise as get(). */
+  windows(store: string, key: string, options: { from: number; to: number; limit: number }): Promise<readonly StoreRow[]>;
+}
 
 /** Records per second over an edge of the graph since the start (cumulative counts; the reader takes differences). */
 export interface EdgeCount {
@@ -99,25 +128,18 @@ export interface ScanOptions {
 export interface LocateOptions {
   /** The sub-topology that has this store decides; default: the first. */
   readonly store?: string;
-  /** How far behind the owner an answer may be. Absent: the owner only. Bounds which standbys may answer. */
-  readonly maxStalenessMs?: number;
 }
 
 /** Everything here is about committed rows; a task's uncommitted ones are never seen. */
-export interface Queries {
+export interface Queries extends StoreReader {
   worker(): WorkerInfo;
   topology(): TopologyView;
   /** Of the topology, by name. */
   stores(): readonly StoreInfo[];
   /** By the partition of the source topic that the key lands on. */
   locate(key: string, options?: LocateOptions): Location;
-  /**
-   * Committed value of a row of a local task; undefined when there is none. Throws StateUnavailableError when the task moved
-   * meanwhile. `partitionKey`: the source key whose task has the row, where rows are not keyed like their source.
-   */
-  get(store: string, key: string, partitionKey?: string): Promise<unknown>;
-  /** A key's windows that start in [from, to), oldest first, of a local task. Epoch ms. Otherwise as get(). */
-  windows(store: string, key: string, options: { from: number; to: number; limit: number }): Promise<readonly StoreRow[]>;
+  /** Copies that may answer for the key while its owner cannot: a local one that is fresh enough first, then those of others. */
+  standbysOf(key: string, options: LocateOptions & { readonly maxStalenessMs: number }): readonly StandbyLocation[];
   /** Rows of local tasks within all the bounds that are given, in key-byte order, at most `limit`. */
   scan(store: string, options: ScanOptions): Promise<readonly StoreRow[]>;
 }

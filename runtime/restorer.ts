@@ -2,21 +2,15 @@
  * Brings stores up to date from their changelogs, beside the running tasks: one reader for all restoring tasks,
  * applied in slices, so that neither records nor heartbeats wait for it.
  */
-import { setImmediate as yieldToEventLoop, setTimeout as delay } from "node:timers/promises";
-import { LogError } from "../eventlog/errors.ts";
-import type { EventLog, FetchedBatch, IsolationLevel, LogReader, PartitionOffset, TopicPartition } from "../eventlog/port.ts";
+import type { EventLog, FetchedBatch, IsolationLevel, LogReader } from "../eventlog/port.ts";
+import { changelogOffsets, replay } from "./changelogs.ts";
 import { RuntimeError } from "./errors.ts";
 import type { RestoreProgress } from "./queries.ts";
 import type { Task } from "./task.ts";
 
 /** Restored rows are written to the engine when so many bytes wait: bounds memory, keeps engine batches large. */
 const FLUSH_BYTES = 16 * 1024 * 1024;
-/** Records applied between two turns of the event loop: a few milliseconds. */
-const RECORDS_PER_SLICE = 5_000;
 const POLL_WAIT_MS = 200;
-/** A cluster tells its brokers of a new topic within moments; longer, and it is not there. */
-const NEW_TOPIC_WAIT_MS = 10_000;
-const NEW_TOPIC_RETRY_MS = 50;
 
 interface StoreRestore {
   readonly task: Task;
@@ -57,9 +51,9 @@ export class Restorer {
     const specs = task.stores.filter((spec) => spec.changelog);
     const partitions = specs.map((spec) => ({ topic: this.#changelogOf(spec.name), partition: task.partition }));
     if (partitions.length === 0) return 0;
-    const earliest = await this.#endsOf(partitions, "earliest");
+    const earliest = await changelogOffsets(this.#log.admin, partitions, "earliest", "read_uncommitted");
     // the uncommitted end: the restore must wait for a transaction that is still being completed (KAFKA-10167)
-    const latest = await this.#endsOf(partitions, "latest");
+    const latest = await changelogOffsets(this.#log.admin, partitions, "latest", "read_uncommitted");
     const offsetOf = (list: typeof earliest, topic: string): number => list.find((entry) => entry.topic === topic)?.offset ?? 0;
     const stores = specs.map((spec, index): StoreRestore => {
       const { topic, partition } = partitions[index];
@@ -87,19 +81,6 @@ export class Restorer {
       this.#assign();
       this.#loop ??= this.#run().finally(() => (this.#loop = undefined));
     });
-  }
-
-  /** Changelogs may have been made a moment ago, and the broker that is asked not have heard of them. */
-  async #endsOf(partitions: readonly TopicPartition[], at: "earliest" | "latest"): Promise<readonly PartitionOffset[]> {
-    const deadline = performance.now() + NEW_TOPIC_WAIT_MS;
-    for (;;) {
-      try {
-        return await this.#log.admin.listOffsets(partitions, at, "read_uncommitted");
-      } catch (error) {
-        if (!(error instanceof LogError) || error.code !== "unknown-topic" || performance.now() >= deadline) throw error;
-        await delay(NEW_TOPIC_RETRY_MS);
-      }
-    }
   }
 
   cancel(task: Task): void {
@@ -152,13 +133,7 @@ export class Restorer {
     if (store === undefined || batch.nextOffset <= store.position) return;
     const { records } = batch;
     const { state } = store.task;
-    for (let i = 0; i < records.count; i++) {
-      state.restore(store.store, records.bytes, records.keyStarts[i], records.keyEnds[i], records.valueStarts[i], records.valueEnds[i]);
-      if (i % RECORDS_PER_SLICE === RECORDS_PER_SLICE - 1) {
-        await yieldToEventLoop();
-        if (!this.#active.has(store.task)) return;
-      }
-    }
+    if (!(await replay(state, store.store, records, () => this.#active.has(store.task)))) return;
     store.position = batch.nextOffset;
     store.restored += records.count;
     this.#onRestored(records.count);

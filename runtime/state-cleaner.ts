@@ -5,8 +5,7 @@ import type { Logger } from "pino";
 import { MAX_CHECKPOINT_AGE_MS } from "../state/changelog.ts";
 import { TaskState } from "../state/task-state.ts";
 import { isStateError } from "./task-opener.ts";
-import { listStateDirectories } from "./state-directories.ts";
-import type { WorkerOptions } from "./worker-options.ts";
+import type { TaskDirectories } from "./task-directories.ts";
 
 /** State of this age is never built upon again (MAX_CHECKPOINT_AGE_MS); a day more for clocks. */
 export const MAX_ABANDONED_MS = MAX_CHECKPOINT_AGE_MS + 24 * 3_600_000;
@@ -15,24 +14,22 @@ export const MAX_ABANDONED_MS = MAX_CHECKPOINT_AGE_MS + 24 * 3_600_000;
 const CLEAN_INTERVAL_MS = 3_600_000;
 
 export class StateCleaner {
-  readonly #state: WorkerOptions["state"];
-  readonly #applicationId: string;
+  readonly #directories: TaskDirectories;
   readonly #isAssigned: (taskId: string) => boolean;
   readonly #logger: Logger;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
 
-  /** @param isAssigned given to this worker, in whatever status. */
-  constructor(state: WorkerOptions["state"], applicationId: string, isAssigned: (taskId: string) => boolean, logger: Logger) {
-    this.#state = state;
-    this.#applicationId = applicationId;
+  /** @param isAssigned given to this worker, in whatever status, or as a standby. */
+  constructor(directories: TaskDirectories, isAssigned: (taskId: string) => boolean, logger: Logger) {
+    this.#directories = directories;
     this.#isAssigned = isAssigned;
     this.#logger = logger;
   }
 
   /** Cleans at once, in the background, and then every hour. */
   start(): void {
-    if (this.#state.engine === "memory") return;
+    if (this.#directories.inMemory) return;
     const run = (): void => {
       this.#running ??= this.#runLogged().finally(() => (this.#running = undefined));
     };
@@ -40,7 +37,7 @@ export class StateCleaner {
     run();
   }
 
-  async stop(): Promise<void> {
+  async close(): Promise<void> {
     clearInterval(this.#timer);
     await this.#running;
   }
@@ -48,14 +45,15 @@ export class StateCleaner {
   /** `now` in epoch ms. Returns the tasks whose directories are gone. One that is locked, assigned or lately written to is left alone. */
   async clean(now: number = Date.now()): Promise<string[]> {
     const removed: string[] = [];
-    for (const taskId of listStateDirectories(this.#state.dir, this.#applicationId)) {
-      const directory = join(this.#state.dir, this.#applicationId, taskId);
+    for (const taskId of this.#directories.list()) {
+      const directory = this.#directories.of(taskId);
       if (this.#isAssigned(taskId) || now - (await lastWrittenMs(directory)) < MAX_ABANDONED_MS) continue;
       try {
         // Each takes the engine's lock first: another worker may have the directory open.
         await TaskState.wipeDirectory(directory, "rocksdb");
         await TaskState.wipeDirectory(directory, "level");
         await rmdir(directory).catch(ignoreMissing);
+        await this.#directories.forgetPosition(taskId);
         removed.push(taskId);
         this.#logger.info({ taskId, directory }, "removed the state of a task that has long been elsewhere");
       } catch (error) {

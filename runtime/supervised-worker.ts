@@ -53,6 +53,7 @@ export class SupervisedWorker {
       topology: () => this.#worker.queries.topology(),
       stores: () => this.#worker.queries.stores(),
       locate: (key, options) => this.#worker.queries.locate(key, options),
+      standbysOf: (key, options) => this.#worker.queries.standbysOf(key, options),
       get: (store, key, partitionKey) => this.#worker.queries.get(store, key, partitionKey),
       windows: (store, key, options) => this.#worker.queries.windows(store, key, options),
       scan: (store, scanned) => this.#worker.queries.scan(store, scanned),

@@ -5,20 +5,24 @@
 import type { Logger } from "pino";
 import type { GroupMember } from "../eventlog/port.ts";
 import type { Topology } from "../topology/topology.ts";
-import type { AssignedMember, WorkerAssignment } from "./assignor.ts";
 import { CorruptTasks, isMendedByWipe } from "./corrupt-tasks.ts";
 import { DeadLetters, type DeadLetterOptions } from "./dead-letters.ts";
 import { RuntimeError } from "./errors.ts";
+import type { AssignedMember, WorkerAssignment } from "./group-protocol.ts";
 import type { OutputCollector } from "./output-collector.ts";
 import type { PartitionCounts } from "./partition-counts.ts";
 import type { Restorer } from "./restorer.ts";
+import type { StandbyTasks } from "./standby-tasks.ts";
 import { Task } from "./task.ts";
+import type { TaskDirectories } from "./task-directories.ts";
 import type { TaskOpener } from "./task-opener.ts";
 
 export interface TaskManagerOptions {
   readonly topology: Topology;
   readonly collector: OutputCollector;
   readonly opener: TaskOpener;
+  readonly directories: TaskDirectories;
+  readonly standbys: StandbyTasks;
   readonly restorer: Restorer;
   readonly changelogOf: (store: string) => string;
   readonly deadLetters: DeadLetterOptions;
@@ -124,14 +128,14 @@ export class TaskManager {
   }
 
   async #bringUp(slot: Slot, group: GroupMember, isRebuild = false): Promise<void> {
-    const { topology, opener, logger } = this.#options;
+    const { topology, opener, standbys, logger } = this.#options;
     const [subtopologyId, partition] = slot.taskId.split("_").map(Number);
     const subtopology = topology.subtopologies[subtopologyId];
     if (subtopology === undefined)
       throw new RuntimeError("topology-mismatch", `task ${slot.taskId} is not of this topology: workers run different versions`);
     try {
       if (this.corrupt.take(slot.taskId)) await opener.wipe(slot.taskId);
-      const state = await opener.openState(slot.taskId, subtopology.stores, () => !slot.closed);
+      const state = (await standbys.take(slot.taskId)) ?? (await opener.openState(slot.taskId, subtopology.stores, () => !slot.closed));
       if (slot.closed) return await state.close();
       const { collector, topics, changelogOf, deadLetters } = this.#options;
       const task = new Task({
@@ -178,6 +182,7 @@ export class TaskManager {
     if (task === undefined) return;
     try {
       if (wasRunning && !this.corrupt.has(slot.taskId)) await task.state.checkpoint();
+      if (!this.corrupt.has(slot.taskId)) await this.#options.directories.savePosition(slot.taskId, task.state);
     } catch (error) {
       if (!isMendedByWipe(error)) throw error;
       this.corrupt.mark(slot.taskId, error);

@@ -3,7 +3,6 @@
  * here, beside the running tasks.
  */
 import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { LogError } from "../eventlog/errors.ts";
 import type { CommittedOffset, EventLog, GroupMember } from "../eventlog/port.ts";
@@ -16,6 +15,7 @@ import { RuntimeError } from "./errors.ts";
 import { decodeClocks } from "./position-metadata.ts";
 import type { Restorer } from "./restorer.ts";
 import type { Task } from "./task.ts";
+import type { TaskDirectories } from "./task-directories.ts";
 
 /** A task that moves between two workers of one machine shares its directory: the old owner may need a moment to close. */
 const LOCK_WAIT_MS = 30_000;
@@ -27,7 +27,7 @@ const STABLE_OFFSETS_RETRY_MS = 10;
 export interface TaskOpenerOptions {
   readonly log: EventLog;
   readonly applicationId: string;
-  readonly stateDir: string;
+  readonly directories: TaskDirectories;
   readonly engine: EngineName;
   readonly cacheBytesPerTask: () => number;
   readonly restorer: Restorer;
@@ -44,10 +44,10 @@ export class TaskOpener {
 
   /** @throws RuntimeError `state-busy`; StateError for state that even a rebuild does not mend. */
   async openState(taskId: string, stores: readonly StoreSpec<unknown>[], isCurrent: () => boolean): Promise<TaskState> {
-    const { applicationId, stateDir, engine, cacheBytesPerTask, logger } = this.#options;
-    const directory = join(stateDir, applicationId, taskId);
+    const { applicationId, directories, engine, cacheBytesPerTask, logger } = this.#options;
+    const directory = directories.of(taskId);
     const options = { directory, engine, stores, cacheBytes: cacheBytesPerTask(), identity: `${applicationId}/${taskId}` };
-    if (engine !== "memory") await mkdir(join(stateDir, applicationId), { recursive: true });
+    if (!directories.inMemory) await mkdir(directories.root, { recursive: true });
     const deadline = performance.now() + LOCK_WAIT_MS;
     for (;;) {
       try {
@@ -64,8 +64,7 @@ export class TaskOpener {
 
   /** Deletes the local state of a task that is not open. */
   async wipe(taskId: string): Promise<void> {
-    const { applicationId, stateDir, engine } = this.#options;
-    await TaskState.wipeDirectory(join(stateDir, applicationId, taskId), engine);
+    await this.#options.directories.wipe(taskId);
   }
 
   /** Restores and starts the task, whose state is open. */

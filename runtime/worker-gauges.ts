@@ -1,7 +1,7 @@
 /** What is read of a worker at each scrape, and not counted as it happens. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, Gauge, type Registry } from "prom-client";
-import type { RestoreProgress } from "./queries.ts";
+import type { RestoreProgress, StandbyInfo } from "./queries.ts";
 import type { Task } from "./task.ts";
 
 /** Between two samples of the event loop; what is measured is by how much a timer of this length comes late. */
@@ -13,10 +13,11 @@ export interface WorkerSources {
   readonly running: () => boolean;
   readonly tasks: () => readonly Task[];
   readonly restoring: (task: Task) => readonly RestoreProgress[];
+  readonly standbys: () => readonly StandbyInfo[];
 }
 
 /** @returns ends the sampling of the event loop. */
-export function registerWorkerGauges(registry: Registry, { running, tasks, restoring }: WorkerSources): () => void {
+export function registerWorkerGauges(registry: Registry, { running, tasks, restoring, standbys }: WorkerSources): () => void {
   const sum = (of: (task: Task) => number) => (): number => tasks().reduce((total, task) => total + of(task), 0);
   gauge(registry, "sluice_worker_running", "1 when all tasks of this worker are running", () => Number(running()));
   gauge(registry, "sluice_tasks", "Tasks on this worker", () => tasks().length);
@@ -38,6 +39,8 @@ export function registerWorkerGauges(registry: Registry, { running, tasks, resto
     "Changelog offsets that restores have still to read",
     sum((task) => restoring(task).reduce((remaining, store) => remaining + store.remaining, 0)),
   );
+  gauge(registry, "sluice_standby_tasks", "Copies of other workers' tasks on this worker", () => standbys().length);
+  standbyLag(registry, standbys);
   taskLag(registry, tasks);
   cacheCounters(registry, tasks);
   return eventLoopDelay(registry);
@@ -52,6 +55,19 @@ function taskLag(registry: Registry, tasks: () => readonly Task[]): void {
     collect() {
       this.reset(); // tasks that moved away
       for (const task of tasks()) this.set({ task: task.taskId }, task.lag);
+    },
+  });
+}
+
+function standbyLag(registry: Registry, standbys: () => readonly StandbyInfo[]): void {
+  new Gauge({
+    name: "sluice_standby_lag_records",
+    help: "Changelog offsets that a standby of this worker has not applied yet",
+    labelNames: ["task"],
+    registers: [registry],
+    collect() {
+      this.reset(); // standbys that moved away
+      for (const { taskId, lag } of standbys()) if (lag !== null) this.set({ task: taskId }, lag);
     },
   });
 }

@@ -9,6 +9,7 @@ export class WorkerMetrics {
   readonly #commitSeconds: Histogram;
   readonly #commitBytes: Counter;
   readonly #restored: Counter;
+  readonly #replayed: Counter;
   readonly #rebalances: Counter;
   readonly #recoveries: Counter<"action">;
   readonly #latency: Histogram;
@@ -34,6 +35,7 @@ export class WorkerMetrics {
     });
     this.#commitBytes = new Counter({ name: "sluice_committed_bytes_total", help: "Output and changelog bytes committed", registers });
     this.#restored = new Counter({ name: "sluice_restored_records_total", help: "Changelog records applied by restores", registers });
+    this.#replayed = new Counter({ name: "sluice_standby_records_total", help: "Changelog records applied to standbys", registers });
     this.#rebalances = new Counter({ name: "sluice_rebalances_total", help: "Assignments received", registers });
     this.#recoveries = new Counter({
       name: "sluice_recoveries_total",
@@ -82,6 +84,10 @@ export class WorkerMetrics {
 
   close(): void {
     this.#stopSampling();
+  }
+
+  replayed(records: number): void {
+    this.#replayed.inc(records);
   }
 
   restored(records: number): void {

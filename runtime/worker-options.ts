@@ -24,8 +24,14 @@ export interface WorkerOptions {
     readonly repartitionPurgeIntervalMs?: number;
     /** When the log does not have the next record. Default `earliest`. */
     readonly offsetReset?: OffsetResetPolicy;
+    /** Copies of each task's state on other workers, which take over without a restore. Default 0. */
+    readonly standbyReplicas?: number;
+    /** Changelog offsets that the new worker of a task may have to replay before it goes on. Default ACCEPTABLE_LAG. */
+    readonly acceptableRecoveryLag?: number;
   };
   readonly sessionTimeoutMs: number;
+  /** Where this worker stands, e.g. an availability zone: copies go to other racks than their task, as far as there are any. */
+  readonly rack?: string;
   /** Where records go that cannot be processed. */
   readonly deadLetterTopic?: string;
   /** Instead of the defaults: with a dead-letter topic they go there, without one they stop the worker. */

@@ -9,6 +9,8 @@ import {
   type LocateOptions,
   type Location,
   type Queries,
+  type StandbyLocation,
+  type StoreReader,
   type ScanOptions,
   type StoreInfo,
   type StoreRow,
@@ -17,6 +19,8 @@ import {
   type WorkerInfo,
 } from "./queries.ts";
 import type { Restorer } from "./restorer.ts";
+import type { StandbyTask } from "./standby-task.ts";
+import type { StandbyTasks } from "./standby-tasks.ts";
 import type { Task } from "./task.ts";
 import type { TaskManager } from "./task-manager.ts";
 
@@ -27,6 +31,7 @@ export interface WorkerQueriesOptions {
   readonly workerId: string;
   readonly topology: Topology;
   readonly tasks: TaskManager;
+  readonly standbys: StandbyTasks;
   readonly restorer: Restorer;
   readonly state: () => WorkerInfo["state"];
   readonly partitionsOf: (topic: string) => number;
@@ -39,12 +44,13 @@ export class WorkerQueries implements Queries {
   }
 
   worker(): WorkerInfo {
-    const { workerId, tasks, state } = this.#options;
+    const { workerId, tasks, standbys, state } = this.#options;
     return {
       workerId,
       state: state(),
       tasks: tasks.tasks.map((task) => this.#describe(task)),
-      members: tasks.members.map(({ workerId, url, tasks }) => ({ workerId, url, tasks })),
+      standbys: standbys.info(),
+      members: tasks.members.map(({ workerId, url, tasks, standbys }) => ({ workerId, url, tasks, standbys })),
     };
   }
 
@@ -77,19 +83,37 @@ export class WorkerQueries implements Queries {
     return specs.map(({ name, kind, changelog }) => ({ name, kind, changelog })).sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  /** Keys are text; a sub-topology's stores are keyed like its sources, which have one number of partitions: the first decides. */
-  locate(key: string, { store }: LocateOptions = {}): Location {
-    const { topology, tasks, partitionsOf, workerId } = this.#options;
-    const subtopology = topology.subtopologies.find(({ stores }) => stores.some(({ name }) => name === store)) ?? topology.subtopologies[0];
-    const bytes = Buffer.from(key);
-    const partition = partitionForKey(bytes, 0, bytes.length, partitionsOf(subtopology.sources[0].topic));
-    const taskId = `${subtopology.id}_${partition}`;
+  locate(key: string, options: LocateOptions = {}): Location {
+    const { tasks, workerId } = this.#options;
+    const taskId = this.#taskOf(key, options);
     // Also one that was assigned away: until it is closed nobody else has it.
     const task = tasks.tasks.find((candidate) => candidate.taskId === taskId);
     if (task !== undefined && isReadable(task)) return { kind: "local", taskId };
     const owner = tasks.members.find((member) => member.tasks.includes(taskId));
     if (owner?.url === undefined || owner.workerId === workerId) return { kind: "unavailable", retryAfterMs: RETRY_AFTER_MS };
     return { kind: "remote", url: owner.url, workerId: owner.workerId };
+  }
+
+  standbysOf(key: string, { maxStalenessMs, ...options }: LocateOptions & { maxStalenessMs: number }): readonly StandbyLocation[] {
+    const { tasks, standbys, workerId } = this.#options;
+    const taskId = this.#taskOf(key, options);
+    const locations: StandbyLocation[] = [];
+    const local = standbys.get(taskId);
+    if (local?.isTailing === true && local.stalenessMs <= maxStalenessMs)
+      locations.push({ kind: "local", stalenessMs: Math.ceil(local.stalenessMs), reader: standbyReader(local) });
+    for (const member of tasks.members)
+      if (member.workerId !== workerId && member.url !== undefined && member.standbys.includes(taskId))
+        locations.push({ kind: "remote", url: member.url, workerId: member.workerId });
+    return locations;
+  }
+
+  /** Keys are text; a sub-topology's stores are keyed like its sources, which have one number of partitions: the first decides. */
+  #taskOf(key: string, { store }: LocateOptions): string {
+    const { topology, partitionsOf } = this.#options;
+    const subtopology = topology.subtopologies.find(({ stores }) => stores.some(({ name }) => name === store)) ?? topology.subtopologies[0];
+    const bytes = Buffer.from(key);
+    const partition = partitionForKey(bytes, 0, bytes.length, partitionsOf(subtopology.sources[0].topic));
+    return `${subtopology.id}_${partition}`;
   }
 
   async get(store: string, key: string, partitionKey: string = key): Promise<unknown> {
@@ -155,6 +179,26 @@ export class WorkerQueries implements Queries {
       receiveTime: task.receiveTime,
     };
   }
+}
+
+/** A copy that became the task while it was read has all that it had. */
+function standbyReader({ taskId, state, stores }: StandbyTask): StoreReader {
+  const read = async <T>(of: () => Promise<T>): Promise<T> => {
+    try {
+      return await of();
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "closed")
+        throw new StateUnavailableError(`the standby of task ${taskId} was closed while it was asked`, RETRY_AFTER_MS);
+      throw error;
+    }
+  };
+  return {
+    get: (store, key) => read(async () => (stores.some(({ name }) => name === store) ? await state.getCommitted(store, key) : undefined)),
+    windows: async (store, key, options) => {
+      const rows = await read(() => state.fetchCommitted(store, key, options));
+      return rows.map(([windowStart, value]) => ({ key, windowStart, value }));
+    },
+  };
 }
 
 function toWindowRow(row: unknown): { key: string; windowStart: number } {

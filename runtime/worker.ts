@@ -30,9 +30,11 @@ import type { Feed, Queries, WorkerInfo } from "./queries.ts";
 import { ProcessingLoop } from "./processing-loop.ts";
 import { RepartitionPurger } from "./repartition-purger.ts";
 import { Restorer } from "./restorer.ts";
+import { StandbyTasks } from "./standby-tasks.ts";
 import { StateCleaner } from "./state-cleaner.ts";
 import { StateMachine } from "./state-machine.ts";
 import type { Task } from "./task.ts";
+import { TaskDirectories } from "./task-directories.ts";
 import { TaskManager } from "./task-manager.ts";
 import { TaskOpener } from "./task-opener.ts";
 import type { WorkerOptions } from "./worker-options.ts";
@@ -66,6 +68,7 @@ export class Worker {
   readonly #collector = new OutputCollector();
   readonly #partitions: PartitionCounts;
   readonly #restorer: Restorer;
+  readonly #standbys: StandbyTasks;
   readonly #tasks: TaskManager;
   readonly #sink: LogSink;
   readonly #committer: Committer;
@@ -92,6 +95,7 @@ export class Worker {
       running: () => this.state === "RUNNING",
       tasks: () => this.#tasks.tasks,
       restoring: (task) => this.#restorer.progress(task),
+      standbys: () => this.#standbys.info(),
     });
     this.#partitions = new PartitionCounts(this.#log);
     this.#reader = this.#log.reader({ isolation: "read_committed" });
@@ -100,24 +104,38 @@ export class Worker {
           this.#log.txnWriter({ transactionalId: `${options.applicationId}/${this.workerId}`, timeoutMs: TRANSACTION_TIMEOUT_MS }),
         )
       : new AtLeastOnceSink(this.#log.plainWriter({}));
-    this.#restorer = new Restorer(this.#log, exactlyOnce ? "read_committed" : "read_uncommitted", changelogOf, (records) =>
-      this.#metrics.restored(records),
-    );
+    const isolation = exactlyOnce ? "read_committed" : "read_uncommitted";
+    this.#restorer = new Restorer(this.#log, isolation, changelogOf, (records) => this.#metrics.restored(records));
+    const directories = new TaskDirectories(options.state.dir, options.applicationId, options.state.engine);
     const fence = new DeadWorkerFence(this.#log.admin, options.applicationId, this.#logger);
     const opener = new TaskOpener({
       log: this.#log,
       applicationId: options.applicationId,
-      stateDir: options.state.dir,
+      directories,
       engine: options.state.engine,
       cacheBytesPerTask: () => Math.floor((options.state.cacheMiB * 1024 * 1024) / Math.max(1, this.#tasks.taskIds.length)),
       restorer: this.#restorer,
       logger: this.#logger,
       fenceDead: () => (exactlyOnce ? fence.run(this.#tasks.members) : Promise.resolve()),
     });
+    this.#standbys = new StandbyTasks({
+      log: this.#log,
+      isolation,
+      changelogOf,
+      storesOf: (taskId) => this.#topology.subtopologies[Number(taskId.split("_")[0])]?.stores,
+      opener,
+      directories,
+      acceptableLag: options.processing.acceptableRecoveryLag,
+      logger: this.#logger,
+      onWarm: (taskId) => this.#membership.warm(taskId),
+      onReplayed: (records) => this.#metrics.replayed(records),
+    });
     this.#tasks = new TaskManager({
       topology: this.#topology,
       collector: this.#collector,
       opener,
+      directories,
+      standbys: this.#standbys,
       restorer: this.#restorer,
       changelogOf,
       deadLetters: {
@@ -150,6 +168,7 @@ export class Worker {
     });
     this.#processing = new ProcessingLoop(this.#reader, this.#tasks, this.#committer, {
       checkpointIntervalMs: options.processing.checkpointIntervalMs ?? 5_000,
+      directories,
       offsetReset: new OffsetReset(this.#log.admin, options.processing.offsetReset ?? "earliest", this.#logger),
       metrics: this.#metrics,
       logger: this.#logger,
@@ -161,6 +180,8 @@ export class Worker {
       log: this.#log,
       topology: this.#topology,
       tasks: this.#tasks,
+      standbys: this.#standbys,
+      directories,
       processing: this.#processing,
       committer: this.#committer,
       mutex: this.#mutex,
@@ -171,13 +192,15 @@ export class Worker {
       onRebalanced: () => this.#metrics.rebalanced(),
       onFatal: (error) => this.#fail(error),
     });
-    this.#cleaner = new StateCleaner(options.state, options.applicationId, (taskId) => this.#tasks.taskIds.includes(taskId), this.#logger);
+    const isAssigned = (taskId: string): boolean => this.#tasks.taskIds.includes(taskId) || this.#standbys.taskIds.includes(taskId);
+    this.#cleaner = new StateCleaner(directories, isAssigned, this.#logger);
     this.#feed = new TopicFeed(this.#log, this.#logger);
     this.feed = this.#feed;
     this.queries = new WorkerQueries({
       workerId: this.workerId,
       topology: this.#topology,
       tasks: this.#tasks,
+      standbys: this.#standbys,
       restorer: this.#restorer,
       state: () => this.#status.state,
       partitionsOf,
@@ -231,7 +254,9 @@ export class Worker {
       this.#logger.error({ err: error }, "could not commit or checkpoint while stopping: the next start replays it");
     }
     await this.#membership.leave();
-    await Promise.allSettled([this.#cleaner.stop(), this.#restorer.close(), this.#feed.close(), this.#sink.close(), this.#reader.close()]);
+    await Promise.allSettled(
+      [this.#cleaner, this.#standbys, this.#restorer, this.#feed, this.#sink, this.#reader].map((part) => part.close()),
+    );
     this.#metrics.close();
     this.#status.to("NOT_RUNNING");
     this.#finished.resolve();

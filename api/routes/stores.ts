@@ -120,8 +120,8 @@ export function storeRoutes(app: FastifyInstance, services: Services): void {
       const { store, key } = request.params;
       requireStore(services, store, "key-value");
       const place = placeOf(request);
-      return services.ownership.answerFor(request, reply, place, async () => {
-        const value = await queries.get(store, key, place.partitionKey);
+      return services.ownership.answerFor(request, reply, place, async (reader) => {
+        const value = await reader.get(store, key, place.partitionKey);
         if (value === undefined) throw new ApiError("row-unknown", `store "${store}" has no row of this key`);
         return { key, value: toJsonValue(store, value) };
       });
@@ -163,8 +163,8 @@ export function storeRoutes(app: FastifyInstance, services: Services): void {
       const to = request.query.to === undefined ? Number.MAX_SAFE_INTEGER : parseTime(request.query.to, "to");
       if (from < 0 || to < 0) throw new ApiError("invalid-request", "windows start at or after 1970-01-01");
       const place = placeOf(request);
-      return services.ownership.answerFor(request, reply, place, async () => {
-        const rows = await queries.windows(store, key, { from, to, limit: limit + 1 });
+      return services.ownership.answerFor(request, reply, place, async (reader) => {
+        const rows = await reader.windows(store, key, { from, to, limit: limit + 1 });
         return { windows: rows.slice(0, limit).map((row) => toItem(store, row)), truncated: rows.length > limit };
       });
     },

@@ -10,6 +10,7 @@ import {
   kafkaSchema,
   logSchema,
   mqttSchema,
+  rackSchema,
   stateSchema,
   topicDefaultsSchema,
 } from "./sections.ts";
@@ -18,6 +19,7 @@ import {
 export const configSchema = z.strictObject({
   applicationId: applicationIdSchema,
   instanceId: instanceIdSchema,
+  rack: rackSchema,
   kafka: kafkaSchema,
   mqtt: mqttSchema,
   ingress: ingressSchema,

@@ -16,6 +16,9 @@ export const applicationIdSchema = applicationName.default("sluice");
 /** Set: static membership and a stable transactional id; must differ between workers. */
 export const instanceIdSchema = applicationName.optional();
 
+/** Where the worker stands, e.g. an availability zone. */
+export const rackSchema = z.string().min(1).max(255).optional();
+
 const tlsFiles = { caFile: filePath.optional(), certFile: filePath.optional(), keyFile: filePath.optional() };
 
 export const kafkaSchema = z
@@ -84,8 +87,10 @@ export const fullProcessingSchema = z
     onProductionError: errorAction,
     /** When Kafka does not have the next record any more. */
     offsetReset: z.enum(["earliest", "latest", "fail"]).default("earliest"),
-    /** Only 0 so far. */
-    standbyReplicas: z.literal(0, "must be 0: standby replicas are not there yet").default(0),
+    /** Copies of each task's state on other workers; they take over without a restore. */
+    standbyReplicas: z.int().min(0).max(10).default(0),
+    /** Changelog records that the new worker of a task may have to replay before it goes on; with more, it warms up first. */
+    acceptableRecoveryLag: z.int().min(0).default(100_000),
   })
   .prefault({});
 

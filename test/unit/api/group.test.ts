@@ -29,9 +29,9 @@ async function twoWorkers(t: TestContext, token?: string): Promise<Two> {
   const two = apiOverFakes(t, { ...options, workerId: "w2" });
   const urls = [await listening(one.app), await listening(two.app)] as const;
   const members = [
-    { workerId: "w1", url: urls[0], tasks: ["0_0"] },
-    { workerId: "w2", url: urls[1], tasks: ["0_1"] },
-    { workerId: "idle", url: undefined, tasks: [] },
+    { workerId: "w1", url: urls[0], tasks: ["0_0"], standbys: [] },
+    { workerId: "w2", url: urls[1], tasks: ["0_1"], standbys: [] },
+    { workerId: "idle", url: undefined, tasks: [], standbys: [] },
   ];
   for (const { queries } of [one, two]) queries.info = { ...queries.info, members };
   for (let n = 0; n < 10; n++) (n % 2 === 0 ? one : two).queries.put(STORES.deviceState, `demo|d${n}`, deviceState(`d${n}`));
@@ -144,7 +144,7 @@ test("a member that restores makes the merged list incomplete", async (t) => {
 
 test("a member with tasks and without a URL cannot be asked, and that is said", async (t) => {
   const { app, queries } = apiOverFakes(t);
-  queries.info = { ...queries.info, members: [...queries.info.members, { workerId: "w2", url: undefined, tasks: ["0_1"] }] };
+  queries.info = { ...queries.info, members: [...queries.info.members, { workerId: "w2", url: undefined, tasks: ["0_1"], standbys: [] }] };
   const response = await app.inject("/v1/tenants/demo/devices");
   assert.deepEqual([response.statusCode, response.json().missing], [503, [{ workerId: "w2", reason: "has no advertised URL" }]]);
 });

@@ -41,7 +41,7 @@ test("a row is looked for where the partition key's task is: by default the devi
   await app.inject("/v1/stores/totals/demo%7Cd1%7C10000%7C7?maxStalenessMs=2000");
   await app.inject("/v1/stores/totals/x?partitionKey=site-1");
   assert.deepEqual(queries.located, [
-    { key: "demo|d1", store: "totals", maxStalenessMs: 2000 },
+    { key: "demo|d1", store: "totals" },
     { key: "site-1", store: "totals" },
   ]);
 });
@@ -73,7 +73,7 @@ test("rows of all workers come in one order, page by page, windows too, and a wo
   const one = withStores(t, { workerId: "w1" });
   const two = withStores(t, { workerId: "w2" });
   const urls = [await listening(one.app), await listening(two.app)];
-  const members = urls.map((url, index) => ({ workerId: `w${index + 1}`, url, tasks: [`0_${index}`] }));
+  const members = urls.map((url, index) => ({ workerId: `w${index + 1}`, url, tasks: [`0_${index}`], standbys: [] }));
   for (const { queries } of [one, two]) queries.info = { ...queries.info, members };
   for (let n = 0; n < 9; n++) (n % 2 === 0 ? one : two).queries.putWindow("hourly", `k${n % 3}`, n * 1_000, n);
   const seen: string[] = [];
@@ -120,4 +120,30 @@ test("no store without the token, whoever's rows they are", async (t) => {
     assert.equal((await app.inject(path)).statusCode, 401, path);
     assert.notEqual((await app.inject({ url: path, headers: { authorization: "Bearer secret" } })).statusCode, 401, path);
   }
+});
+
+test("while its owner cannot be asked, a row comes from a copy that is fresh enough, with its age", async (t) => {
+  const { app, queries } = withStores(t);
+  queries.location = () => ({ kind: "unavailable", retryAfterMs: 1_000 });
+  queries.standbyLocations = [
+    { kind: "local", stalenessMs: 120, reader: { get: () => Promise.resolve({ count: 7 }), windows: () => Promise.resolve([]) } },
+  ];
+  assert.equal((await app.inject("/v1/stores/totals/k")).statusCode, 503, "only for those who say how old it may be");
+  const answer = await app.inject("/v1/stores/totals/k?maxStalenessMs=500");
+  assert.deepEqual([answer.statusCode, answer.headers["x-sluice-staleness-ms"], answer.json().value], [200, "120", { count: 7 }]);
+});
+
+test("a row of a worker that is gone comes from a copy at another one", async (t) => {
+  const one = withStores(t, { workerId: "w1" });
+  const two = withStores(t, { workerId: "w2" });
+  const url = await listening(two.app);
+  one.queries.location = () => ({ kind: "remote", url: "http://127.0.0.1:9", workerId: "dead" });
+  one.queries.standbyLocations = [{ kind: "remote", url, workerId: "w2" }];
+  two.queries.location = one.queries.location;
+  two.queries.standbyLocations = [
+    { kind: "local", stalenessMs: 40, reader: { get: () => Promise.resolve({ count: 3 }), windows: () => Promise.resolve([]) } },
+  ];
+  assert.equal((await one.app.inject("/v1/stores/totals/k")).statusCode, 503);
+  const answer = await one.app.inject("/v1/stores/totals/k?maxStalenessMs=500");
+  assert.deepEqual([answer.statusCode, answer.headers["x-sluice-staleness-ms"], answer.json().value], [200, "40", { count: 3 }]);
 });

@@ -159,10 +159,6 @@ test("each secret has a setting that names its file", () => {
   for (const secret of SECRETS) assert.ok(paths.has(secret) && paths.has(`${secret}File`), secret);
 });
 
-test("standby replicas are refused as long as there are none", () => {
-  assert.deepEqual(issuesOf(undefined, { SLUICE_PROCESSING_STANDBY_REPLICAS: "1" }), ["processing.standbyReplicas"]);
-});
-
 test("docs/configuration.md explains every setting", () => {
   const text = readFileSync(new URL("../../../docs/configuration.md", import.meta.url), "utf8");
   const missing = leavesOf(configSchema)

@@ -1,17 +1,39 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import {
-  assignTasks,
-  decodeAssignment,
-  decodeSubscription,
-  encodeSubscription,
-  handOver,
-  stickyAssignor,
-} from "../../../runtime/assignor.ts";
+import { handOver, taskAssignor } from "../../../runtime/assignor.ts";
+import { decodeAssignment, decodeSubscription, encodeSubscription, type WorkerSubscription } from "../../../runtime/group-protocol.ts";
+import { placeTasks, type Candidate, type TaskToPlace } from "../../../runtime/placement.ts";
 
-const worker = (memberId: string, owned: string[] = [], onDisk: string[] = []) => ({ memberId, owned, onDisk });
+const worker = (memberId: string, owned: string[] = [], more: Partial<Candidate> = {}): Candidate => ({
+  memberId,
+  owned,
+  running: owned,
+  standbys: [],
+  positions: new Map(),
+  stateId: memberId,
+  rack: undefined,
+  ...more,
+});
+const at = (position: number, ...ids: string[]): { positions: Map<string, number> } => ({
+  positions: new Map(ids.map((id) => [id, position])),
+});
 const tasks = (count: number): string[] => Array.from({ length: count }, (_, index) => `0_${index}`);
+const toPlace = (ids: readonly string[], endOffset = 0): TaskToPlace[] => ids.map((id) => ({ id, stateful: true, endOffset }));
+const assignTasks = (workers: readonly Candidate[], ids: readonly string[], endOffset = 0): ReadonlyMap<string, readonly string[]> =>
+  placeTasks(workers, toPlace(ids, endOffset), { standbyReplicas: 0 }).active;
+const subscription = (workerId: string, owned: string[] = []): WorkerSubscription => ({
+  workerId,
+  url: undefined,
+  transactionalId: undefined,
+  owned,
+  running: owned,
+  standbys: [],
+  positions: {},
+  stateId: workerId,
+  rack: undefined,
+});
+const assignorOf = (count: number) => taskAssignor({ tasks: () => Promise.resolve(toPlace(tasks(count))), standbyReplicas: 0 });
 
 describe("assignor", () => {
   test("every task goes to exactly one worker, loads differ by at most one, and no more tasks move than must", () => {
@@ -38,8 +60,8 @@ describe("assignor", () => {
 
   test("tasks stay where they are when the group is balanced already", () => {
     const result = assignTasks([worker("a", ["0_1", "0_3"]), worker("b", ["0_0", "0_2"])], tasks(4));
-    assert.deepEqual(result.get("a")?.sort(), ["0_1", "0_3"]);
-    assert.deepEqual(result.get("b")?.sort(), ["0_0", "0_2"]);
+    assert.deepEqual([...(result.get("a") ?? [])].sort(), ["0_1", "0_3"]);
+    assert.deepEqual([...(result.get("b") ?? [])].sort(), ["0_0", "0_2"]);
   });
 
   test("a new worker takes only its share", () => {
@@ -49,7 +71,7 @@ describe("assignor", () => {
   });
 
   test("a free task goes where its state is on disk", () => {
-    const result = assignTasks([worker("a"), worker("b", [], ["0_0"])], tasks(2));
+    const result = assignTasks([worker("a"), worker("b", [], at(9, "0_0"))], tasks(2));
     assert.deepEqual(result.get("b"), ["0_0"]);
   });
 
@@ -76,28 +98,54 @@ describe("assignor", () => {
   });
 
   test("user data and assignments survive the wire; foreign bytes still get a share", async () => {
-    const subscription = { workerId: "w1", url: "http://127.0.0.1:1", transactionalId: "app/w1", owned: ["0_0"], onDisk: ["0_0"] };
-    assert.deepEqual(decodeSubscription(encodeSubscription(subscription)), subscription);
-    const assigned = await stickyAssignor(async () => tasks(2)).assign([
-      { memberId: "m1", userData: encodeSubscription(subscription) },
+    const one: WorkerSubscription = {
+      workerId: "w1",
+      url: "http://127.0.0.1:1",
+      transactionalId: "app/w1",
+      owned: ["0_0"],
+      running: [],
+      standbys: ["0_1"],
+      positions: { "0_0": 7, "0_1": 8 },
+      stateId: "disk",
+      rack: "a",
+    };
+    assert.deepEqual(decodeSubscription(encodeSubscription(one), "m1"), one);
+    const assigned = await assignorOf(2).assign([
+      { memberId: "m1", userData: encodeSubscription(one) },
       { memberId: "m2", userData: Buffer.from("not json") },
     ]);
     const mine = decodeAssignment(assigned.get("m1") ?? Buffer.alloc(0));
     assert.deepEqual(mine.tasks, ["0_0"]);
-    assert.deepEqual(mine.members[0], { workerId: "w1", url: "http://127.0.0.1:1", transactionalId: "app/w1", tasks: ["0_0"] });
+    assert.deepEqual(mine.members[0], {
+      workerId: "w1",
+      url: "http://127.0.0.1:1",
+      transactionalId: "app/w1",
+      tasks: ["0_0"],
+      standbys: [],
+    });
     assert.equal(mine.moving, false);
     assert.deepEqual(decodeAssignment(assigned.get("m2") ?? Buffer.alloc(0)).tasks, ["0_1"]);
   });
 
   test("everyone hears that a task is between two workers, and its holder which one to give up", async () => {
-    const member = (memberId: string, owned: string[]) => ({
-      memberId,
-      userData: encodeSubscription({ workerId: memberId, url: undefined, transactionalId: undefined, owned, onDisk: [] }),
-    });
-    const assigned = await stickyAssignor(async () => tasks(2)).assign([member("m1", ["0_0", "0_1"]), member("m2", [])]);
+    const member = (memberId: string, owned: string[]) => ({ memberId, userData: encodeSubscription(subscription(memberId, owned)) });
+    const assigned = await assignorOf(2).assign([member("m1", ["0_0", "0_1"]), member("m2", [])]);
     const [first, second] = ["m1", "m2"].map((id) => decodeAssignment(assigned.get(id) ?? Buffer.alloc(0)));
     assert.deepEqual([first.tasks, first.revoked, first.moving], [["0_0"], ["0_1"], true]);
     assert.deepEqual([second.tasks, second.revoked, second.moving], [[], [], true]);
+  });
+
+  test("a worker that waits for a task keeps its copy of it until it is handed over", async () => {
+    const holder = { memberId: "m1", userData: encodeSubscription(subscription("m1", ["0_0", "0_1"])) };
+    const warm = {
+      memberId: "m2",
+      userData: encodeSubscription({ ...subscription("m2"), standbys: ["0_1"], positions: { "0_1": 5_000_000 } }),
+    };
+    const assignor = taskAssignor({ tasks: () => Promise.resolve(toPlace(tasks(2), 5_000_000)), standbyReplicas: 0 });
+    const assigned = await assignor.assign([holder, warm]);
+    const second = decodeAssignment(assigned.get("m2") ?? Buffer.alloc(0));
+    assert.deepEqual([second.tasks, second.standbys, second.warmups], [[], ["0_1"], []]);
+    assert.deepEqual(decodeAssignment(assigned.get("m1") ?? Buffer.alloc(0)).revoked, ["0_1"]);
   });
 });
 
@@ -129,7 +177,7 @@ class SimulatedGroup {
   /** One round. Every worker has dropped what it lost when the next begins. */
   rebalance(): void {
     this.#wanted = false;
-    const workers = [...this.#held].map(([id, held]) => worker(id, [...held], [...(this.#onDisk.get(id) ?? [])]));
+    const workers = [...this.#held].map(([id, held]) => worker(id, [...held], at(0, ...(this.#onDisk.get(id) ?? []))));
     if (workers.length === 0) return;
     const target = assignTasks(workers, this.#tasks);
     const { granted, revoked } = handOver(workers, target);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { pino } from "pino";
 import { MAX_ABANDONED_MS, StateCleaner } from "../../../runtime/state-cleaner.ts";
+import { TaskDirectories } from "../../../runtime/task-directories.ts";
 import { createEngine } from "../../../state/engines/create-engine.ts";
 import type { EngineName } from "../../../state/engines/engine.ts";
 import { waitUntilDrained } from "../../support/telemetry.ts";
@@ -107,7 +108,7 @@ for (const { engine } of ENGINES)
     const held = createEngine(engine, join(dir, "app", "0_2"));
     await held.open();
     open.push(held);
-    const cleaner = new StateCleaner({ dir, engine, cacheMiB: 1 }, "app", (taskId) => taskId === "0_1", pino({ level: "silent" }));
+    const cleaner = new StateCleaner(new TaskDirectories(dir, "app", engine), (taskId) => taskId === "0_1", pino({ level: "silent" }));
     assert.deepEqual(await cleaner.clean(Date.now() + MAX_ABANDONED_MS - 60_000), []);
     assert.deepEqual(await cleaner.clean(Date.now() + MAX_ABANDONED_MS + 60_000), ["0_0"]);
     assert.deepEqual(readdirSync(join(dir, "app")).sort(), ["0_1", "0_2"]);

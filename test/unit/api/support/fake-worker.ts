@@ -8,6 +8,7 @@ import type {
   Location,
   Queries,
   ScanOptions,
+  StandbyLocation,
   StoreInfo,
   StoreRow,
   TopologyView,
@@ -27,7 +28,7 @@ export class FakeQueries implements Queries {
   readonly scans: { store: string; limit: number }[] = [];
 
   constructor(workerId = "w1") {
-    this.info = { workerId, state: "RUNNING", tasks: [], members: [{ workerId, url: undefined, tasks: ["0_0"] }] };
+    this.info = { workerId, state: "RUNNING", tasks: [], members: [{ workerId, url: undefined, tasks: ["0_0"], standbys: [] }], standbys: [] };
   }
 
   put(store: string, key: string, value: unknown): void {
@@ -58,6 +59,13 @@ export class FakeQueries implements Queries {
   locate(key: string, options: LocateOptions = {}): Location {
     this.located.push({ key, ...options });
     return this.location(key);
+  }
+
+  /** None by default. */
+  standbyLocations: readonly StandbyLocation[] = [];
+
+  standbysOf(): readonly StandbyLocation[] {
+    return this.standbyLocations;
   }
 
   windows(store: string, key: string, { from, to, limit }: { from: number; to: number; limit: number }): Promise<readonly StoreRow[]> {
