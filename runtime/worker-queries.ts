@@ -29,7 +29,8 @@ export interface WorkerQueriesOptions {
   readonly tasks: TaskManager;
   readonly restorer: Restorer;
   readonly state: () => WorkerInfo["state"];
-  readonly partitionsOf: (topic: string) => number;
+  /** Undefined while the worker starts: its HTTP API is up before it has asked the log. */
+  readonly partitionsOf: (topic: string) => number | undefined;
 }
 
 export class WorkerQueries implements Queries {
@@ -81,8 +82,10 @@ export class WorkerQueries implements Queries {
   locate(key: string, { store }: LocateOptions = {}): Location {
     const { topology, tasks, partitionsOf, workerId } = this.#options;
     const subtopology = topology.subtopologies.find(({ stores }) => stores.some(({ name }) => name === store)) ?? topology.subtopologies[0];
+    const partitions = partitionsOf(subtopology.sources[0].topic);
+    if (partitions === undefined) return { kind: "unavailable", retryAfterMs: RETRY_AFTER_MS };
     const bytes = Buffer.from(key);
-    const partition = partitionForKey(bytes, 0, bytes.length, partitionsOf(subtopology.sources[0].topic));
+    const partition = partitionForKey(bytes, 0, bytes.length, partitions);
     const taskId = `${subtopology.id}_${partition}`;
     // Also one that was assigned away: until it is closed nobody else has it.
     const task = tasks.tasks.find((candidate) => candidate.taskId === taskId);

@@ -180,7 +180,7 @@ export class Worker {
       tasks: this.#tasks,
       restorer: this.#restorer,
       state: () => this.#status.state,
-      partitionsOf,
+      partitionsOf: (topic) => this.#partitions.ifKnown(topic),
     });
   }
 
