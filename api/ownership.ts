@@ -70,7 +70,7 @@ export class Ownership {
           return standby(new ApiError("state-unavailable", "the device's task is moving between workers", { retryAfterMs: 1000 }));
         try {
           const answer = await this.#peers.get(location.url, request.url, request);
-          if (place.maxStalenessMs === undefined || answer.status !== 503) return send(reply, answer);
+          if (place.maxStalenessMs === undefined || answer.status !== 503) return await send(reply, answer);
           const standbyAnswer = await this.#answerFromStandby(request, reply, place, local);
           return standbyAnswer ?? (await send(reply, answer));
         } catch (error) {

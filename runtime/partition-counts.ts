@@ -27,6 +27,10 @@ export class PartitionCounts {
   maxBytesOf(topic: string): number {
     return this.#maxBytes.get(topic) ?? DEFAULT_MAX_MESSAGE_BYTES;
   }
+  /** Undefined before load(). */
+  ifKnown(topic: string): number | undefined {
+    return this.#counts.get(topic);
+  }
   of(topic: string): number {
     const count = this.#counts.get(topic);
     if (count === undefined) throw new RuntimeError("topology-mismatch", `topic ${topic} is not of this topology`);

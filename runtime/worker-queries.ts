@@ -34,7 +34,8 @@ export interface WorkerQueriesOptions {
   readonly standbys: StandbyTasks;
   readonly restorer: Restorer;
   readonly state: () => WorkerInfo["state"];
-  readonly partitionsOf: (topic: string) => number;
+  /** Undefined while the worker starts: its HTTP API is up before it has asked the log. */
+  readonly partitionsOf: (topic: string) => number | undefined;
 }
 
 export class WorkerQueries implements Queries {
@@ -86,6 +87,7 @@ export class WorkerQueries implements Queries {
   locate(key: string, options: LocateOptions = {}): Location {
     const { tasks, workerId } = this.#options;
     const taskId = this.#taskOf(key, options);
+    if (taskId === undefined) return { kind: "unavailable", retryAfterMs: RETRY_AFTER_MS };
     // Also one that was assigned away: until it is closed nobody else has it.
     const task = tasks.tasks.find((candidate) => candidate.taskId === taskId);
     if (task !== undefined && isReadable(task)) return { kind: "local", taskId };
@@ -97,6 +99,7 @@ export class WorkerQueries implements Queries {
   standbysOf(key: string, { maxStalenessMs, ...options }: LocateOptions & { maxStalenessMs: number }): readonly StandbyLocation[] {
     const { tasks, standbys, workerId } = this.#options;
     const taskId = this.#taskOf(key, options);
+    if (taskId === undefined) return [];
     const locations: StandbyLocation[] = [];
     const local = standbys.get(taskId);
     if (local?.isTailing === true && local.stalenessMs <= maxStalenessMs)
@@ -108,11 +111,13 @@ export class WorkerQueries implements Queries {
   }
 
   /** Keys are text; a sub-topology's stores are keyed like its sources, which have one number of partitions: the first decides. */
-  #taskOf(key: string, { store }: LocateOptions): string {
+  #taskOf(key: string, { store }: LocateOptions): string | undefined {
     const { topology, partitionsOf } = this.#options;
     const subtopology = topology.subtopologies.find(({ stores }) => stores.some(({ name }) => name === store)) ?? topology.subtopologies[0];
+    const partitions = partitionsOf(subtopology.sources[0].topic);
+    if (partitions === undefined) return undefined;
     const bytes = Buffer.from(key);
-    const partition = partitionForKey(bytes, 0, bytes.length, partitionsOf(subtopology.sources[0].topic));
+    const partition = partitionForKey(bytes, 0, bytes.length, partitions);
     return `${subtopology.id}_${partition}`;
   }
 

@@ -203,7 +203,7 @@ export class Worker {
       standbys: this.#standbys,
       restorer: this.#restorer,
       state: () => this.#status.state,
-      partitionsOf,
+      partitionsOf: (topic) => this.#partitions.ifKnown(topic),
     });
   }
 

@@ -11,6 +11,7 @@ import { MemoryEngine } from "../../state/engines/memory.ts";
 import type { EngineOp } from "../../state/engines/engine.ts";
 import { StateError } from "../../state/errors.ts";
 import { TaskState } from "../../state/task-state.ts";
+import { runCommand } from "../support/run-command.ts";
 import { counters, Harness } from "./task-state-harness.ts";
 import { KILLED_ROWS, killedOptions } from "./task-state-killed.child.ts";
 
@@ -130,4 +131,20 @@ for (const engine of DURABLE)
       await state.close();
       last = round;
     }
+  });
+
+const LOCKED_CHILD = new URL("./state-locked.child.ts", import.meta.url).pathname;
+
+for (const engine of DURABLE)
+  test(`a second process is refused a directory in use, in words that name it, and may have it afterwards, on ${engine}`, async (t) => {
+    const directory = await mkdtemp(join(tmpdir(), "sluice-locked-"));
+    t.after(() => rm(directory, { recursive: true, force: true }));
+    const second = async (): Promise<string> =>
+      (await runCommand(process.execPath, [LOCKED_CHILD, directory, engine], { timeoutMs: 30_000 })).stdout.toString();
+    const state = await TaskState.open(killedOptions(directory, engine));
+    const refused = await second();
+    assert.ok(refused.startsWith(`locked: the state in ${directory}`), refused);
+    assert.match(refused, / is in use by another process$/m);
+    await state.close();
+    assert.equal(await second(), "opened\n");
   });

@@ -2,6 +2,7 @@
  * The IoT job in worker processes on a real Kafka, for whatever faults the caller makes. Its outputs are read with kcat under
  * read_committed and compared, record by record, with those of an undisturbed run over the same raw topic.
  */
+import { appendFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pino } from "pino";
 import { generateFleet } from "../../cli/simulate/fleet.ts";
@@ -9,7 +10,7 @@ import { KafkaLog } from "../../eventlog/kafka/kafka-log.ts";
 import type { Cleanup } from "../support/cleanup.ts";
 import { consumeAll, type ConsumedRecord } from "../support/console-consumer.ts";
 import type { Kafka } from "../support/kafka.ts";
-import { spawnCli } from "../support/spawn-cli.ts";
+import { spawnCli, type CliProcess } from "../support/spawn-cli.ts";
 import {
   committedSum,
   createJobTopics,
@@ -33,6 +34,9 @@ export type Differences = Readonly<Record<OutputKind, Difference>>;
 /** Long enough for a process that waits for its turn on a busy machine, short enough for a test of what comes after it. */
 export const SESSION_TIMEOUT_MS = 4_000;
 const DRAIN_DEADLINE_MS = 120_000;
+/** Of the test's own questions: a frozen broker should not hold them up. */
+const REQUEST_TIMEOUT_MS = 5_000;
+const logger = pino({ level: "silent" });
 
 export interface JobOptions {
   readonly kafka: Kafka;
@@ -48,6 +52,10 @@ export interface JobOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   /** Default true. Workers without a name of their own are found dead by their session's end alone. */
   readonly staticMembers?: boolean;
+  /** Environment of the disturbed workers, by name. */
+  readonly env?: (worker: string) => Readonly<Record<string, string>>;
+  /** For state, what workers say, and outputs that differ, kept for the caller. Default: a temporary folder, for the state alone. */
+  readonly dir?: string;
 }
 
 export class JobUnderFaults {
@@ -71,11 +79,16 @@ export class JobUnderFaults {
     this.#t = t;
     this.#options = options;
     this.topics = jobTopics();
-    this.#dir = tempDir(t, "faults");
+    this.#dir = options.dir ?? tempDir(t, "faults");
     this.#source = options.source ?? rawEvents(options);
-    this.log = new KafkaLog({ brokers: options.kafka.bootstrap, clientId: "faults", logger: pino({ level: "silent" }) });
+    this.log = new KafkaLog({ brokers: options.kafka.bootstrap, clientId: "faults", logger, requestTimeoutMs: REQUEST_TIMEOUT_MS });
     t.after(() => this.log.close());
-    this.fleet = new WorkerFleet((name) => this.#spawn(name, this.group, this.topics, options.config ?? {}));
+    this.fleet = new WorkerFleet((name) => this.#spawn(name, this.group, this.topics, options.config ?? {}, options.env?.(name)));
+  }
+
+  /** Of a disturbed worker. */
+  stateDir(worker: string): string {
+    return join(this.#dir, this.group, worker);
   }
 
   /** Events written so far. */
@@ -116,15 +129,24 @@ export class JobUnderFaults {
     await waitUntilDrained(this.log, group, calm.raw, DRAIN_DEADLINE_MS);
     await fleet.stopAll();
     const compared = await Promise.all(
-      OUTPUT_KINDS.map(
-        async (kind) => [kind, compareRecords(await this.#output(calm[kind]), await this.#output(this.topics[kind]))] as const,
-      ),
+      OUTPUT_KINDS.map(async (kind) => {
+        const [expected, actual] = [await this.#output(calm[kind]), await this.#output(this.topics[kind])];
+        const difference = compareRecords(expected, actual);
+        if (difference.lost + difference.doubled + difference.foreign > 0) this.#keep(kind, { expected, actual });
+        return [kind, difference] as const;
+      }),
     );
     return Object.fromEntries(compared) as Record<OutputKind, Difference>;
   }
 
   async #output(topic: string): Promise<string[]> {
     return (await this.read(topic)).map((record) => `${record.partition} ${String(record.key)} ${String(record.value)}`);
+  }
+
+  #keep(kind: OutputKind, outputs: Readonly<Record<string, readonly string[]>>): void {
+    const { dir } = this.#options;
+    if (dir === undefined) return;
+    for (const [which, records] of Object.entries(outputs)) writeFileSync(join(dir, `${kind}-${which}.txt`), `${records.join("\n")}\n`);
   }
 
   /** What kcat sees of a topic under read_committed. */
@@ -144,9 +166,16 @@ export class JobUnderFaults {
     });
   }
 
-  #spawn(name: string, applicationId: string, topics: JobTopics, config: Readonly<Record<string, unknown>>) {
-    const { kafka, staticMembers } = this.#options;
-    return spawnCli(this.#t, ["worker"], {
+  async #spawn(
+    name: string,
+    applicationId: string,
+    topics: JobTopics,
+    config: Readonly<Record<string, unknown>>,
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<CliProcess> {
+    const { kafka, staticMembers, dir } = this.#options;
+    const worker = await spawnCli(this.#t, ["worker"], {
+      env,
       config: {
         applicationId,
         ...(staticMembers === false ? {} : { instanceId: name }),
@@ -162,6 +191,8 @@ export class JobUnderFaults {
         ...config,
       },
     });
+    if (dir !== undefined) void worker.exited.then(() => appendFileSync(join(dir, `${name}.log`), worker.stderr() + worker.stdout()));
+    return worker;
   }
 }
 

@@ -1,7 +1,7 @@
 /** What the embedding program asks of a worker that runs: committed rows over all its tasks. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseWindowCursor, rowCursor } from "../../../runtime/queries.ts";
+import { parseWindowCursor, rowCursor, StateUnavailableError } from "../../../runtime/queries.ts";
 import type { Processor, ProcessorContext, StreamRecord } from "../../../topology/processor.ts";
 import { serdes } from "../../../state/serdes.ts";
 import { windowStore, type WindowStore } from "../../../state/store.ts";
@@ -33,6 +33,12 @@ test("rows of all tasks come in key order, within ranges and in pages", async (t
     if (page.length < 3) break;
   }
   assert.deepEqual(paged, all);
+});
+
+test("a worker that has not started yet says that it is not available: its HTTP API is up before it", async (t) => {
+  const { queries } = (await setUp(t)).worker();
+  assert.equal(queries.locate("k1").kind, "unavailable");
+  await assert.rejects(queries.get("totals", "k1"), StateUnavailableError);
 });
 
 test("windows of a key come by time, and all windows in pages by their cursor", async (t) => {
