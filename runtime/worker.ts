@@ -100,9 +100,13 @@ export class Worker {
           this.#log.txnWriter({ transactionalId: `${options.applicationId}/${this.workerId}`, timeoutMs: TRANSACTION_TIMEOUT_MS }),
         )
       : new AtLeastOnceSink(this.#log.plainWriter({}));
-    this.#restorer = new Restorer(this.#log, exactlyOnce ? "read_committed" : "read_uncommitted", changelogOf, (records) =>
-      this.#metrics.restored(records),
-    );
+    this.#restorer = new Restorer({
+      log: this.#log,
+      isolation: exactlyOnce ? "read_committed" : "read_uncommitted",
+      changelogOf,
+      logger: this.#logger,
+      onRestored: (records) => this.#metrics.restored(records),
+    });
     const fence = new DeadWorkerFence(this.#log.admin, options.applicationId, this.#logger);
     const opener = new TaskOpener({
       log: this.#log,
