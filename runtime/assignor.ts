@@ -4,6 +4,7 @@
  * from its owner and given to nobody; the owner closes it and asks for the rebalance that hands it out (KIP-429).
  */
 import type { Assignor, GroupMemberInfo } from "../eventlog/port.ts";
+import { latestShutdown } from "./application-shutdown.ts";
 
 /** What a worker says of itself when it joins. */
 export interface WorkerSubscription {
@@ -14,6 +15,8 @@ export interface WorkerSubscription {
   readonly owned: readonly string[];
   /** With state on this worker's disk. */
   readonly onDisk: readonly string[];
+  /** This worker asks all others to stop (application-shutdown.ts). */
+  readonly shutdown?: string;
 }
 
 export interface AssignedMember {
@@ -34,6 +37,8 @@ export interface WorkerAssignment {
   /** Some task of the group is being given up and is nobody's: another rebalance follows. */
   readonly moving: boolean;
   readonly members: readonly AssignedMember[];
+  /** Some worker asks this one to stop. */
+  readonly shutdown?: string;
 }
 
 /** The coordinator keeps workers of another protocol out: one that does not join again after giving up a task would leave it without owner. */
@@ -51,6 +56,7 @@ export function stickyAssignor(taskIds: () => Promise<readonly string[]>): Assig
         transactionalId: worker.transactionalId,
         tasks: granted.get(worker.memberId) ?? [],
       }));
+      const shutdown = latestShutdown(workers);
       const moving = [...revoked.values()].some((tasks) => tasks.length > 0);
       return new Map(
         workers.map(({ memberId }, index): [string, Buffer] => {
@@ -59,6 +65,7 @@ export function stickyAssignor(taskIds: () => Promise<readonly string[]>): Assig
             revoked: revoked.get(memberId) ?? [],
             moving,
             members: assigned,
+            shutdown,
           };
           return [memberId, encodeJson(assignment)];
         }),
@@ -142,6 +149,7 @@ export function decodeSubscription(userData: Buffer): WorkerSubscription {
     transactionalId: typeof parsed.transactionalId === "string" ? parsed.transactionalId : undefined,
     owned: strings(parsed.owned),
     onDisk: strings(parsed.onDisk),
+    shutdown: typeof parsed.shutdown === "string" ? parsed.shutdown : undefined,
   };
 }
 
@@ -158,6 +166,7 @@ export function decodeAssignment(assignment: Buffer): WorkerAssignment {
       transactionalId: typeof member.transactionalId === "string" ? member.transactionalId : undefined,
       tasks: strings(member.tasks),
     })),
+    shutdown: typeof parsed.shutdown === "string" ? parsed.shutdown : undefined,
   };
 }
 

@@ -9,6 +9,7 @@
  * - `state-busy`: another process holds the task's state directory.
  * - `state-mismatch`: local state does not belong to the changelog it should continue; it is rebuilt.
  * - `state-corrupt`: a task's local rows cannot be read; it is rebuilt, and the worker fails when that doesn't help.
+ * - `application-shut-down`: a worker asked all workers of the application to stop; the message says which and why.
  * - `not-running`: the worker was stopped or has failed.
  */
 export type RuntimeErrorCode =
@@ -20,6 +21,7 @@ export type RuntimeErrorCode =
   | "state-busy"
   | "state-mismatch"
   | "state-corrupt"
+  | "application-shut-down"
   | "not-running";
 
 export class RuntimeError extends Error {

@@ -9,6 +9,7 @@
 import type { Logger } from "pino";
 import type { EventLog, GroupMember } from "../eventlog/port.ts";
 import type { Topology } from "../topology/topology.ts";
+import type { ApplicationShutdown } from "./application-shutdown.ts";
 import { decodeAssignment, encodeSubscription, stickyAssignor, type WorkerAssignment } from "./assignor.ts";
 import type { Committer } from "./committer.ts";
 import { RuntimeError } from "./errors.ts";
@@ -45,6 +46,9 @@ export interface MembershipOptions {
   /** Uncommitted work of every task is void. */
   readonly discard: () => void;
   readonly onRebalanced: () => void;
+  readonly shutdown: ApplicationShutdown;
+  /** Another worker, or this one, asks all workers to stop. */
+  readonly onShutdown: (request: string) => void;
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -119,11 +123,14 @@ export class Membership {
       transactionalId,
       owned: tasks.taskIds,
       onDisk: state.engine === "memory" ? [] : listStateDirectories(state.dir, applicationId),
+      shutdown: this.#options.shutdown.request,
     });
   }
 
   async #onAssigned(assignment: WorkerAssignment): Promise<void> {
     const { processing, tasks, mutex, isLive, onTasksChanged, onRebalanced } = this.#options;
+    const shutdown = this.#options.shutdown.heard(assignment.shutdown);
+    if (shutdown !== undefined) return this.#options.onShutdown(shutdown);
     processing.wake();
     let drained = Promise.resolve();
     await mutex.run(async () => {

@@ -15,6 +15,7 @@ import { LogError } from "../eventlog/errors.ts";
 import type { EventLog, LogReader } from "../eventlog/port.ts";
 import { changelogTopic } from "../state/changelog.ts";
 import type { Topology } from "../topology/topology.ts";
+import { ApplicationShutdown } from "./application-shutdown.ts";
 import { Committer } from "./committer.ts";
 import { DeadWorkerFence } from "./dead-worker-fence.ts";
 import { messageOf, RuntimeError } from "./errors.ts";
@@ -75,6 +76,7 @@ export class Worker {
   readonly #feed: TopicFeed;
   readonly #cleaner: StateCleaner;
   readonly #finished = Promise.withResolvers<void>();
+  readonly #shutdown = new ApplicationShutdown();
   readonly #membership: Membership;
   #loop: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
@@ -173,6 +175,9 @@ export class Worker {
       onTasksChanged: () => this.#followTasks(),
       discard: () => this.#collector.discard(),
       onRebalanced: () => this.#metrics.rebalanced(),
+      shutdown: this.#shutdown,
+      onShutdown: (request) =>
+        this.#fail(new RuntimeError("application-shut-down", `asked to stop with all workers of the application: ${request}`)),
       onFatal: (error) => this.#fail(error),
     });
     this.#cleaner = new StateCleaner(options.state, options.applicationId, (taskId) => this.#tasks.taskIds.includes(taskId), this.#logger);
@@ -220,7 +225,18 @@ export class Worker {
     return (this.#stopping ??= this.#stop());
   }
 
+  /**
+   * Every worker of the application stops with `application-shut-down`, for a failure that none of them would survive; this one too,
+   * unless it has failed already. Resolves when the group has been told, or could not be. A worker that joins later is not concerned.
+   */
+  async shutDownApplication(reason: string): Promise<void> {
+    this.#logger.warn({ reason }, "asking all workers of the application to stop");
+    const told = await this.#shutdown.ask(this.workerId, reason, () => this.#membership.startOver());
+    if (!told) this.#logger.error("could not tell the other workers to stop: they may go on");
+  }
+
   async #stop(): Promise<void> {
+    this.#shutdown.cancel();
     const failed = this.state === "ERROR";
     this.#status.to("PENDING_SHUTDOWN");
     this.#processing.wake();

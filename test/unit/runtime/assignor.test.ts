@@ -76,7 +76,8 @@ describe("assignor", () => {
   });
 
   test("user data and assignments survive the wire; foreign bytes still get a share", async () => {
-    const subscription = { workerId: "w1", url: "http://127.0.0.1:1", transactionalId: "app/w1", owned: ["0_0"], onDisk: ["0_0"] };
+    const identity = { workerId: "w1", url: "http://127.0.0.1:1", transactionalId: "app/w1" };
+    const subscription = { ...identity, owned: ["0_0"], onDisk: ["0_0"], shutdown: "2026-01-01 w1: why" };
     assert.deepEqual(decodeSubscription(encodeSubscription(subscription)), subscription);
     const assigned = await stickyAssignor(async () => tasks(2)).assign([
       { memberId: "m1", userData: encodeSubscription(subscription) },
@@ -84,9 +85,11 @@ describe("assignor", () => {
     ]);
     const mine = decodeAssignment(assigned.get("m1") ?? Buffer.alloc(0));
     assert.deepEqual(mine.tasks, ["0_0"]);
-    assert.deepEqual(mine.members[0], { workerId: "w1", url: "http://127.0.0.1:1", transactionalId: "app/w1", tasks: ["0_0"] });
+    assert.deepEqual(mine.members[0], { ...identity, tasks: ["0_0"] });
+    assert.equal(mine.shutdown, "2026-01-01 w1: why");
     assert.equal(mine.moving, false);
-    assert.deepEqual(decodeAssignment(assigned.get("m2") ?? Buffer.alloc(0)).tasks, ["0_1"]);
+    const theirs = decodeAssignment(assigned.get("m2") ?? Buffer.alloc(0));
+    assert.deepEqual([theirs.tasks, theirs.shutdown], [["0_1"], "2026-01-01 w1: why"], "everyone is asked to stop");
   });
 
   test("everyone hears that a task is between two workers, and its holder which one to give up", async () => {
