@@ -25,6 +25,7 @@ import { AtLeastOnceSink, ExactlyOnceSink, type LogSink } from "./log-sink.ts";
 import { Membership } from "./membership.ts";
 import { Mutex } from "./mutex.ts";
 import { OffsetReset } from "./offset-reset.ts";
+import { Outage } from "./outage.ts";
 import { OutputCollector } from "./output-collector.ts";
 import { PartitionCounts } from "./partition-counts.ts";
 import type { Feed, Queries, WorkerInfo } from "./queries.ts";
@@ -40,8 +41,8 @@ import type { WorkerOptions } from "./worker-options.ts";
 import { WorkerMetrics } from "./worker-metrics.ts";
 import { WorkerQueries } from "./worker-queries.ts";
 
-/** Between attempts to get the writer back after a failed commit. */
-const RECOVERY_RETRY_MS = 200;
+/** As Kafka Streams' task.timeout.ms: a broker restart, an election or a deployment is over by then. */
+const RECOVERY_TIMEOUT_MS = 300_000;
 
 type WorkerState = WorkerInfo["state"];
 
@@ -77,6 +78,8 @@ export class Worker {
   readonly #cleaner: StateCleaner;
   readonly #finished = Promise.withResolvers<void>();
   readonly #shutdown = new ApplicationShutdown();
+  readonly #outage: Outage;
+  readonly #stopRequested = new AbortController();
   readonly #membership: Membership;
   #loop: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
@@ -95,6 +98,7 @@ export class Worker {
       tasks: () => this.#tasks.tasks,
       restoring: (task) => this.#restorer.progress(task),
     });
+    this.#outage = new Outage(options.processing.recoveryTimeoutMs ?? RECOVERY_TIMEOUT_MS);
     this.#partitions = new PartitionCounts(this.#log);
     this.#reader = this.#log.reader({ isolation: "read_committed" });
     this.#sink = exactlyOnce
@@ -151,7 +155,10 @@ export class Worker {
       changelogOf,
       commitIntervalMs: options.processing.commitIntervalMs,
       metrics: this.#metrics,
-      onCommitted: (commits) => purger.committed(commits),
+      onCommitted: (commits) => {
+        this.#outage.over();
+        purger.committed(commits);
+      },
       onSettled: () => this.#processing.wake(),
     });
     this.#processing = new ProcessingLoop(this.#reader, this.#tasks, this.#committer, {
@@ -237,6 +244,7 @@ export class Worker {
 
   async #stop(): Promise<void> {
     this.#shutdown.cancel();
+    this.#stopRequested.abort();
     const failed = this.state === "ERROR";
     this.#status.to("PENDING_SHUTDOWN");
     this.#processing.wake();
@@ -274,6 +282,7 @@ export class Worker {
 
   async #run(): Promise<void> {
     while (this.#isLive) {
+      if (this.#committer.failure !== undefined) await this.#outage.wait(this.#stopRequested.signal);
       await this.#mutex.run(() => this.#turn());
       await yieldToEventLoop();
     }
@@ -296,6 +305,12 @@ export class Worker {
     this.#logger.warn({ err: failure, action }, "commit failed: recovering");
     this.#metrics.recovered(action);
     if (action === "fatal") return this.#fail(failure);
+    if (this.#outage.isTooLong) {
+      const seconds = Math.round(this.#outage.ms / 1000);
+      return this.#fail(
+        new RuntimeError("recovery-timeout", `no commit has gone through for ${seconds} s: ${messageOf(failure)}`, failure),
+      );
+    }
     this.#collector.discard();
     const isFenced = action === "fenced";
     const ownedTasks = this.#tasks.taskIds.length > 0;
@@ -305,9 +320,9 @@ export class Worker {
     } catch (error) {
       if (error instanceof LogError && error.action === "fatal") return this.#fail(error);
       this.#logger.warn({ err: error }, "the log is not back yet");
-      await new Promise((resolve) => setTimeout(resolve, RECOVERY_RETRY_MS));
       return;
     }
+    this.#outage.recovered();
     this.#committer.clearFailure();
     if (isFenced && ownedTasks) this.#membership.startOver();
     else await this.#tasks.reopenAll(this.#membership.group);
