@@ -115,7 +115,22 @@ export const SCHEMAS: Readonly<Record<string, object>> = {
     status: string,
     inputs: arrayOf(object({ topic: string, partition: count, position: number, endOffset: number, lag: number })),
     stores: arrayOf(object({ name: string, cachedRows: count, dirtyRows: count, changelogPosition: number, checkpointPosition: number })),
-    restore: arrayOf(object({ store: string, restored: count, remaining: count, recordsPerSecond: number })),
+    restore: arrayOf(
+      object(
+        {
+          store: string,
+          restored: count,
+          restoredBytes: count,
+          remaining: {
+            ...count,
+            description: "Changelog offsets still to read: at most so many records (compaction, transaction markers)",
+          },
+          recordsPerSecond: number,
+          offsetsPerSecond: number,
+        },
+        { timeLeftMs: { ...count, description: "At the rate of the last seconds; absent while nothing comes" } },
+      ),
+    ),
     streamTime: number,
     receiveTime: number,
   }),

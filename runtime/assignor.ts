@@ -3,6 +3,7 @@
  * moves is first taken from its owner and given to nobody; the owner closes it and asks for the rebalance that hands it out (KIP-429).
  */
 import type { Assignor, GroupMemberInfo } from "../eventlog/port.ts";
+import { latestShutdown } from "./application-shutdown.ts";
 import { decodeSubscription, encodeAssignment, type AssignedMember } from "./group-protocol.ts";
 import { placeTasks, type Candidate, type TaskToPlace } from "./placement.ts";
 
@@ -36,6 +37,7 @@ export function taskAssignor(options: TaskAssignorOptions): Assignor {
         tasks: granted.get(worker.memberId) ?? [],
         standbys: standbys.get(worker.memberId) ?? [],
       }));
+      const shutdown = latestShutdown(workers);
       const moving = [...revoked.values()].some((tasks) => tasks.length > 0);
       return new Map(
         workers.map(({ memberId }, index): [string, Buffer] => [
@@ -47,6 +49,7 @@ export function taskAssignor(options: TaskAssignorOptions): Assignor {
             warmups: [...(placement.warmups.get(memberId) ?? [])],
             moving,
             members: assigned,
+            shutdown,
           }),
         ]),
       );

@@ -12,17 +12,20 @@ const NEW_TOPIC_WAIT_MS = 10_000;
 const NEW_TOPIC_RETRY_MS = 50;
 
 /**
- * Puts a batch of a store's changelog into its rows, slice by slice. False when `isWanted` said no in between: the rest is missing,
- * and may be applied again from the batch's start.
+ * Puts a batch of a store's changelog into its rows, slice by slice, and returns their bytes. Undefined when `isWanted` said no in
+ * between: the rest is missing, and may be applied again from the batch's start.
  */
-export async function replay(state: TaskState, store: string, records: RecordsView, isWanted: () => boolean): Promise<boolean> {
+export async function replay(state: TaskState, store: string, records: RecordsView, isWanted: () => boolean): Promise<number | undefined> {
+  let bytes = 0;
   for (let i = 0; i < records.count; i++) {
     state.restore(store, records.bytes, records.keyStarts[i], records.keyEnds[i], records.valueStarts[i], records.valueEnds[i]);
+    bytes += records.keyEnds[i] - records.keyStarts[i];
+    if (records.valueStarts[i] >= 0) bytes += records.valueEnds[i] - records.valueStarts[i];
     if (i % RECORDS_PER_SLICE !== RECORDS_PER_SLICE - 1) continue;
     await yieldToEventLoop();
-    if (!isWanted()) return false;
+    if (!isWanted()) return undefined;
   }
-  return true;
+  return bytes;
 }
 
 /** Changelogs may have been made a moment ago, and the broker that is asked not have heard of them. */

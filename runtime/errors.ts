@@ -9,6 +9,8 @@
  * - `state-busy`: another process holds the task's state directory.
  * - `state-mismatch`: local state does not belong to the changelog it should continue; it is rebuilt.
  * - `state-corrupt`: a task's local rows cannot be read; it is rebuilt, and the worker fails when that doesn't help.
+ * - `recovery-timeout`: the log has not taken a commit for too long; another worker, or a later one, may have more luck.
+ * - `application-shut-down`: a worker asked all workers of the application to stop; the message says which and why.
  * - `not-running`: the worker was stopped or has failed.
  */
 export type RuntimeErrorCode =
@@ -20,6 +22,8 @@ export type RuntimeErrorCode =
   | "state-busy"
   | "state-mismatch"
   | "state-corrupt"
+  | "recovery-timeout"
+  | "application-shut-down"
   | "not-running";
 
 export class RuntimeError extends Error {

@@ -19,6 +19,8 @@ export interface WorkerSubscription {
   /** Of the state directory: workers that share it have the same. */
   readonly stateId: string;
   readonly rack: string | undefined;
+  /** This worker asks all others to stop (application-shutdown.ts). */
+  readonly shutdown?: string;
 }
 
 export interface AssignedMember {
@@ -44,6 +46,8 @@ export interface WorkerAssignment {
   /** Some task of the group is being given up and is nobody's: another rebalance follows. */
   readonly moving: boolean;
   readonly members: readonly AssignedMember[];
+  /** Some worker asks this one to stop. */
+  readonly shutdown?: string;
 }
 
 export function encodeSubscription(subscription: WorkerSubscription): Buffer {
@@ -64,6 +68,7 @@ export function decodeSubscription(userData: Buffer, memberId: string): WorkerSu
     positions: numbers(parsed.positions),
     stateId: text(parsed.stateId) ?? memberId,
     rack: text(parsed.rack),
+    shutdown: text(parsed.shutdown),
   };
 }
 
@@ -87,6 +92,7 @@ export function decodeAssignment(assignment: Buffer): WorkerAssignment {
       tasks: strings(member.tasks),
       standbys: strings(member.standbys),
     })),
+    shutdown: text(parsed.shutdown),
   };
 }
 

@@ -9,6 +9,7 @@
 import type { Logger } from "pino";
 import type { EventLog, GroupMember } from "../eventlog/port.ts";
 import type { Topology } from "../topology/topology.ts";
+import type { ApplicationShutdown } from "./application-shutdown.ts";
 import { taskAssignor } from "./assignor.ts";
 import type { Committer } from "./committer.ts";
 import { RuntimeError } from "./errors.ts";
@@ -51,6 +52,9 @@ export interface MembershipOptions {
   /** Uncommitted work of every task is void. */
   readonly discard: () => void;
   readonly onRebalanced: () => void;
+  readonly shutdown: ApplicationShutdown;
+  /** Another worker, or this one, asks all workers to stop. */
+  readonly onShutdown: (request: string) => void;
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -148,11 +152,14 @@ export class Membership {
       positions: Object.fromEntries(positions),
       stateId: directories.stateId(),
       rack,
+      shutdown: this.#options.shutdown.request,
     });
   }
 
   async #onAssigned(assignment: WorkerAssignment): Promise<void> {
     const { processing, tasks, standbys, mutex, isLive, onTasksChanged, onRebalanced } = this.#options;
+    const shutdown = this.#options.shutdown.heard(assignment.shutdown);
+    if (shutdown !== undefined) return this.#options.onShutdown(shutdown);
     processing.wake();
     let drained = Promise.resolve();
     await mutex.run(async () => {

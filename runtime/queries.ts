@@ -2,11 +2,19 @@
 
 export type TaskStatus = "created" | "restoring" | "running" | "suspended" | "closed";
 
+/** Of one store whose task is restoring. Rates are those of the last seconds, 0 when nothing comes. */
 export interface RestoreProgress {
   readonly store: string;
+  /** Changelog records applied. */
   readonly restored: number;
+  /** Bytes of their keys and values. */
+  readonly restoredBytes: number;
+  /** Changelog offsets still to read. At most so many records: compaction leaves holes, and transaction markers take offsets. */
   readonly remaining: number;
   readonly recordsPerSecond: number;
+  readonly offsetsPerSecond: number;
+  /** At the present rate, by offsets. Absent while nothing comes. */
+  readonly timeLeftMs?: number;
 }
 
 export interface TaskInfo {

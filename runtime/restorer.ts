@@ -2,10 +2,13 @@
  * Brings stores up to date from their changelogs, beside the running tasks: one reader for all restoring tasks,
  * applied in slices, so that neither records nor heartbeats wait for it.
  */
+import type { Logger } from "pino";
 import type { EventLog, FetchedBatch, IsolationLevel, LogReader } from "../eventlog/port.ts";
 import { changelogOffsets, replay } from "./changelogs.ts";
 import { RuntimeError } from "./errors.ts";
 import type { RestoreProgress } from "./queries.ts";
+import { RestoreMeter } from "./restore-meter.ts";
+import { RestoreReport } from "./restore-report.ts";
 import type { Task } from "./task.ts";
 
 /** Restored rows are written to the engine when so many bytes wait: bounds memory, keeps engine batches large. */
@@ -17,45 +20,71 @@ interface StoreRestore {
   readonly store: string;
   readonly topic: string;
   readonly partition: number;
-  readonly target: number;
-  readonly startedAt: number;
-  position: number;
-  restored: number;
+  readonly meter: RestoreMeter;
+}
+
+/** What a restore replayed: changelog records, bytes of their keys and values, and how long that took. */
+export interface RestoreSummary {
+  readonly records: number;
+  readonly bytes: number;
+  readonly ms: number;
 }
 
 interface TaskRestore {
   readonly stores: readonly StoreRestore[];
-  readonly resolve: (restored: number) => void;
+  readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
 
+export interface RestorerOptions {
+  readonly log: EventLog;
+  readonly isolation: IsolationLevel;
+  readonly changelogOf: (store: string) => string;
+  readonly logger: Logger;
+  readonly onRestored: (records: number) => void;
+}
+
 export class Restorer {
-  readonly #log: EventLog;
-  readonly #isolation: IsolationLevel;
-  readonly #changelogOf: (store: string) => string;
-  readonly #onRestored: (records: number) => void;
+  readonly #options: RestorerOptions;
+  readonly #report: RestoreReport;
   readonly #active = new Map<Task, TaskRestore>();
   #reader: LogReader | undefined;
   #loop: Promise<void> | undefined;
   #closed = false;
 
-  constructor(log: EventLog, isolation: IsolationLevel, changelogOf: (store: string) => string, onRestored: (records: number) => void) {
-    this.#log = log;
-    this.#isolation = isolation;
-    this.#changelogOf = changelogOf;
-    this.#onRestored = onRestored;
+  constructor(options: RestorerOptions) {
+    this.#options = options;
+    this.#report = new RestoreReport(options.logger, () =>
+      [...this.#active.keys()].map((task) => ({ taskId: task.taskId, stores: this.progress(task) })),
+    );
   }
 
-  /** Resolves with the number of changelog records replayed, when every store of the task stands where its changelog ended at the call. Rejects when cancelled. */
-  async restore(task: Task): Promise<number> {
+  /** Resolves when every store of the task stands where its changelog ended at the call. Rejects when cancelled. */
+  async restore(task: Task): Promise<RestoreSummary> {
+    const startedAt = performance.now();
+    const stores = await this.#plan(task);
+    if (stores.some(({ meter }) => !meter.done))
+      await new Promise<void>((resolve, reject) => {
+        this.#active.set(task, { stores, resolve, reject });
+        this.#report.began(task.taskId, this.progress(task));
+        this.#assign();
+        this.#loop ??= this.#run();
+      });
+    const sum = (of: (meter: RestoreMeter) => number): number => stores.reduce((total, { meter }) => total + of(meter), 0);
+    return { records: sum(({ records }) => records), bytes: sum(({ bytes }) => bytes), ms: Math.round(performance.now() - startedAt) };
+  }
+
+  /** From where to where each store of the task must be read. */
+  async #plan(task: Task): Promise<StoreRestore[]> {
     const specs = task.stores.filter((spec) => spec.changelog);
-    const partitions = specs.map((spec) => ({ topic: this.#changelogOf(spec.name), partition: task.partition }));
-    if (partitions.length === 0) return 0;
-    const earliest = await changelogOffsets(this.#log.admin, partitions, "earliest", "read_uncommitted");
+    const { log, changelogOf } = this.#options;
+    const partitions = specs.map((spec) => ({ topic: changelogOf(spec.name), partition: task.partition }));
+    if (partitions.length === 0) return [];
+    const earliest = await changelogOffsets(log.admin, partitions, "earliest", "read_uncommitted");
     // the uncommitted end: the restore must wait for a transaction that is still being completed (KAFKA-10167)
-    const latest = await changelogOffsets(this.#log.admin, partitions, "latest", "read_uncommitted");
+    const latest = await changelogOffsets(log.admin, partitions, "latest", "read_uncommitted");
     const offsetOf = (list: typeof earliest, topic: string): number => list.find((entry) => entry.topic === topic)?.offset ?? 0;
-    const stores = specs.map((spec, index): StoreRestore => {
+    return specs.map((spec, index): StoreRestore => {
       const { topic, partition } = partitions[index];
       const checkpoint = task.state.checkpointPosition(spec.name);
       if (checkpoint !== undefined && checkpoint > offsetOf(latest, topic))
@@ -64,22 +93,8 @@ export class Restorer {
           `${topic}/${partition} ends before the local checkpoint ${checkpoint}: the changelog was made anew`,
         );
       const position = Math.max(checkpoint ?? 0, offsetOf(earliest, topic));
-      return {
-        task,
-        store: spec.name,
-        topic,
-        partition,
-        target: offsetOf(latest, topic),
-        startedAt: performance.now(),
-        position,
-        restored: 0,
-      };
-    });
-    if (stores.every((store) => store.position >= store.target)) return 0;
-    return await new Promise<number>((resolve, reject) => {
-      this.#active.set(task, { stores, resolve, reject });
-      this.#assign();
-      this.#loop ??= this.#run().finally(() => (this.#loop = undefined));
+      const meter = new RestoreMeter(position, offsetOf(latest, topic), performance.now());
+      return { task, store: spec.name, topic, partition, meter };
     });
   }
 
@@ -92,12 +107,7 @@ export class Restorer {
   }
 
   progress(task: Task): RestoreProgress[] {
-    return (this.#active.get(task)?.stores ?? []).map((store) => ({
-      store: store.store,
-      restored: store.restored,
-      remaining: Math.max(0, store.target - store.position),
-      recordsPerSecond: Math.round(store.restored / Math.max(0.001, (performance.now() - store.startedAt) / 1000)),
-    }));
+    return (this.#active.get(task)?.stores ?? []).map(({ store, meter }) => meter.progress(store, performance.now()));
   }
 
   async close(): Promise<void> {
@@ -109,9 +119,10 @@ export class Restorer {
   }
 
   #assign(): void {
-    this.#reader ??= this.#log.reader({ isolation: this.#isolation, maxBufferedBytes: FLUSH_BYTES, maxPartitionBytes: 4 * 1024 * 1024 });
-    const waiting = [...this.#active.values()].flatMap((active) => active.stores).filter((store) => store.position < store.target);
-    this.#reader.assign(waiting.map(({ topic, partition, position }) => ({ topic, partition, offset: position })));
+    const { log, isolation } = this.#options;
+    this.#reader ??= log.reader({ isolation, maxBufferedBytes: FLUSH_BYTES, maxPartitionBytes: 4 * 1024 * 1024 });
+    const waiting = [...this.#active.values()].flatMap((active) => active.stores).filter(({ meter }) => !meter.done);
+    this.#reader.assign(waiting.map(({ topic, partition, meter }) => ({ topic, partition, offset: meter.position })));
     this.#reader.wakeup();
   }
 
@@ -126,17 +137,19 @@ export class Restorer {
         this.#active.clear();
       }
     }
+    this.#report.stop();
+    this.#loop = undefined; // in this very turn: a restore that comes now begins another loop
   }
 
   async #apply(batch: FetchedBatch): Promise<void> {
     const store = this.#find(batch);
-    if (store === undefined || batch.nextOffset <= store.position) return;
+    if (store === undefined || batch.nextOffset <= store.meter.position) return;
     const { records } = batch;
     const { state } = store.task;
-    if (!(await replay(state, store.store, records, () => this.#active.has(store.task)))) return;
-    store.position = batch.nextOffset;
-    store.restored += records.count;
-    this.#onRestored(records.count);
+    const bytes = await replay(state, store.store, records, () => this.#active.has(store.task));
+    if (bytes === undefined) return;
+    store.meter.advance(batch.nextOffset, records.count, bytes, performance.now());
+    this.#options.onRestored(records.count);
     if (state.restoredBytes >= FLUSH_BYTES) await this.#flush(store.task);
   }
 
@@ -148,13 +161,13 @@ export class Restorer {
 
   #flush(task: Task): Promise<void> {
     const stores = this.#active.get(task)?.stores ?? [];
-    return task.state.flushRestored(new Map(stores.map((store) => [store.store, store.position])));
+    return task.state.flushRestored(new Map(stores.map(({ store, meter }) => [store, meter.position])));
   }
 
   async #finishIfDone(task: Task, active: TaskRestore): Promise<void> {
-    if (!this.#active.has(task) || active.stores.some((store) => store.position < store.target)) return;
+    if (!this.#active.has(task) || active.stores.some(({ meter }) => !meter.done)) return;
     await this.#flush(task);
     this.#active.delete(task);
-    active.resolve(active.stores.reduce((sum, store) => sum + store.restored, 0));
+    active.resolve();
   }
 }

@@ -71,7 +71,7 @@ export class StandbyTask {
     return this.#mutex.run(async () => {
       const changelog = this.changelogs.find(({ topic, partition }) => topic === batch.topic && partition === batch.partition);
       if (changelog === undefined || this.#released || batch.nextOffset <= changelog.position) return 0;
-      if (!(await replay(this.state, changelog.store, batch.records, () => !this.#released))) return 0;
+      if ((await replay(this.state, changelog.store, batch.records, () => !this.#released)) === undefined) return 0;
       changelog.position = batch.nextOffset;
       return batch.records.count;
     });

@@ -4,16 +4,21 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { Registry } from "prom-client";
+import { messageOf, RuntimeError } from "./errors.ts";
 import { TopicFeed } from "./feed.ts";
 import type { Feed, Queries, WorkerInfo } from "./queries.ts";
 import { Worker } from "./worker.ts";
 import type { WorkerOptions } from "./worker-options.ts";
 
-/** - `replace`: the worker is stopped and another takes its place. - `stop`: it is stopped, and `finished` rejects. */
-export type UncaughtAction = "replace" | "stop";
+/**
+ * - `replace`: the worker is stopped and another takes its place.
+ * - `stop`: there is no other, and `finished` rejects.
+ * - `shut-down-application`: likewise, and all workers of the application are asked to stop (Kafka Streams' SHUTDOWN_APPLICATION).
+ */
+export type UncaughtAction = "replace" | "stop" | "shut-down-application";
 
 export interface SupervisedWorkerOptions extends WorkerOptions {
-  /** Asked with what the worker failed of. */
+  /** Asked with what the worker failed of. Not asked of `application-shut-down`: that always stops it. */
   readonly onUncaught: UncaughtAction | ((error: Error) => UncaughtAction);
   /** Before a replacement starts: what it failed of may need a moment. Default 1000. */
   readonly replaceDelayMs?: number;
@@ -105,7 +110,9 @@ export class SupervisedWorker {
   #onFailure(error: Error): void {
     if (this.#stopping.signal.aborted) return;
     const { onUncaught, logger } = this.#options;
+    if (error instanceof RuntimeError && error.code === "application-shut-down") return this.#finished.reject(error);
     const action = typeof onUncaught === "function" ? onUncaught(error) : onUncaught;
+    if (action === "shut-down-application") return void this.#shutDownApplication(error);
     const now = performance.now();
     this.#replacedAt = this.#replacedAt.filter((at) => now - at < REPLACEMENTS_PERIOD_MS);
     if (action === "stop" || this.#replacedAt.length >= MAX_REPLACEMENTS) return this.#finished.reject(error);
@@ -128,6 +135,17 @@ export class SupervisedWorker {
     } catch (error) {
       this.#onFailure(error instanceof Error ? error : new Error(String(error)));
     }
+  }
+
+  /** Never rejects; stop() cuts it short. */
+  async #shutDownApplication(error: Error): Promise<void> {
+    try {
+      const cause = error.cause === undefined ? "" : `: ${messageOf(error.cause)}`;
+      await this.#worker.shutDownApplication(`${error.message}${cause}`);
+    } catch (cause) {
+      this.#options.logger.error({ err: cause }, "could not tell the other workers to stop: they may go on");
+    }
+    this.#finished.reject(error);
   }
 
   #metricNames(): string[] {

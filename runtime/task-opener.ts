@@ -71,10 +71,10 @@ export class TaskOpener {
   async bringUp(task: Task, subtopology: Subtopology, group: GroupMember): Promise<void> {
     await this.#options.fenceDead(); // an open transaction would hold up the offsets or the changelogs
     const committed = await this.#committedOffsets(task, subtopology, group);
-    const startedAt = performance.now();
-    const restored = await this.#options.restorer.restore(task);
+    const { records: restored, bytes, ms } = await this.#options.restorer.restore(task);
     await task.ready(committed);
-    this.#options.logger.info({ taskId: task.taskId, restored, ms: Math.round(performance.now() - startedAt) }, "task restored");
+    const recordsPerSecond = Math.round(restored / (Math.max(1, ms) / 1000));
+    this.#options.logger.info({ taskId: task.taskId, restored, bytes, ms, recordsPerSecond }, "task restored");
   }
 
   async #committedOffsets(

@@ -2,6 +2,7 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { RestoreProgress, StandbyInfo } from "./queries.ts";
+import { totalTimeLeftMs } from "./restore-meter.ts";
 import type { Task } from "./task.ts";
 
 /** Between two samples of the event loop; what is measured is by how much a timer of this length comes late. */
@@ -33,28 +34,36 @@ export function registerWorkerGauges(registry: Registry, { running, tasks, resto
     "Committed rows not yet in the state engine",
     sum((task) => task.state.uncheckpointedBytes),
   );
+  const remaining = (task: Task): number => restoring(task).reduce((total, store) => total + store.remaining, 0);
   gauge(
     registry,
     "sluice_restore_remaining_records",
-    "Changelog offsets that restores have still to read",
-    sum((task) => restoring(task).reduce((remaining, store) => remaining + store.remaining, 0)),
+    "Changelog offsets that restores have still to read: at most so many records, because of compaction and markers",
+    sum(remaining),
   );
   gauge(registry, "sluice_standby_tasks", "Copies of other workers' tasks on this worker", () => standbys().length);
   standbyLag(registry, standbys);
-  taskLag(registry, tasks);
+  gauge(
+    registry,
+    "sluice_restore_time_left_seconds",
+    "Until the restores of this worker are over, at the rate of the last seconds; +Inf while nothing comes",
+    () => (totalTimeLeftMs(tasks().flatMap(restoring)) ?? Infinity) / 1000,
+  );
+  byTask(registry, tasks, "sluice_task_restore_remaining_records", "Changelog offsets that a task's restore has still to read", remaining);
+  byTask(registry, tasks, "sluice_task_lag_records", "Records between position and end of a task's source partitions", (task) => task.lag);
   cacheCounters(registry, tasks);
   return eventLoopDelay(registry);
 }
 
-function taskLag(registry: Registry, tasks: () => readonly Task[]): void {
+function byTask(registry: Registry, tasks: () => readonly Task[], name: string, help: string, read: (task: Task) => number): void {
   new Gauge({
-    name: "sluice_task_lag_records",
-    help: "Records between position and end of a task's source partitions",
+    name,
+    help,
     labelNames: ["task"],
     registers: [registry],
     collect() {
       this.reset(); // tasks that moved away
-      for (const task of tasks()) this.set({ task: task.taskId }, task.lag);
+      for (const task of tasks()) this.set({ task: task.taskId }, read(task));
     },
   });
 }

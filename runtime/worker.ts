@@ -15,6 +15,7 @@ import { LogError } from "../eventlog/errors.ts";
 import type { EventLog, LogReader } from "../eventlog/port.ts";
 import { changelogTopic } from "../state/changelog.ts";
 import type { Topology } from "../topology/topology.ts";
+import { ApplicationShutdown } from "./application-shutdown.ts";
 import { Committer } from "./committer.ts";
 import { DeadWorkerFence } from "./dead-worker-fence.ts";
 import { messageOf, RuntimeError } from "./errors.ts";
@@ -24,6 +25,7 @@ import { AtLeastOnceSink, ExactlyOnceSink, type LogSink } from "./log-sink.ts";
 import { Membership } from "./membership.ts";
 import { Mutex } from "./mutex.ts";
 import { OffsetReset } from "./offset-reset.ts";
+import { Outage } from "./outage.ts";
 import { OutputCollector } from "./output-collector.ts";
 import { PartitionCounts } from "./partition-counts.ts";
 import type { Feed, Queries, WorkerInfo } from "./queries.ts";
@@ -41,8 +43,8 @@ import type { WorkerOptions } from "./worker-options.ts";
 import { WorkerMetrics } from "./worker-metrics.ts";
 import { WorkerQueries } from "./worker-queries.ts";
 
-/** Between attempts to get the writer back after a failed commit. */
-const RECOVERY_RETRY_MS = 200;
+/** As Kafka Streams' task.timeout.ms: a broker restart, an election or a deployment is over by then. */
+const RECOVERY_TIMEOUT_MS = 300_000;
 
 type WorkerState = WorkerInfo["state"];
 
@@ -78,6 +80,9 @@ export class Worker {
   readonly #feed: TopicFeed;
   readonly #cleaner: StateCleaner;
   readonly #finished = Promise.withResolvers<void>();
+  readonly #shutdown = new ApplicationShutdown();
+  readonly #outage: Outage;
+  readonly #stopRequested = new AbortController();
   readonly #membership: Membership;
   #loop: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
@@ -97,6 +102,7 @@ export class Worker {
       restoring: (task) => this.#restorer.progress(task),
       standbys: () => this.#standbys.info(),
     });
+    this.#outage = new Outage(options.processing.recoveryTimeoutMs ?? RECOVERY_TIMEOUT_MS);
     this.#partitions = new PartitionCounts(this.#log);
     this.#reader = this.#log.reader({ isolation: "read_committed" });
     this.#sink = exactlyOnce
@@ -105,7 +111,13 @@ export class Worker {
         )
       : new AtLeastOnceSink(this.#log.plainWriter({}));
     const isolation = exactlyOnce ? "read_committed" : "read_uncommitted";
-    this.#restorer = new Restorer(this.#log, isolation, changelogOf, (records) => this.#metrics.restored(records));
+    this.#restorer = new Restorer({
+      log: this.#log,
+      isolation,
+      changelogOf,
+      logger: this.#logger,
+      onRestored: (records) => this.#metrics.restored(records),
+    });
     const directories = new TaskDirectories(options.state.dir, options.applicationId, options.state.engine);
     const fence = new DeadWorkerFence(this.#log.admin, options.applicationId, this.#logger);
     const opener = new TaskOpener({
@@ -163,7 +175,10 @@ export class Worker {
       changelogOf,
       commitIntervalMs: options.processing.commitIntervalMs,
       metrics: this.#metrics,
-      onCommitted: (commits) => purger.committed(commits),
+      onCommitted: (commits) => {
+        this.#outage.over();
+        purger.committed(commits);
+      },
       onSettled: () => this.#processing.wake(),
     });
     this.#processing = new ProcessingLoop(this.#reader, this.#tasks, this.#committer, {
@@ -190,6 +205,9 @@ export class Worker {
       onTasksChanged: () => this.#followTasks(),
       discard: () => this.#collector.discard(),
       onRebalanced: () => this.#metrics.rebalanced(),
+      shutdown: this.#shutdown,
+      onShutdown: (request) =>
+        this.#fail(new RuntimeError("application-shut-down", `asked to stop with all workers of the application: ${request}`)),
       onFatal: (error) => this.#fail(error),
     });
     const isAssigned = (taskId: string): boolean => this.#tasks.taskIds.includes(taskId) || this.#standbys.taskIds.includes(taskId);
@@ -239,7 +257,19 @@ export class Worker {
     return (this.#stopping ??= this.#stop());
   }
 
+  /**
+   * Every worker of the application stops with `application-shut-down`, for a failure that none of them would survive; this one too,
+   * unless it has failed already. Resolves when the group has been told, or could not be. A worker that joins later is not concerned.
+   */
+  async shutDownApplication(reason: string): Promise<void> {
+    this.#logger.warn({ reason }, "asking all workers of the application to stop");
+    const told = await this.#shutdown.ask(this.workerId, reason, () => this.#membership.startOver());
+    if (!told) this.#logger.error("could not tell the other workers to stop: they may go on");
+  }
+
   async #stop(): Promise<void> {
+    this.#shutdown.cancel();
+    this.#stopRequested.abort();
     const failed = this.state === "ERROR";
     this.#status.to("PENDING_SHUTDOWN");
     this.#processing.wake();
@@ -279,6 +309,7 @@ export class Worker {
 
   async #run(): Promise<void> {
     while (this.#isLive) {
+      if (this.#committer.failure !== undefined) await this.#outage.wait(this.#stopRequested.signal);
       await this.#mutex.run(() => this.#turn());
       await yieldToEventLoop();
     }
@@ -301,6 +332,12 @@ export class Worker {
     this.#logger.warn({ err: failure, action }, "commit failed: recovering");
     this.#metrics.recovered(action);
     if (action === "fatal") return this.#fail(failure);
+    if (this.#outage.isTooLong) {
+      const seconds = Math.round(this.#outage.ms / 1000);
+      return this.#fail(
+        new RuntimeError("recovery-timeout", `no commit has gone through for ${seconds} s: ${messageOf(failure)}`, failure),
+      );
+    }
     this.#collector.discard();
     const isFenced = action === "fenced";
     const ownedTasks = this.#tasks.taskIds.length > 0;
@@ -310,9 +347,9 @@ export class Worker {
     } catch (error) {
       if (error instanceof LogError && error.action === "fatal") return this.#fail(error);
       this.#logger.warn({ err: error }, "the log is not back yet");
-      await new Promise((resolve) => setTimeout(resolve, RECOVERY_RETRY_MS));
       return;
     }
+    this.#outage.recovered();
     this.#committer.clearFailure();
     if (isFenced && ownedTasks) this.#membership.startOver();
     else await this.#tasks.reopenAll(this.#membership.group);

@@ -2,7 +2,7 @@
  * The IoT job in worker processes on a real Kafka, for whatever faults the caller makes. Its outputs are read with kcat under
  * read_committed and compared, record by record, with those of an undisturbed run over the same raw topic.
  */
-import { appendFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pino } from "pino";
 import { generateFleet } from "../../cli/simulate/fleet.ts";
@@ -50,6 +50,8 @@ export interface JobOptions {
   readonly source?: Iterator<RawEvent>;
   /** Settings of the disturbed workers over the usual ones. */
   readonly config?: Readonly<Record<string, unknown>>;
+  /** Likewise, of one of them. */
+  readonly configOf?: (name: string) => Readonly<Record<string, unknown>>;
   /** Default true. Workers without a name of their own are found dead by their session's end alone. */
   readonly staticMembers?: boolean;
   /** Environment of the disturbed workers, by name. */
@@ -83,7 +85,9 @@ export class JobUnderFaults {
     this.#source = options.source ?? rawEvents(options);
     this.log = new KafkaLog({ brokers: options.kafka.bootstrap, clientId: "faults", logger, requestTimeoutMs: REQUEST_TIMEOUT_MS });
     t.after(() => this.log.close());
-    this.fleet = new WorkerFleet((name) => this.#spawn(name, this.group, this.topics, options.config ?? {}, options.env?.(name)));
+    this.fleet = new WorkerFleet((name) =>
+      this.#spawn(name, this.group, this.topics, { ...options.config, ...options.configOf?.(name) }, options.env?.(name)),
+    );
   }
 
   /** Of a disturbed worker. */
@@ -117,6 +121,11 @@ export class JobUnderFaults {
 
   async drained(): Promise<void> {
     await this.untilCommitted(this.#written);
+  }
+
+  /** Of a worker that is stopped: it restores everything when it comes back. */
+  wipeState(name: string): void {
+    rmSync(join(this.#dir, this.group, name), { recursive: true, force: true });
   }
 
   /** What the same raw topic gives without faults. */

@@ -10,6 +10,8 @@ export class FaultyLog {
   #next: { point: FaultPoint; code: LogErrorCode } | undefined;
   /** The fault before was an injected stale generation. */
   #staleInjected = false;
+  /** Nothing is written or begun anew, as if the log were gone, until it is unset. */
+  away: LogErrorCode | undefined;
   /** How often a fault was injected. */
   injected = 0;
   /** Partition counts wait for it, and with them the leader's assignor. */
@@ -42,6 +44,7 @@ export class FaultyLog {
   }
 
   #trip(point: FaultPoint): void {
+    if (this.away !== undefined) throw new LogError(this.away, "injected: the log is away");
     if (this.#next?.point !== point) return;
     const { code } = this.#next;
     this.#next = undefined;
@@ -80,7 +83,10 @@ export class FaultyLog {
   #wrap(inner: TxnWriter): TxnWriter {
     return {
       transactionalId: inner.transactionalId,
-      open: () => inner.open(),
+      open: async () => {
+        if (this.away !== undefined) throw new LogError(this.away, "injected: the log is away");
+        return inner.open();
+      },
       begin: () => inner.begin(),
       write: async (records) => {
         this.#trip("write");

@@ -108,6 +108,7 @@ describe("assignor", () => {
       positions: { "0_0": 7, "0_1": 8 },
       stateId: "disk",
       rack: "a",
+      shutdown: "2026-01-01 w1: why",
     };
     assert.deepEqual(decodeSubscription(encodeSubscription(one), "m1"), one);
     const assigned = await assignorOf(2).assign([
@@ -123,8 +124,10 @@ describe("assignor", () => {
       tasks: ["0_0"],
       standbys: [],
     });
+    assert.equal(mine.shutdown, "2026-01-01 w1: why");
     assert.equal(mine.moving, false);
-    assert.deepEqual(decodeAssignment(assigned.get("m2") ?? Buffer.alloc(0)).tasks, ["0_1"]);
+    const theirs = decodeAssignment(assigned.get("m2") ?? Buffer.alloc(0));
+    assert.deepEqual([theirs.tasks, theirs.shutdown], [["0_1"], "2026-01-01 w1: why"], "everyone is asked to stop");
   });
 
   test("everyone hears that a task is between two workers, and its holder which one to give up", async () => {

@@ -1,0 +1,73 @@
+/** The reader that restores: regressions of how it begins and ends. */
+import assert from "node:assert/strict";
+import { test, type TestContext } from "node:test";
+import { pino } from "pino";
+import { EmbeddedLog } from "../../../eventlog/embedded/embedded-log.ts";
+import type { EventLog, PartitionOffset, ReaderOptions, TopicPartition } from "../../../eventlog/port.ts";
+import { Restorer } from "../../../runtime/restorer.ts";
+import type { Task } from "../../../runtime/task.ts";
+import { recordSet, write } from "../../contract/eventlog-helpers.ts";
+import { tempDir } from "../../support/temp-dir.ts";
+
+/** Microtasks of a flush: more than the second restore below needs from its gate to its beginning. */
+const FLUSH_HOPS = 20;
+
+/** What the restorer asks of a task: one store, nothing on disk. */
+function bareTask(partition: number, onFlushed: () => void = () => undefined): Task {
+  const state = {
+    checkpointPosition: () => undefined,
+    restoredBytes: 0,
+    restore: () => undefined,
+    flushRestored: async () => {
+      onFlushed();
+      await microtasks(FLUSH_HOPS);
+    },
+  };
+  return { taskId: `0_${partition}`, partition, stores: [{ name: "s", changelog: true }], state } as unknown as Task;
+}
+
+async function microtasks(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await Promise.resolve();
+}
+
+async function setUp(t: TestContext): Promise<EventLog> {
+  const log = await EmbeddedLog.open({ dir: tempDir(t, "restorer-log") });
+  t.after(() => log.close());
+  await log.admin.createTopics([{ name: "s-changelog", partitions: 2, config: {} }]);
+  await write(
+    log,
+    recordSet(
+      "s-changelog",
+      [0, 1].map((partition) => ({ key: "k", value: "v", partition })),
+    ),
+  );
+  return log;
+}
+
+test("a restore that begins in the moment the last one ends is not forgotten (Quix #1067: stuck recovery)", async (t) => {
+  const log = await setUp(t);
+  const partitions = [0, 1].map((partition) => ({ topic: "s-changelog", partition }));
+  const ends = await log.admin.listOffsets(partitions, "latest", "read_uncommitted");
+  for (let hops = 0; hops < 2 * FLUSH_HOPS; hops++) {
+    const firstEnds = Promise.withResolvers<void>();
+    const endsOf = async ([{ partition }]: readonly TopicPartition[], at: unknown): Promise<PartitionOffset[]> => {
+      if (partition === 1 && at === "latest") await firstEnds.promise.then(() => microtasks(hops));
+      return at === "latest" ? [ends[partition]] : [{ ...ends[partition], offset: 0 }];
+    };
+    const admin = { listOffsets: endsOf } as unknown as EventLog["admin"];
+    const restorer = new Restorer({
+      log: { admin, reader: (options: ReaderOptions) => log.reader(options) } as EventLog,
+      isolation: "read_committed",
+      changelogOf: () => "s-changelog",
+      logger: pino({ level: "silent" }),
+      onRestored: () => undefined,
+    });
+    const second = restorer.restore(bareTask(1));
+    const first = restorer.restore(bareTask(0, firstEnds.resolve));
+    const late = setTimeout(() => void restorer.close(), 2_000); // a restore that was forgotten is cancelled
+    assert.equal((await first).records, 1);
+    assert.equal((await second).records, 1, `${hops} microtasks after the first`);
+    clearTimeout(late);
+    await restorer.close();
+  }
+});
