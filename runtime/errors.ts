@@ -9,6 +9,7 @@
  * - `state-busy`: another process holds the task's state directory.
  * - `state-mismatch`: local state does not belong to the changelog it should continue; it is rebuilt.
  * - `state-corrupt`: a task's local rows cannot be read; it is rebuilt, and the worker fails when that doesn't help.
+ * - `too-little-memory`: the ceiling has no room for the cache and the least of everything else.
  * - `not-running`: the worker was stopped or has failed.
  */
 export type RuntimeErrorCode =
@@ -20,6 +21,7 @@ export type RuntimeErrorCode =
   | "state-busy"
   | "state-mismatch"
   | "state-corrupt"
+  | "too-little-memory"
   | "not-running";
 
 export class RuntimeError extends Error {

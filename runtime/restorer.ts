@@ -9,8 +9,10 @@ import { RuntimeError } from "./errors.ts";
 import type { RestoreProgress } from "./queries.ts";
 import type { Task } from "./task.ts";
 
-/** Restored rows are written to the engine when so many bytes wait: bounds memory, keeps engine batches large. */
+/** Restored rows are written to the engines when so many bytes wait, of all tasks that restore: bounds memory, keeps engine batches large. */
 const FLUSH_BYTES = 16 * 1024 * 1024;
+/** Each task's share of it at the least: below, the engine's syncs would take longer than its rows. */
+const MIN_FLUSH_BYTES = 256 * 1024;
 /** Records applied between two turns of the event loop: a few milliseconds. */
 const RECORDS_PER_SLICE = 5_000;
 const POLL_WAIT_MS = 200;
@@ -162,7 +164,7 @@ export class Restorer {
     store.position = batch.nextOffset;
     store.restored += records.count;
     this.#onRestored(records.count);
-    if (state.restoredBytes >= FLUSH_BYTES) await this.#flush(store.task);
+    if (state.restoredBytes >= Math.max(MIN_FLUSH_BYTES, FLUSH_BYTES / this.#active.size)) await this.#flush(store.task);
   }
 
   #find(batch: FetchedBatch): StoreRestore | undefined {
