@@ -24,6 +24,7 @@ export const LOG_ERROR_ACTIONS = {
   "unknown-topic": "fatal",
   unauthorized: "fatal",
   "corrupt-batch": "fatal",
+  "batch-too-large": "fatal",
   "unsupported-compression": "fatal",
   "invalid-state": "fatal",
   closed: "fatal",

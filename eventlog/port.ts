@@ -34,13 +34,15 @@ export interface ReaderOptions {
   readonly maxBufferedBytes?: number;
   /** Upper bound of bytes one partition adds to one fetch. Default 1 MiB. */
   readonly maxPartitionBytes?: number;
+  /** A compressed batch that takes more when it is opened is refused (`batch-too-large`), bytes. Default 256 MiB. */
+  readonly maxBatchBytes?: number;
   /** How long the log may hold an empty fetch. Default 100 ms. */
   readonly maxWaitMs?: number;
 }
 
 /**
  * Pull-based reader. One caller at a time: poll() is never called while another poll() is pending.
- * Errors: `offset-out-of-range` (with `.partition`; the caller decides and seeks), `unknown-topic`,
+ * Errors: `offset-out-of-range` and `batch-too-large` (with `.partitions`; the caller decides and seeks), `unknown-topic`,
  * `unauthorized`. Retriable trouble (leader moves, lost connections) is retried inside, bounded by poll's wait.
  */
 export interface LogReader {

@@ -4,18 +4,23 @@ import { CorruptTaskError, isMendedByWipe } from "./corrupt-tasks.ts";
 import type { Task } from "./task.ts";
 import type { TaskDirectories } from "./task-directories.ts";
 
-/** A task with more committed, uncheckpointed bytes than this is checkpointed at once: bounds memory and replay. */
-const MAX_UNCHECKPOINTED_BYTES = 32 * 1024 * 1024;
+/** Rows of all tasks over the bound by this much: the engines are slower than the log, and processing waits for them. */
+const BEHIND_FACTOR = 2;
+/** Between two attempts after one failed, while processing waits. */
+const RETRY_MS = 200;
 
 export class Checkpointer {
   readonly #intervalMs: number;
   readonly #directories: TaskDirectories;
+  readonly #maxBytes: number;
   readonly #lastAt = new WeakMap<Task, number>();
-  #busy = false;
+  #underWay: Promise<void> | undefined;
   #corrupt: CorruptTaskError | undefined;
 
-  constructor(intervalMs: number, directories: TaskDirectories) {
+  /** @param maxBytes committed rows of all tasks that wait: above it the task with the most is checkpointed at once; bounds memory and replay. */
+  constructor(intervalMs: number, maxBytes: number, directories: TaskDirectories) {
     this.#intervalMs = intervalMs;
+    this.#maxBytes = maxBytes;
     this.#directories = directories;
   }
 
@@ -26,26 +31,59 @@ export class Checkpointer {
     if (error !== undefined) throw error;
   }
 
+  /** Nothing more may be processed before a checkpoint is done. */
+  isBehind(tasks: readonly Task[]): boolean {
+    return uncheckpointedBytes(tasks) >= BEHIND_FACTOR * this.#maxBytes;
+  }
+
+  /** Resolves when no checkpoint is under way; never rejects. */
+  async settled(): Promise<void> {
+    await this.#underWay;
+  }
+
   /** Starts the checkpoint of at most one task that is due. A failed one is tried again: the changelog still has the rows. */
   tick(tasks: readonly Task[], logger: Logger): void {
-    if (this.#busy) return;
+    if (this.#underWay !== undefined) return;
+    const task = this.#next(tasks);
+    if (task === undefined) return;
+    this.#lastAt.set(task, performance.now());
+    this.#underWay = this.#checkpoint(task, logger).finally(() => (this.#underWay = undefined));
+  }
+
+  /** With too much in memory the task that has the most of it, else the one that has waited longest. */
+  #next(tasks: readonly Task[]): Task | undefined {
     const now = performance.now();
+    const isOver = uncheckpointedBytes(tasks) >= this.#maxBytes;
+    let next: Task | undefined;
+    let most = 0;
     for (const task of tasks) {
       const bytes = task.state.uncheckpointedBytes;
-      const lastAt = this.#lastAt.get(task);
-      if (lastAt === undefined) this.#lastAt.set(task, now);
-      if (bytes === 0 || (bytes < MAX_UNCHECKPOINTED_BYTES && now - (lastAt ?? now) < this.#intervalMs)) continue;
-      this.#lastAt.set(task, now);
-      this.#busy = true;
-      void task.state
-        .checkpoint()
-        .then(() => this.#directories.savePosition(task.taskId, task.state))
-        .catch((error: unknown) => {
-          if (isMendedByWipe(error)) this.#corrupt = new CorruptTaskError(task.taskId, error);
-          else if (task.status !== "closed") logger.error({ taskId: task.taskId, err: error }, "checkpoint failed; it will be tried again");
-        })
-        .finally(() => (this.#busy = false));
-      return;
+      let lastAt = this.#lastAt.get(task);
+      if (lastAt === undefined) this.#lastAt.set(task, (lastAt = now));
+      const urgency = isOver ? bytes : now - lastAt;
+      if (bytes === 0 || (!isOver && urgency < this.#intervalMs) || urgency <= most) continue;
+      next = task;
+      most = urgency;
+    }
+    return next;
+  }
+
+  async #checkpoint(task: Task, logger: Logger): Promise<void> {
+    try {
+      await task.state.checkpoint();
+      await this.#directories.savePosition(task.taskId, task.state);
+    } catch (error) {
+      if (isMendedByWipe(error)) this.#corrupt = new CorruptTaskError(task.taskId, error);
+      else if (task.status !== "closed") {
+        logger.error({ taskId: task.taskId, err: error }, "checkpoint failed; it will be tried again");
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
     }
   }
+}
+
+function uncheckpointedBytes(tasks: readonly Task[]): number {
+  let bytes = 0;
+  for (const task of tasks) bytes += task.state.uncheckpointedBytes;
+  return bytes;
 }

@@ -23,10 +23,11 @@ const MIN_COMMIT_GAP_MS = 10;
 const CATCH_UP_LAG = 50_000;
 /** Commit intervals in one while catching up. */
 const CATCH_UP_FACTOR = 8;
+/** What a changed row, which cannot leave the cache, holds for each byte of its encoding, and beside that (state/object-cache.ts). */
+const DECODED_FACTOR = 4;
+const ROW_OVERHEAD_BYTES = 200;
 /** Positions that only moved past control batches are committed this rarely. */
 const IDLE_POSITION_COMMIT_MS = 5_000;
-/** Output waiting for a commit; above it a commit is due, and processing waits when one is in flight already. */
-export const MAX_GATHERED_BYTES = 16 * 1024 * 1024;
 
 export interface CommitterOptions {
   readonly sink: LogSink;
@@ -35,6 +36,8 @@ export interface CommitterOptions {
   readonly changelogOf: (store: string) => string;
   /** The longest a record waits for its commit to begin under load; CATCH_UP_FACTOR times that while far behind. */
   readonly commitIntervalMs: number;
+  /** Output, or changed rows, waiting for a commit: above it one is due, and nothing is processed until it has begun. */
+  readonly maxGatheredBytes: number;
   readonly metrics: WorkerMetrics;
   /** Called when a commit went through. */
   readonly onCommitted: (commits: readonly TaskCommit[]) => void;
@@ -75,9 +78,13 @@ export class Committer {
     await this.#inFlight;
   }
 
-  /** Output has outgrown its bound: nothing more is processed until a commit takes it. */
-  get isFull(): boolean {
-    return this.#options.collector.set.byteLength >= MAX_GATHERED_BYTES;
+  /** Output or changed rows of `tasks` have outgrown their bound: nothing more is processed until a commit takes them. */
+  isFull(tasks: Iterable<Task>): boolean {
+    const { collector, maxGatheredBytes } = this.#options;
+    if (collector.set.byteLength >= maxGatheredBytes) return true;
+    let changedBytes = 0;
+    for (const { state } of tasks) changedBytes += DECODED_FACTOR * state.dirtyBytes + ROW_OVERHEAD_BYTES * state.dirtyRows;
+    return changedBytes >= DECODED_FACTOR * maxGatheredBytes;
   }
 
   /** Milliseconds until a commit is due; 0 for now, Infinity for nothing to commit. `now` is performance.now(). */
@@ -91,7 +98,7 @@ export class Committer {
       moved ||= task.positionMoved;
     }
     if (!work) return moved ? Math.max(0, this.#lastBeginAt + IDLE_POSITION_COMMIT_MS - now) : Infinity;
-    if (this.isFull) return 0;
+    if (this.isFull(tasks)) return 0;
     const { commitIntervalMs } = this.#options;
     const interval = backlog ? commitIntervalMs * (lag > CATCH_UP_LAG ? CATCH_UP_FACTOR : 1) : MIN_COMMIT_GAP_MS;
     return Math.max(0, this.#lastBeginAt + interval - now);

@@ -11,6 +11,7 @@
  * - `state-corrupt`: a task's local rows cannot be read; it is rebuilt, and the worker fails when that doesn't help.
  * - `recovery-timeout`: the log has not taken a commit for too long; another worker, or a later one, may have more luck.
  * - `application-shut-down`: a worker asked all workers of the application to stop; the message says which and why.
+ * - `too-little-memory`: the ceiling has no room for the cache and the least of everything else.
  * - `not-running`: the worker was stopped or has failed.
  */
 export type RuntimeErrorCode =
@@ -24,6 +25,7 @@ export type RuntimeErrorCode =
   | "state-corrupt"
   | "recovery-timeout"
   | "application-shut-down"
+  | "too-little-memory"
   | "not-running";
 
 export class RuntimeError extends Error {

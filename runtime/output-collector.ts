@@ -1,13 +1,20 @@
 /** Where a worker's sinks, changelogs and dead letters gather until the next commit takes them. */
 import { RecordSet } from "../eventlog/records/record-set.ts";
 
-/** Under Kafka's default `max.message.bytes` (1,048,588), header included. */
+/** Under Kafka's default `max.message.bytes` (1,048,588), header included. A topic that takes less gets smaller batches. */
 const MAX_BATCH_BYTES = 900_000;
 
 /** Two sets take turns: one is being filled while the other is on its way to the log. */
 export class OutputCollector {
-  #filling = new RecordSet(MAX_BATCH_BYTES);
-  #spare: RecordSet | undefined = new RecordSet(MAX_BATCH_BYTES);
+  #filling: RecordSet;
+  #spare: RecordSet | undefined;
+
+  /** @param maxBytesOf largest record batch that a topic takes, bytes; asked once a partition and set */
+  constructor(maxBytesOf: (topic: string) => number = () => MAX_BATCH_BYTES) {
+    const maxBatchBytes = (topic: string): number => Math.min(MAX_BATCH_BYTES, maxBytesOf(topic));
+    this.#filling = new RecordSet(maxBatchBytes);
+    this.#spare = new RecordSet(maxBatchBytes);
+  }
 
   get set(): RecordSet {
     return this.#filling;

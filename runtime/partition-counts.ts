@@ -14,11 +14,11 @@ export class PartitionCounts {
     this.#log = log;
   }
   /** @throws LogError `unknown-topic` with the topic's name. */
-  async load(topology: Topology, deadLetterTopic: string | undefined): Promise<void> {
+  async load(topology: Topology, deadLetterTopic: string | undefined, changelogs: readonly string[]): Promise<void> {
     const topics = new Set(topology.subtopologies.flatMap(({ sources, sinks }) => [...sources, ...sinks].map((node) => node.topic)));
     if (deadLetterTopic !== undefined) topics.add(deadLetterTopic);
     await Promise.all([...topics].map(async (topic) => this.#counts.set(topic, await this.#log.partitionCount(topic))));
-    for (const { name, config } of await this.#log.admin.describeTopics([...topics])) {
+    for (const { name, config } of await this.#log.admin.describeTopics([...topics, ...changelogs])) {
       const limit = Number(config["max.message.bytes"]);
       if (limit > 0) this.#maxBytes.set(name, limit);
     }

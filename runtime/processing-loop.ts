@@ -38,6 +38,7 @@ export class ProcessingLoop {
     options: {
       readonly checkpointIntervalMs: number;
       readonly directories: TaskDirectories;
+      readonly maxUncheckpointedBytes: number;
       readonly offsetReset: OffsetReset;
       readonly metrics: WorkerMetrics;
       readonly logger: Logger;
@@ -46,7 +47,7 @@ export class ProcessingLoop {
     this.#reader = reader;
     this.#tasks = tasks;
     this.#committer = committer;
-    this.#checkpointer = new Checkpointer(options.checkpointIntervalMs, options.directories);
+    this.#checkpointer = new Checkpointer(options.checkpointIntervalMs, options.maxUncheckpointedBytes, options.directories);
     this.#offsetReset = options.offsetReset;
     this.#logger = options.logger;
     this.#metrics = options.metrics;
@@ -92,9 +93,14 @@ export class ProcessingLoop {
     const running = this.#tasks.running;
     if (this.#paused) return this.#pausedTurn(running);
     const backlog = await this.#fetch(running);
-    if (committer.isFull && committer.busy) return committer.settled();
-    this.#process(running);
-    for (const task of running) ofTask(task.taskId, () => task.punctuateWallClock(Date.now()));
+    if (this.#checkpointer.isBehind(running)) {
+      this.#checkpointer.tick(running, this.#logger);
+      return this.#checkpointer.settled();
+    }
+    if (!committer.isFull(running)) {
+      this.#process(running);
+      for (const task of running) ofTask(task.taskId, () => task.punctuateWallClock(Date.now()));
+    } else if (committer.busy) return committer.settled();
     this.#commitIfDue(running, backlog);
   }
 

@@ -4,6 +4,10 @@ import type { RecordsView } from "../eventlog/records/view.ts";
 import type { SourceNode } from "../topology/graph.ts";
 import { KeyLookahead } from "./key-lookahead.ts";
 
+/** Records between two looks at the clock while the queue's head batch is processed, and the bytes they may have: few of large ones. */
+const RECORDS_PER_CLOCK_CHECK = 64;
+const BYTES_PER_CLOCK_CHECK = 64 * 1024;
+
 export class RecordQueue {
   readonly source: SourceNode;
   readonly partition: number;
@@ -34,6 +38,12 @@ export class RecordQueue {
 
   get fetchPosition(): number {
     return Math.max(this.#fetchPosition, this.position);
+  }
+
+  /** How many records of this size may be processed without a look at the clock; only when not empty. */
+  get recordsPerClockCheck(): number {
+    const [batch] = this.#batches;
+    return Math.min(RECORDS_PER_CLOCK_CHECK, Math.ceil((BYTES_PER_CLOCK_CHECK * batch.records.count) / sizeOf(batch)));
   }
 
   get isEmpty(): boolean {

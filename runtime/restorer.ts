@@ -11,8 +11,10 @@ import { RestoreMeter } from "./restore-meter.ts";
 import { RestoreReport } from "./restore-report.ts";
 import type { Task } from "./task.ts";
 
-/** Restored rows are written to the engine when so many bytes wait: bounds memory, keeps engine batches large. */
+/** Restored rows are written to the engines when so many bytes wait, of all tasks that restore: bounds memory, keeps engine batches large. */
 const FLUSH_BYTES = 16 * 1024 * 1024;
+/** Each task's share of it at the least: below, the engine's syncs would take longer than its rows. */
+const MIN_FLUSH_BYTES = 256 * 1024;
 const POLL_WAIT_MS = 200;
 
 interface StoreRestore {
@@ -150,7 +152,7 @@ export class Restorer {
     if (bytes === undefined) return;
     store.meter.advance(batch.nextOffset, records.count, bytes, performance.now());
     this.#options.onRestored(records.count);
-    if (state.restoredBytes >= FLUSH_BYTES) await this.#flush(store.task);
+    if (state.restoredBytes >= Math.max(MIN_FLUSH_BYTES, FLUSH_BYTES / this.#active.size)) await this.#flush(store.task);
   }
 
   #find(batch: FetchedBatch): StoreRestore | undefined {

@@ -85,7 +85,10 @@ export class TaskManager {
   follow(assignment: WorkerAssignment, group: GroupMember): Task[] {
     this.#members = assignment.members;
     for (const slot of this.#slots.values()) slot.leaving ||= !assignment.tasks.includes(slot.taskId);
-    for (const taskId of assignment.tasks) if (!this.#slots.has(taskId)) this.#open(taskId, group);
+    this.#open(
+      assignment.tasks.filter((taskId) => !this.#slots.has(taskId)),
+      group,
+    );
     return this.running.filter((task) => this.#slots.get(task.taskId)?.leaving === true);
   }
 
@@ -105,7 +108,10 @@ export class TaskManager {
   async reopenAll(group: GroupMember): Promise<void> {
     const staying = [...this.#slots.values()].filter((slot) => !slot.leaving);
     await this.closeAll();
-    for (const { taskId } of staying) this.#open(taskId, group);
+    this.#open(
+      staying.map(({ taskId }) => taskId),
+      group,
+    );
   }
 
   /** Committed rows are written to the engines first: they are valid whatever else failed, and little is left to replay. */
@@ -114,9 +120,15 @@ export class TaskManager {
     await Promise.all(this.#closing);
   }
 
-  #open(taskId: string, group: GroupMember): void {
-    const slot: Slot = { taskId, task: undefined, leaving: false, closed: false, opening: Promise.resolve() };
-    this.#slots.set(taskId, slot);
+  /** All are held before the first is opened: each gets its share of the cache by how many there are. */
+  #open(taskIds: readonly string[], group: GroupMember): void {
+    const slots = taskIds.map((taskId): Slot => ({ taskId, task: undefined, leaving: false, closed: false, opening: Promise.resolve() }));
+    for (const slot of slots) this.#slots.set(slot.taskId, slot);
+    for (const slot of slots) this.#begin(slot, group);
+  }
+
+  #begin(slot: Slot, group: GroupMember): void {
+    const { taskId } = slot;
     slot.opening = this.#bringUp(slot, group).then(
       () => {
         if (!slot.closed && slot.task !== undefined) this.#options.onReady(slot.task);

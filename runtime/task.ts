@@ -24,8 +24,6 @@ import { StateMachine } from "./state-machine.ts";
 import type { TaskServices } from "./task-context.ts";
 
 const COUNTER_OF = { "dead-letter": "dead_letters", continue: "dropped" } as const;
-/** How many records are processed between two looks at the clock. */
-const RECORDS_PER_CLOCK_CHECK = 64;
 
 export interface TaskOptions {
   readonly taskId: string;
@@ -165,11 +163,13 @@ export class Task implements TaskServices {
   /** Processes until the deadline (performance.now()) or the queues are empty; returns the number of records. */
   process(deadline: number): number {
     let processed = 0;
+    let unchecked = 0;
     if (this.#recordsSinceCommit === 0) this.#firstTimestamp = this.#nextQueue()?.headTimestamp ?? -1;
     for (let queue = this.#nextQueue(); queue !== undefined; queue = this.#nextQueue()) {
+      if (unchecked === 0) unchecked = queue.recordsPerClockCheck;
       this.#processHead(queue);
       processed++;
-      if (processed % RECORDS_PER_CLOCK_CHECK === 0 && performance.now() >= deadline) break;
+      if (--unchecked === 0 && performance.now() >= deadline) break;
     }
     this.#recordsSinceCommit += processed;
     return processed;

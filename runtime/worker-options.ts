@@ -18,6 +18,8 @@ export interface WorkerOptions {
   readonly processing: {
     readonly guarantee: "exactly-once" | "at-least-once";
     readonly commitIntervalMs: number;
+    /** Ceiling of the process's memory (memory-budget.ts). Default 512 and four times the cache. */
+    readonly memoryMiB?: number;
     /** Committed rows reach the state engine this often. Default 5000. */
     readonly checkpointIntervalMs?: number;
     /** What was processed of repartition topics is deleted this often. Default 30000. */

@@ -20,9 +20,10 @@ import { Committer } from "./committer.ts";
 import { DeadWorkerFence } from "./dead-worker-fence.ts";
 import { messageOf, RuntimeError } from "./errors.ts";
 import { TopicFeed } from "./feed.ts";
-import { createInternalTopics } from "./internal-topics.ts";
+import { changelogTopics, createInternalTopics } from "./internal-topics.ts";
 import { AtLeastOnceSink, ExactlyOnceSink, type LogSink } from "./log-sink.ts";
 import { Membership } from "./membership.ts";
+import { memoryBudget } from "./memory-budget.ts";
 import { Mutex } from "./mutex.ts";
 import { OffsetReset } from "./offset-reset.ts";
 import { Outage } from "./outage.ts";
@@ -67,7 +68,7 @@ export class Worker {
     ERROR: ["PENDING_SHUTDOWN", "NOT_RUNNING"],
   });
   readonly #mutex = new Mutex();
-  readonly #collector = new OutputCollector();
+  readonly #collector: OutputCollector;
   readonly #partitions: PartitionCounts;
   readonly #restorer: Restorer;
   readonly #standbys: StandbyTasks;
@@ -94,6 +95,7 @@ export class Worker {
     this.workerId = options.instanceId ?? `${hostname()}-${randomUUID().slice(0, 8)}`;
     this.#logger = options.logger.child({ workerId: this.workerId });
     this.registry = options.registry ?? new Registry();
+    const memory = memoryBudget(options.state.cacheMiB, options.processing.memoryMiB);
     const exactlyOnce = options.processing.guarantee === "exactly-once";
     const changelogOf = (store: string): string => changelogTopic(options.applicationId, store);
     this.#metrics = new WorkerMetrics(this.registry, {
@@ -104,7 +106,12 @@ export class Worker {
     });
     this.#outage = new Outage(options.processing.recoveryTimeoutMs ?? RECOVERY_TIMEOUT_MS);
     this.#partitions = new PartitionCounts(this.#log);
-    this.#reader = this.#log.reader({ isolation: "read_committed" });
+    this.#collector = new OutputCollector((topic) => this.#partitions.maxBytesOf(topic));
+    this.#reader = this.#log.reader({
+      isolation: "read_committed",
+      maxBufferedBytes: memory.fetchBytes,
+      maxBatchBytes: memory.batchBytes,
+    });
     this.#sink = exactlyOnce
       ? new ExactlyOnceSink(
           this.#log.txnWriter({ transactionalId: `${options.applicationId}/${this.workerId}`, timeoutMs: TRANSACTION_TIMEOUT_MS }),
@@ -174,6 +181,7 @@ export class Worker {
       group: () => this.#membership.group,
       changelogOf,
       commitIntervalMs: options.processing.commitIntervalMs,
+      maxGatheredBytes: memory.gatheredBytes,
       metrics: this.#metrics,
       onCommitted: (commits) => {
         this.#outage.over();
@@ -184,6 +192,7 @@ export class Worker {
     this.#processing = new ProcessingLoop(this.#reader, this.#tasks, this.#committer, {
       checkpointIntervalMs: options.processing.checkpointIntervalMs ?? 5_000,
       directories,
+      maxUncheckpointedBytes: memory.uncheckpointedBytes,
       offsetReset: new OffsetReset(this.#log.admin, options.processing.offsetReset ?? "earliest", this.#logger),
       metrics: this.#metrics,
       logger: this.#logger,
@@ -245,7 +254,7 @@ export class Worker {
     this.#finished.promise.catch(() => undefined); // whoever cares awaits `finished`
     this.#status.to("REBALANCING");
     await createInternalTopics(topology, this.#log, applicationId);
-    await this.#partitions.load(topology, deadLetterTopic);
+    await this.#partitions.load(topology, deadLetterTopic, changelogTopics(topology, applicationId));
     await this.#sink.open();
     this.#cleaner.start();
     this.#loop = this.#run().catch((error: unknown) => this.#fail(error));

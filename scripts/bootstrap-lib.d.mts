@@ -1,3 +1,4 @@
+export const NODE_FLAGS: readonly string[];
 interface LockFile {
   readonly packages?: Readonly<Record<string, { readonly version?: string; readonly optional?: boolean }>>;
 }

@@ -9,6 +9,12 @@ import { delimiter, isAbsolute, join, relative, sep } from "node:path";
 export const NODE_MAJOR = 24;
 
 /**
+ * Of every process of ours: V8 lets the young generation grow to 128 MiB, which a worker fills for nothing (measured on the stream job:
+ * 592 MiB at the peak with that, 484 with this, at the same events per CPU second within the machine's noise).
+ */
+export const NODE_FLAGS = ["--max-semi-space-size=16"];
+
+/**
  * Is what npm installed (node_modules/.package-lock.json) what package-lock.json asks for? Optional packages of other
  * platforms may be absent.
  * @param {{packages?: Record<string, {version?: string, optional?: boolean}>} | undefined} wanted

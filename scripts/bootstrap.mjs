@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { isInstalled, isNewEnough, NODE_MAJOR, pathWithout, readJson, resolveTarget } from "./bootstrap-lib.mjs";
+import { isInstalled, isNewEnough, NODE_FLAGS, NODE_MAJOR, pathWithout, readJson, resolveTarget } from "./bootstrap-lib.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const pinnedNode = join(root, "node_modules", "node", "bin", process.platform === "win32" ? "node.exe" : "node");
@@ -85,7 +85,7 @@ try {
   const [target, ...args] = process.argv.slice(2);
   if (target === undefined) throw new Error("usage: node scripts/bootstrap.mjs <file or command> [args]");
   install();
-  hand(nodeBinary(), [resolveTarget(root, target), ...args]);
+  hand(nodeBinary(), [...NODE_FLAGS, resolveTarget(root, target), ...args]);
 } catch (error) {
   fail(error);
 }

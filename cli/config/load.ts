@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { parseDocument } from "yaml";
 import type { z } from "zod";
+import { minMemoryMiB } from "../../runtime/memory-budget.ts";
 import { jobSettingsSchema } from "../../processors/settings.ts";
 import { applyEnvironment, type Tree } from "./environment.ts";
 import { ConfigError, type ConfigIssue } from "./errors.ts";
@@ -28,7 +29,7 @@ export function loadConfig(file: string | undefined, env: Readonly<Record<string
   issues.push(...environment.issues, ...readSecretFiles(tree));
   const parsed = configSchema.safeParse(tree);
   if (!parsed.success) issues.push(...parsed.error.issues.flatMap(toIssues));
-  else issues.push(...jobIssues(parsed.data));
+  else issues.push(...jobIssues(parsed.data), ...memoryIssues(parsed.data));
   if (issues.length > 0 || !parsed.success) throw new ConfigError(source, issues);
   return { config: parsed.data, unknownVariables: environment.unknown };
 }
@@ -79,6 +80,13 @@ function jobIssues(config: Config): ConfigIssue[] {
   const { schemaRegistry: _, ...job } = config;
   const checked = jobSettingsSchema.safeParse(job);
   return checked.success ? [] : checked.error.issues.flatMap(toIssues);
+}
+
+/** The ceiling must have room for the cache and the least of everything else. */
+function memoryIssues({ processing: { memoryMiB }, state: { cacheMiB } }: Config): ConfigIssue[] {
+  const least = minMemoryMiB(cacheMiB);
+  if (memoryMiB === undefined || memoryMiB >= least) return [];
+  return [{ path: "processing.memoryMiB", message: `must be at least ${least} with state.cacheMiB ${cacheMiB}` }];
 }
 
 function toIssues(issue: z.core.$ZodIssue): ConfigIssue[] {

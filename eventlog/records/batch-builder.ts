@@ -65,6 +65,17 @@ export class BatchBuilder {
     return this.#position;
   }
 
+  /** Bytes of the buffer, filled or not. */
+  get capacity(): number {
+    return this.#buffer.length;
+  }
+
+  /** Gives the buffer back; clear() must follow. */
+  release(): void {
+    this.#buffer = Buffer.alloc(0);
+    this.#position = 0;
+  }
+
   /**
    * Copies `key[keyStart, keyEnd)` and `value[valueStart, valueEnd)`; null writes a null key, or a tombstone.
    * @param timestamp epoch ms: whole, 0 or more (0 stays 0), or -1 for none. Throws RangeError on anything else.

@@ -48,9 +48,13 @@ export class ByteSink {
   #reserve(count: number): void {
     const needed = this.#length + count;
     if (needed <= this.#bytes.length) return;
-    if (needed > this.#maxBytes) throw new LogError("corrupt-batch", `compressed data expands past ${this.#maxBytes} bytes`);
+    if (needed > this.#maxBytes) throw expandsPast(this.#maxBytes);
     const grown = Buffer.allocUnsafeSlow(Math.min(this.#maxBytes, Math.max(needed, this.#bytes.length * 2)));
     this.#bytes.copy(grown, 0, 0, this.#length);
     this.#bytes = grown;
   }
+}
+
+export function expandsPast(maxBytes: number): LogError {
+  return new LogError("batch-too-large", `compressed data expands past ${maxBytes} bytes`);
 }

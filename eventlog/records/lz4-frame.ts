@@ -47,7 +47,7 @@ export function compressLz4Frame(bytes: Buffer): Buffer {
   return out.subarray(0, at + 4);
 }
 
-/** Rejects broken input, and output above `maxBytes`, with `corrupt-batch`. Checksums are not looked at: the batch has its own. */
+/** Rejects broken input with `corrupt-batch`, and output above `maxBytes` with `batch-too-large`. Checksums are not looked at: the batch has its own. */
 export function decompressLz4Frame(bytes: Buffer, maxBytes: number): Buffer {
   const sink = new ByteSink(bytes.length, maxBytes);
   if (bytes.length < 7 || bytes.readUInt32LE(0) !== MAGIC) throw corrupt("no frame header");

@@ -2,10 +2,10 @@
 import { LogError } from "../errors.ts";
 import type { Compression } from "../port.ts";
 import { AT, ATTRIBUTE, HEADER_BYTES, readInt64 } from "./batch-format.ts";
-import { compressionById, decompress } from "./compression.ts";
+import { compressionById, decompress, MAX_DECOMPRESSED_BYTES } from "./compression.ts";
 import { CONTROL_TYPE_ID } from "./encode-batch.ts";
 import type { ControlType } from "./encode-batch.ts";
-import { readRecords } from "./read-records.ts";
+import { COLUMN_BYTES, readRecords } from "./read-records.ts";
 import type { RecordsView } from "./view.ts";
 
 export class ParsedBatch {
@@ -84,14 +84,19 @@ export class ParsedBatch {
     return type === CONTROL_TYPE_ID.commit ? "commit" : undefined;
   }
 
-  /** The records at or after `fromOffset`. Throws `corrupt-batch` or `unsupported-compression`. Each call decodes anew. */
-  records(fromOffset = 0): RecordsView {
+  /**
+   * The records at or after `fromOffset`. Throws `corrupt-batch`, `unsupported-compression`, or `batch-too-large` when a compressed
+   * batch and its columns would take more than `maxBytes`. Each call decodes anew.
+   */
+  records(fromOffset = 0, maxBytes = MAX_DECOMPRESSED_BYTES): RecordsView {
     const compression = this.compression;
     let records = this.bytes;
     let start = this.start + HEADER_BYTES;
     let end = this.end;
     if (compression !== "none" && this.recordCount > 0) {
-      records = decompress(compression, this.bytes.subarray(start, end));
+      const columns = this.recordCount * COLUMN_BYTES;
+      if (columns >= maxBytes) throw new LogError("batch-too-large", `${this.recordCount} records take more than ${maxBytes} bytes`);
+      records = decompress(compression, this.bytes.subarray(start, end), maxBytes - columns);
       start = 0;
       end = records.length;
     }

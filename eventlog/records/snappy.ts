@@ -23,7 +23,7 @@ export function compressSnappy(bytes: Buffer): Buffer {
   return Buffer.concat(parts);
 }
 
-/** Rejects broken input, and output above `maxBytes`, with `corrupt-batch`. */
+/** Rejects broken input with `corrupt-batch`, and output above `maxBytes` with `batch-too-large`. */
 export function decompressSnappy(bytes: Buffer, maxBytes: number): Buffer {
   const sink = new ByteSink(bytes.length, maxBytes);
   if (bytes.length < XERIAL_HEADER.length || XERIAL_MAGIC.compare(bytes, 0, XERIAL_MAGIC.length) !== 0) {

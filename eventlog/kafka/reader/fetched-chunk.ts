@@ -12,12 +12,15 @@ export type OutgoingBatch = { -readonly [Field in keyof FetchedBatch]: FetchedBa
 export class FetchedChunk {
   readonly #response: FetchPartitionResponse;
   readonly #fetchOffset: number;
+  readonly #maxBatchBytes: number | undefined;
   readonly #batches: Generator<ParsedBatch, void>;
   readonly #filter: AbortedFilter;
   #bytesLeft: number;
 
-  constructor(response: FetchPartitionResponse, fetchOffset: number) {
+  /** @param maxBatchBytes see ReaderOptions */
+  constructor(response: FetchPartitionResponse, fetchOffset: number, maxBatchBytes?: number) {
     this.#response = response;
+    this.#maxBatchBytes = maxBatchBytes;
     this.#fetchOffset = fetchOffset;
     this.#batches = parseBatches(response.records);
     this.#filter = new AbortedFilter(response.aborted);
@@ -31,7 +34,7 @@ export class FetchedChunk {
 
   /**
    * Appends batches to `out` until about `budgetBytes` are decoded; a batch without visible records only moves the
-   * `nextOffset` of the one before it, if there is one. Returns the bytes decoded. Throws `corrupt-batch`, `unsupported-compression`.
+   * `nextOffset` of the one before it, if there is one. Returns the bytes decoded. Throws `corrupt-batch`, `batch-too-large`, `unsupported-compression`.
    */
   take(out: OutgoingBatch[], budgetBytes: number): number {
     const { topic, partition, highWatermark, lastStableOffset } = this.#response;
@@ -45,7 +48,7 @@ export class FetchedChunk {
       }
       const batch = next.value;
       this.#bytesLeft -= batch.end - batch.start;
-      const records = this.#filter.keeps(batch) ? batch.records(this.#fetchOffset) : EMPTY_RECORDS;
+      const records = this.#filter.keeps(batch) ? batch.records(this.#fetchOffset, this.#maxBatchBytes) : EMPTY_RECORDS;
       taken += records.bytes === batch.bytes ? batch.end - batch.start : records.bytes.length + batch.end - batch.start;
       if (records.count === 0 && last !== undefined) {
         last.nextOffset = batch.nextOffset;

@@ -28,6 +28,7 @@ export class KafkaReader implements LogReader {
   readonly #maxBufferedBytes: number;
   readonly #maxPartitionBytes: number;
   readonly #maxWaitMs: number;
+  readonly #maxBatchBytes: number | undefined;
   /** In the order in which they are served next. */
   #partitions = new Map<string, AssignedPartition>();
   /** Bytes that the fetches in flight may bring, by broker. */
@@ -45,6 +46,7 @@ export class KafkaReader implements LogReader {
     this.#maxBufferedBytes = options.maxBufferedBytes ?? DEFAULT_MAX_BUFFERED_BYTES;
     this.#maxPartitionBytes = options.maxPartitionBytes ?? DEFAULT_MAX_PARTITION_BYTES;
     this.#maxWaitMs = options.maxWaitMs ?? DEFAULT_MAX_WAIT_MS;
+    this.#maxBatchBytes = options.maxBatchBytes;
   }
 
   assign(offsets: readonly PartitionOffset[]): void {
@@ -125,7 +127,7 @@ export class KafkaReader implements LogReader {
       } catch (error) {
         // Poll again and again must not skip the broken batch.
         const broken = new AssignedPartition(one.topic, one.partition, one.position);
-        broken.error = asLogError(error);
+        broken.error = ofPartition(one, error);
         this.#partitions.set(id, broken);
         if (out.length === 0) throw broken.error;
       }
@@ -222,7 +224,7 @@ export class KafkaReader implements LogReader {
       if (answer.records.length === 0) continue;
       const next = offsetAfter(answer.records);
       if (next !== undefined) {
-        one.buffer(new FetchedChunk(answer, one.fetchOffset), next);
+        one.buffer(new FetchedChunk(answer, one.fetchOffset, this.#maxBatchBytes), next);
         this.#toBack(id);
       } else if (one === partitions[0]) {
         // KIP-74: the first partition gets its first batch whole, whatever its size.
@@ -302,6 +304,15 @@ export class KafkaReader implements LogReader {
 /** What is no LogError is a mistake of ours, and must not be lost either: it reaches the caller through poll(). */
 function asLogError(error: unknown): LogError {
   return error instanceof LogError ? error : new LogError("invalid-state", "reading failed", { cause: error });
+}
+
+/** A batch that cannot be opened: where it is. */
+function ofPartition({ topic, partition, position }: AssignedPartition, cause: unknown): LogError {
+  const { code, message } = asLogError(cause);
+  return new LogError(code, `the batch of ${partitionId(topic, partition)} at offset ${position}: ${message}`, {
+    cause,
+    partitions: [{ topic, partition }],
+  });
 }
 
 function partitionId(topic: string, partition: number): string {

@@ -1,0 +1,59 @@
+/**
+ * Where a worker's memory goes: one ceiling, and the share of each place that holds records, output or rows. A share is what is counted
+ * there; the ceiling has room for what it takes in the end: room to grow, copies on their way, garbage not collected yet.
+ * docs/operations.md has the table.
+ */
+import { RuntimeError } from "./errors.ts";
+
+const MIB = 1024 * 1024;
+/** Node, our code and its libraries (about 100 MiB measured), the young generation of V8's heap, the HTTP API. MiB. */
+const PROCESS_MIB = 192;
+/** A MiB of decoded rows by the cache's own count: the rows, and the garbage that V8 lets gather before it collects the old generation. */
+const CACHE_FACTOR = 4;
+/** Below it a record of 1 MB no longer fits everywhere. MiB. */
+const MIN_FLOW_MIB = 80;
+/** Of a worker that says nothing of its memory. MiB. */
+const DEFAULT_FLOW_MIB = 320;
+/** The shares below in all, with copies. */
+const UNITS = 40;
+
+export interface MemoryBudget {
+  /** The ceiling of the process's resident memory. */
+  readonly totalMiB: number;
+  /** Fetched and not decoded yet. */
+  readonly fetchBytes: number;
+  /** One record batch, opened: its records and their columns. */
+  readonly batchBytes: number;
+  /** Output that waits for a commit, and as much in changed rows; at most one such set more is on its way to the log. */
+  readonly gatheredBytes: number;
+  /** Committed rows that the state engines do not have yet, of all tasks. */
+  readonly uncheckpointedBytes: number;
+}
+
+/** `memoryMiB` when it is not set. */
+export function defaultMemoryMiB(cacheMiB: number): number {
+  return PROCESS_MIB + CACHE_FACTOR * cacheMiB + DEFAULT_FLOW_MIB;
+}
+
+/** The least that `memoryMiB` may be. */
+export function minMemoryMiB(cacheMiB: number): number {
+  return PROCESS_MIB + CACHE_FACTOR * cacheMiB + MIN_FLOW_MIB;
+}
+
+/** @throws RuntimeError `too-little-memory` */
+export function memoryBudget(cacheMiB: number, memoryMiB = defaultMemoryMiB(cacheMiB)): MemoryBudget {
+  const least = minMemoryMiB(cacheMiB);
+  if (memoryMiB < least)
+    throw new RuntimeError(
+      "too-little-memory",
+      `a worker with a cache of ${cacheMiB} MiB needs ${least} MiB, and ${memoryMiB} are allowed`,
+    );
+  const unit = Math.floor(((memoryMiB - PROCESS_MIB - CACHE_FACTOR * cacheMiB) * MIB) / UNITS);
+  return {
+    totalMiB: memoryMiB,
+    fetchBytes: unit,
+    batchBytes: 8 * unit,
+    gatheredBytes: 2 * unit,
+    uncheckpointedBytes: 4 * unit,
+  };
+}

@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { BatchBuilder } from "../../../eventlog/records/batch-builder.ts";
+import { encodeBatch } from "../../../eventlog/records/encode-batch.ts";
+import { parseBatches } from "../../../eventlog/records/parse-batches.ts";
+import { RecordSet } from "../../../eventlog/records/record-set.ts";
+import { defaultMemoryMiB, memoryBudget, minMemoryMiB } from "../../../runtime/memory-budget.ts";
+import { OutputCollector } from "../../../runtime/output-collector.ts";
+
+const MIB = 1024 * 1024;
+
+test("without a setting the shares are those of a cache of 64 MiB and 512 MiB beside it", () => {
+  assert.equal(defaultMemoryMiB(64), 768);
+  assert.deepEqual(memoryBudget(64), {
+    totalMiB: 768,
+    fetchBytes: 8 * MIB,
+    batchBytes: 64 * MIB,
+    gatheredBytes: 16 * MIB,
+    uncheckpointedBytes: 32 * MIB,
+  });
+});
+
+test("a ceiling without room for cache and flow is refused, and one just large enough is not", () => {
+  assert.throws(() => memoryBudget(64, minMemoryMiB(64) - 1), { code: "too-little-memory" });
+  assert.equal(memoryBudget(64, minMemoryMiB(64)).fetchBytes, 2 * MIB);
+});
+
+test("batches respect the limit of their topic, and Kafka's default where the topic takes more", () => {
+  const collector = new OutputCollector((topic) => (topic === "small" ? 10_000 : 50_000_000));
+  const value = Buffer.alloc(1_000);
+  for (const topic of ["small", "large"])
+    for (let n = 0; n < 2_000; n++) collector.set.partition(topic, 0).append(0, null, 0, 0, value, 0, value.length);
+  const longest = (topic: string): number => Math.max(...collector.set.partition(topic, 0).batches.map(({ start, end }) => end - start));
+  assert.ok(longest("small") <= 10_000 && longest("small") > 8_000, `${longest("small")}`);
+  assert.ok(longest("large") <= 900_000 && longest("large") > 800_000, `${longest("large")}`);
+});
+
+test("partitions that take turns with a lot of output do not keep room for all of it, each", () => {
+  const set = new RecordSet(900_000);
+  const value = Buffer.alloc(4 * MIB);
+  for (let partition = 0; partition < 30; partition++) {
+    set.partition("t", partition).append(0, null, 0, 0, value, 0, value.length);
+    set.clear();
+  }
+  const kept = set.builders.reduce((bytes, builder) => bytes + builder.capacity, 0);
+  assert.ok(kept <= 24 * MIB, `${kept} bytes kept of ${30 * value.length} written`);
+});
+
+test("records that are appended after a clear which gave the buffer back are whole", () => {
+  const set = new RecordSet(900_000);
+  for (const size of [8 * MIB, 1, 8 * MIB]) {
+    const value = Buffer.alloc(size, 7);
+    set.partition("t", 0).append(5, null, 0, 0, value, 0, value.length);
+    const [batch] = parseBatches(Buffer.from(encodeBatch(set.partition("t", 0).batches[0], {})));
+    assert.ok(batch.records().value(0)?.equals(value));
+    set.clear();
+    set.partition("other", 0).append(5, null, 0, 0, value, 0, 1);
+    set.clear();
+    set.clear();
+  }
+});
+
+for (const compression of ["gzip", "snappy", "lz4", "zstd"] as const) {
+  test(`a ${compression} batch is opened up to the bound, the columns of its records included, and refused above it`, () => {
+    const builder = new BatchBuilder("t", 0, 10_000_000);
+    for (let n = 0; n < 10_000; n++) builder.append(0, null, 0, 0, null, 0, 0);
+    const [batch] = parseBatches(Buffer.from(encodeBatch(builder.batches[0], { compression })));
+    const opened = batch.records();
+    const needed = opened.bytes.length + 10_000 * 36;
+    assert.equal(batch.records(0, needed).count, 10_000);
+    for (const maxBytes of [needed - 1, 10_000 * 36, 1_000]) assert.throws(() => batch.records(0, maxBytes), { code: "batch-too-large" });
+  });
+}
