@@ -41,6 +41,7 @@ for (const engine of values.engines.split(",")) {
     process.stderr.write(`${engine}, ${devices} devices...\n`);
     const script = fileURLToPath(new URL("./devices-cell.ts", import.meta.url));
     const { stdout } = await run(process.execPath, [script, "--devices", devices, "--engine", engine, "--events", values.events]);
+    process.stderr.write(stdout);
     const cell = JSON.parse(stdout) as Cell;
     smallest ??= cell;
     cells.push({ ...cell, timesSmallest: Math.round((cell.usPerEvent / smallest.usPerEvent) * 100) / 100 });
