@@ -52,10 +52,14 @@ class Dedupe implements Processor<string, TelemetryEvent, DedupeOutputs> {
   }
 
   async open(): Promise<void> {
-    const entries: [string, number][] = [];
-    for await (const [key, row] of this.#ledger.scan()) entries.push([key, row.lastReceiveTs]);
-    this.#idle.load(entries);
+    this.#idle.clear();
+    for await (const [key, row] of this.#ledger.scan()) this.#idle.add(key, row.lastReceiveTs);
+    this.#idle.sort();
     await this.#ids.open();
+  }
+
+  readAhead(sourceKey: unknown): void {
+    if (typeof sourceKey === "string") this.#ledger.prefetch(sourceKey);
   }
 
   process(record: StreamRecord<string, TelemetryEvent>): void {

@@ -31,6 +31,10 @@ class DeviceState implements Processor<string, TelemetryEvent, DeviceStateOutput
     this.#changed = [];
   }
 
+  readAhead(sourceKey: unknown): void {
+    if (typeof sourceKey === "string") this.#states.prefetch(sourceKey);
+  }
+
   process({ key, value: event }: StreamRecord<string, TelemetryEvent>): void {
     const { device } = event;
     if (device === undefined) throw new Error("device-state comes after validate");

@@ -38,6 +38,12 @@ export class DeviceWindows extends WindowSet {
     this.#stubs = new IdleWindows(stubMs);
   }
 
+  /** Most events are for the device's latest window. */
+  override readAhead(key: string): void {
+    const windows = this.#devices.get(key);
+    if (windows !== undefined && windows.count > 0) this.prefetch(key, windows.start(windows.count - 1));
+  }
+
   override advance(record: StreamRecord<string, TelemetryEvent>, clocks: Clocks): void {
     this.advanceIdle(clocks);
     const windows = this.#windowsOf(record);

@@ -90,6 +90,7 @@ export class DeviceTable {
   }
 
   #forget(): void {
+    for (const device of this.#devices.values()) for (const windows of device.windows) windows?.forgetRows();
     this.#devices.clear();
     this.#jsonHeads.clear();
   }

@@ -7,6 +7,23 @@ export interface WaitingWindow<D> {
   dueAt: number;
 }
 
+/** Windows of a later bucket, side by side: there may be millions. */
+class Bucket<D> {
+  readonly #devices: D[] = [];
+  /** Start and due time of each. */
+  readonly #times: number[] = [];
+
+  push(device: D, start: number, dueAt: number): void {
+    this.#devices.push(device);
+    this.#times.push(start, dueAt);
+  }
+
+  windows(): WaitingWindow<D>[] {
+    const times = this.#times;
+    return this.#devices.map((device, index) => ({ device, start: times[2 * index], dueAt: times[2 * index + 1] }));
+  }
+}
+
 /** Buckets per idle time: what an update moves on is looked at again within 1/64 of the idle time, and a bucket is short to sort. */
 const BUCKETS_PER_IDLE = 64;
 
@@ -16,7 +33,7 @@ const BUCKETS_PER_IDLE = 64;
  */
 export class IdleWindows<D> {
   readonly #bucketMs: number;
-  readonly #buckets = new Map<number, WaitingWindow<D>[]>();
+  readonly #buckets = new Map<number, Bucket<D>>();
   /** The earliest bucket that may hold something. */
   #bucket = Infinity;
   /** Of the bucket in hand, sorted, last first out. Undefined before its time. */
@@ -27,14 +44,15 @@ export class IdleWindows<D> {
   }
 
   put(window: WaitingWindow<D>): void {
-    const bucket = Math.floor(window.dueAt / this.#bucketMs);
+    const { device, start, dueAt } = window;
+    const bucket = Math.floor(dueAt / this.#bucketMs);
     if (this.#sorted !== undefined && bucket <= this.#bucket) {
       this.#insertSorted(this.#sorted, window);
       return;
     }
-    const waiting = this.#buckets.get(bucket);
-    if (waiting === undefined) this.#buckets.set(bucket, [window]);
-    else waiting.push(window);
+    let waiting = this.#buckets.get(bucket);
+    if (waiting === undefined) this.#buckets.set(bucket, (waiting = new Bucket<D>()));
+    waiting.push(device, start, dueAt);
     if (bucket < this.#bucket) this.#bucket = bucket;
   }
 
@@ -51,14 +69,18 @@ export class IdleWindows<D> {
         this.#bucket = earliest(this.#buckets);
       }
       if (this.#bucket * this.#bucketMs > now || this.#bucket === Infinity) return undefined;
-      this.#sorted = (this.#buckets.get(this.#bucket) ?? []).sort(lastFirst);
+      this.#sorted = (this.#buckets.get(this.#bucket)?.windows() ?? []).sort(lastFirst);
       this.#buckets.delete(this.#bucket);
     }
   }
 
   /** Takes out everything, in the same order. */
   takeAll(): WaitingWindow<D>[] {
-    const all = [...(this.#sorted ?? []), ...[...this.#buckets.values()].flat()].sort(lastFirst).reverse();
+    const waiting = [...this.#buckets.values()].map((bucket) => bucket.windows());
+    const all = (this.#sorted ?? [])
+      .concat(...waiting)
+      .sort(lastFirst)
+      .reverse();
     this.clear();
     return all;
   }

@@ -8,10 +8,11 @@ const SINCE = 1;
 const IS_STUB = 2;
 const STRIDE = 3;
 
+/** Arrays are as long as they must be: most devices of a large fleet only wait. */
 export class OpenWindows {
-  readonly #numbers: number[] = [];
-  /** Of the windows whose row was looked up, by index. */
-  readonly #rows: (RowHandle<WindowRow> | undefined)[] = [];
+  #numbers: number[] = [];
+  /** Of the windows whose row was looked up since forgetRows(), by index. */
+  #rows: (RowHandle<WindowRow> | undefined)[] | undefined;
   readonly key: string;
 
   constructor(key: string) {
@@ -19,7 +20,7 @@ export class OpenWindows {
   }
 
   get count(): number {
-    return this.#rows.length;
+    return this.#numbers.length / STRIDE;
   }
 
   start(index: number): number {
@@ -37,7 +38,12 @@ export class OpenWindows {
   }
 
   row(index: number): RowHandle<WindowRow> | undefined {
-    return this.#rows[index];
+    return this.#rows?.[index];
+  }
+
+  /** The device is no longer one of those at hand. */
+  forgetRows(): void {
+    this.#rows = undefined;
   }
 
   /** From the end: most events are for the device's latest window. -1: none. */
@@ -50,20 +56,23 @@ export class OpenWindows {
   /** Reads from the memory of the latest window and its row. */
   touchLast(): number {
     const last = this.count - 1;
-    const row = last < 0 ? undefined : this.#rows[last]?.value;
+    const row = last < 0 ? undefined : this.#rows?.[last]?.value;
     return row === undefined ? 0 : this.start(last) + row.touch();
   }
 
   insert(start: number, since: number, isStub: boolean): void {
     let index = this.count;
     while (index > 0 && this.start(index - 1) > start) index--;
-    this.#numbers.splice(index * STRIDE, 0, start, since, isStub ? 1 : 0);
-    this.#rows.splice(index, 0, undefined);
+    const numbers = this.#numbers;
+    const at = index * STRIDE;
+    const added = [start, since, isStub ? 1 : 0];
+    this.#numbers = numbers.length === 0 ? added : numbers.slice(0, at).concat(added, numbers.slice(at));
+    this.#rows?.splice(index, 0, undefined);
   }
 
   used(index: number, since: number, row: RowHandle<WindowRow>): void {
     this.#numbers[index * STRIDE + SINCE] = since;
-    this.#rows[index] = row;
+    (this.#rows ??= new Array<RowHandle<WindowRow> | undefined>(this.count).fill(undefined))[index] = row;
   }
 
   becomeStub(index: number, since: number): void {
@@ -73,6 +82,6 @@ export class OpenWindows {
 
   remove(index: number): void {
     this.#numbers.splice(index * STRIDE, STRIDE);
-    this.#rows.splice(index, 1);
+    this.#rows?.splice(index, 1);
   }
 }

@@ -8,6 +8,14 @@ export class PartitionWindows extends WindowSet {
   readonly #keys = new Map<number, string[]>();
   /** The starts of #keys, ascending. */
   readonly #starts: number[] = [];
+  /** While the index is rebuilt. */
+  #restoring: { readonly key: string; readonly start: number; readonly lastReceiveTs: number }[] = [];
+
+  /** Most events are for the latest window of all. */
+  override readAhead(key: string): void {
+    const start = this.#starts.at(-1);
+    if (start !== undefined) this.prefetch(key, start);
+  }
 
   override advance(_record: StreamRecord<string, TelemetryEvent>, clocks: Clocks): void {
     this.advanceIdle(clocks);
@@ -46,8 +54,15 @@ export class PartitionWindows extends WindowSet {
     this.#starts.length = 0;
   }
 
-  protected override restore(key: string, start: number): void {
-    this.#remember(key, start);
+  protected override restore(key: string, start: number, _closed: boolean, lastReceiveTs: number): void {
+    this.#restoring.push({ key, start, lastReceiveTs });
+  }
+
+  /** In the order in which their records came. */
+  protected override restored(): void {
+    this.#restoring.sort((a, b) => a.lastReceiveTs - b.lastReceiveTs || a.start - b.start);
+    for (const { key, start } of this.#restoring) this.#remember(key, start);
+    this.#restoring = [];
   }
 
   #remember(key: string, start: number): void {

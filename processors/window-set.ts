@@ -9,7 +9,7 @@ import { MAX_TIME_MS } from "./timestamp.ts";
 import { WindowRow, type WindowRows } from "./window-row.ts";
 
 /** A store takes no negative starts, and clocks before 1970 exist: what is added to a start in the row's key. ms. */
-const STORED_START_OFFSET = 2 * MAX_TIME_MS;
+export const STORED_START_OFFSET = 2 * MAX_TIME_MS;
 
 /** The clocks at a record, itself counted in. Epoch ms. */
 export interface Clocks {
@@ -43,12 +43,13 @@ export abstract class WindowSet {
   /** Rebuilds the indexes from the store. */
   async open(): Promise<void> {
     this.clear();
-    const rows: { key: string; start: number; closed: boolean; lastReceiveTs: number }[] = [];
     for await (const { key, windowStart, value } of this.#rows.scan())
-      rows.push({ key, start: windowStart - STORED_START_OFFSET, closed: value.closed, lastReceiveTs: value.lastReceiveTs });
-    rows.sort((a, b) => a.lastReceiveTs - b.lastReceiveTs || a.start - b.start);
-    for (const row of rows) this.restore(row.key, row.start, row.closed, row.lastReceiveTs);
+      this.restore(key, windowStart - STORED_START_OFFSET, value.closed, value.lastReceiveTs);
+    this.restored();
   }
+
+  /** An event of this device is going to come. */
+  abstract readAhead(key: string): void;
 
   /** Closes what is due before the record is looked at. */
   abstract advance(record: StreamRecord<string, TelemetryEvent>, clocks: Clocks): void;
@@ -63,7 +64,11 @@ export abstract class WindowSet {
   abstract add(record: StreamRecord<string, TelemetryEvent>, clocks: Clocks): boolean;
 
   protected abstract clear(): void;
+  /** One row, in the order of keys. */
   protected abstract restore(key: string, start: number, closed: boolean, lastReceiveTs: number): void;
+
+  /** All rows were there. */
+  protected restored(): void {}
 
   protected startOf(ts: number): number {
     return Math.floor(ts / this.sizeMs) * this.sizeMs;
@@ -72,6 +77,10 @@ export abstract class WindowSet {
   /** `known`: of an earlier call for the same window. */
   protected at(key: string, start: number, known?: RowHandle<WindowRow>): RowHandle<WindowRow> {
     return this.#rows.at(key, start + STORED_START_OFFSET, known);
+  }
+
+  protected prefetch(key: string, start: number): void {
+    this.#rows.prefetch(key, start + STORED_START_OFFSET);
   }
 
   /** The first event of a window. */

@@ -79,6 +79,10 @@ class Windows implements Processor<string, TelemetryEvent, WindowsOutputs> {
     for (const set of this.#sets) await set.open();
   }
 
+  readAhead(sourceKey: unknown): void {
+    if (typeof sourceKey === "string") for (const set of this.#sets) set.readAhead(sourceKey);
+  }
+
   process(record: StreamRecord<string, TelemetryEvent>): void {
     const event = record.value;
     const clocks = this.#readClocks();

@@ -6,7 +6,7 @@ import type { Serde } from "../state/serde.ts";
 const AHEAD = 32;
 
 /** The key's serde threw: it will again when the record is processed, and then it counts. */
-const UNREADABLE = Symbol("unreadable");
+export const UNREADABLE = Symbol("unreadable");
 
 export class KeyLookahead {
   readonly #keys: unknown[] = new Array<unknown>(AHEAD).fill(null);
@@ -37,7 +37,8 @@ export class KeyLookahead {
   }
 }
 
-function readKey(view: RecordsView, index: number, serde: Serde<unknown>): unknown {
+/** null for none; UNREADABLE instead of an error. */
+export function readKey(view: RecordsView, index: number, serde: Serde<unknown>): unknown {
   const start = view.keyStarts[index];
   if (start < 0) return null;
   try {

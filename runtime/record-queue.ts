@@ -2,7 +2,7 @@
 import type { FetchedBatch } from "../eventlog/port.ts";
 import type { RecordsView } from "../eventlog/records/view.ts";
 import type { SourceNode } from "../topology/graph.ts";
-import { KeyLookahead } from "./key-lookahead.ts";
+import { KeyLookahead, readKey, UNREADABLE } from "./key-lookahead.ts";
 
 /** Records between two looks at the clock while the queue's head batch is processed, and the bytes they may have: few of large ones. */
 const RECORDS_PER_CLOCK_CHECK = 64;
@@ -16,6 +16,9 @@ export class RecordQueue {
   /** Of the batch at the head. */
   #index = 0;
   #bufferedBytes = 0;
+  /** Where the read-ahead has got to: a batch, and a record of it. Behind the head: not used of late. */
+  #aheadBatch = 0;
+  #aheadIndex = 0;
   /** Next offset to process: what a commit stores. -1 until the task knows it. */
   position = -1;
   /** Where fetching goes on: past what is buffered here. */
@@ -71,6 +74,35 @@ export class RecordQueue {
     return this.#batches[0].records.timestamps[this.#index];
   }
 
+  /** Records between the head and where the read-ahead has got to. */
+  get recordsAhead(): number {
+    let records = -this.#index;
+    for (let i = 0; i < this.#aheadBatch; i++) records += this.#batches[i].records.count;
+    return Math.max(0, records + this.#aheadIndex);
+  }
+
+  /** Moves the read-ahead on by up to `limit` records; their keys, those that can be decoded. False at the end of what is buffered. */
+  readAhead(limit: number, visit: (key: unknown) => void): boolean {
+    if (this.#aheadBatch === 0 && this.#aheadIndex < this.#index) this.#aheadIndex = this.#index;
+    let left = limit;
+    while (left > 0) {
+      const batch = this.#batches[this.#aheadBatch];
+      if (batch === undefined) return left < limit;
+      const { records } = batch;
+      const until = Math.min(records.count, this.#aheadIndex + left);
+      left -= until - this.#aheadIndex;
+      for (let i = this.#aheadIndex; i < until; i++) {
+        const key = readKey(records, i, this.source.key);
+        if (key !== UNREADABLE && key !== null) visit(key);
+      }
+      this.#aheadIndex = until;
+      if (until < records.count) break;
+      this.#aheadBatch++;
+      this.#aheadIndex = 0;
+    }
+    return true;
+  }
+
   /** Done with the record at the head. */
   advance(): void {
     this.position = this.#batches[0].records.offsets[this.#index] + 1;
@@ -86,6 +118,8 @@ export class RecordQueue {
       this.position = Math.max(this.position, done.nextOffset);
       this.#bufferedBytes -= sizeOf(done);
       this.#index = 0;
+      if (this.#aheadBatch > 0) this.#aheadBatch--;
+      else this.#aheadIndex = 0;
       this.lookahead.reset();
     }
   }

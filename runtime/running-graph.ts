@@ -12,6 +12,7 @@ export class RunningGraph {
   readonly #processors: Processor<unknown, unknown, Outputs>[] = [];
   readonly #flushing: { flush(): void }[] = [];
   readonly #prefetching: { prefetch(sourceKey: unknown): void }[] = [];
+  readonly #readingAhead: { readAhead(sourceKey: unknown): void }[] = [];
   readonly #edges: EdgeOutput[] = [];
 
   constructor(subtopology: Subtopology, services: TaskServices, collector: OutputCollector, partitionsOf: (topic: string) => number) {
@@ -22,6 +23,7 @@ export class RunningGraph {
       receivers.set(node.name, processor);
       this.#processors.push(processor);
       if (processor.prefetch !== undefined) this.#prefetching.push(processor as { prefetch(sourceKey: unknown): void });
+      if (processor.readAhead !== undefined) this.#readingAhead.push(processor as { readAhead(sourceKey: unknown): void });
       if (processor.flush !== undefined) this.#flushing.push(processor as { flush(): void });
       outputsOf.set(node.name, new Map([...node.outputs].map(([name, children]) => [name, new EdgeOutput(node.name, children)])));
     }
@@ -50,6 +52,15 @@ export class RunningGraph {
   prefetch(key: unknown): void {
     const processors = this.#prefetching;
     for (let i = 0; i < processors.length; i++) processors[i].prefetch(key);
+  }
+
+  get readsAhead(): boolean {
+    return this.#readingAhead.length > 0;
+  }
+
+  readAhead(key: unknown): void {
+    const processors = this.#readingAhead;
+    for (let i = 0; i < processors.length; i++) processors[i].readAhead(key);
   }
 
   /** Upstream first, so that what one flush forwards is in place before a later one runs. */

@@ -17,6 +17,7 @@ import { RuntimeError } from "./errors.ts";
 import type { OutputCollector } from "./output-collector.ts";
 import { Punctuators } from "./punctuators.ts";
 import type { TaskStatus } from "./queries.ts";
+import { ReadAheadPacer } from "./read-ahead-pacer.ts";
 import { RecordQueue } from "./record-queue.ts";
 import { RunningGraph } from "./running-graph.ts";
 import { SourceCursor } from "./source-cursor.ts";
@@ -70,8 +71,11 @@ export class Task implements TaskServices {
     closed: [],
   });
   readonly #options: TaskOptions;
+  readonly #readsAhead: boolean;
+  readonly #pacer = new ReadAheadPacer();
   readonly #punctuators = new Punctuators();
   readonly #graph: RunningGraph;
+  readonly #readAhead = (key: unknown): void => this.#graph.readAhead(key);
   readonly #prefetch = (key: unknown): void => this.#graph.prefetch(key);
   /** Next changelog offset of each store, as far as this worker has committed. */
   readonly changelogPositions = new Map<string, number>();
@@ -91,6 +95,7 @@ export class Task implements TaskServices {
     this.state = options.state;
     this.queues = options.subtopology.sources.map((source) => new RecordQueue(source, options.partition));
     this.#graph = new RunningGraph(options.subtopology, this, options.collector, options.partitionsOf);
+    this.#readsAhead = this.#graph.readsAhead && options.state.canReadAhead;
   }
 
   get status(): TaskStatus {
@@ -163,6 +168,7 @@ export class Task implements TaskServices {
   /** Processes until the deadline (performance.now()) or the queues are empty; returns the number of records. */
   process(deadline: number): number {
     let processed = 0;
+    if (this.#readsAhead) this.#pacer.tick(this.queues, this.state, this.#readAhead);
     let unchecked = 0;
     if (this.#recordsSinceCommit === 0) this.#firstTimestamp = this.#nextQueue()?.headTimestamp ?? -1;
     for (let queue = this.#nextQueue(); queue !== undefined; queue = this.#nextQueue()) {

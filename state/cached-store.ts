@@ -5,6 +5,7 @@ import type { CommittedRows } from "./committed-rows.ts";
 import { StateError } from "./errors.ts";
 import { Entry } from "./object-cache.ts";
 import type { EntryOwner, ObjectCache } from "./object-cache.ts";
+import type { RowReceiver } from "./read-ahead.ts";
 import { decodeKey, decodeValue } from "./row-format.ts";
 import type { StoreSpec } from "./store.ts";
 
@@ -20,12 +21,13 @@ export interface StoreHome {
   readonly cache: ObjectCache;
   /** Estimate, over all stores. */
   dirtyBytes: number;
+  readonly isOpen: boolean;
   assertOpen(): void;
   /** Rows of this store in frozen sets that are not committed. */
   frozenEntries(storeIndex: number): Iterable<Entry>;
 }
 
-export abstract class CachedStore<K> implements EntryOwner {
+export abstract class CachedStore<K> implements EntryOwner, RowReceiver {
   readonly index: number;
   readonly changelogged: boolean;
   readonly spec: StoreSpec<unknown>;
@@ -52,6 +54,7 @@ export abstract class CachedStore<K> implements EntryOwner {
   }
 
   abstract evicted(entry: Entry): void;
+  abstract arrived(key: string, windowStart: number, name: string, value: Buffer | undefined): void;
   abstract forgetAll(): void;
   /** The commit that held this row is done. */
   abstract settled(entry: Entry): void;
@@ -111,6 +114,35 @@ export abstract class CachedStore<K> implements EntryOwner {
       entry.value = this.decodeValue(foundBytes, foundStart, foundEnd);
       entry.present = true;
       entry.encodedBytes += foundEnd - foundStart;
+    }
+    return entry;
+  }
+
+  /** Asks for a row that is not in the cache: it may come by arrived(). */
+  protected want(key: string, windowStart: number): void {
+    const { rows } = this.home;
+    const out = this.keyBuffer;
+    const storeId = rows.storeIds[this.index];
+    out.reset();
+    out.bytes(storeId);
+    if (this.#stringKeys === true) this.spec.key.write(key, out);
+    else out.latin1(key);
+    if (windowStart >= 0) out.u64(windowStart);
+    rows.readAhead.want(this, key, windowStart, storeId.length, out.toBuffer());
+  }
+
+  /** An entry as load() would make it, from what was read ahead; undefined when memory or another engine read decides. */
+  protected ahead(key: string, windowStart: number, name: string, value: Buffer | undefined): Entry | undefined {
+    const { home } = this;
+    if (!home.isOpen || home.rows.findInMemory(this.index, name) !== undefined) return undefined;
+    home.rows.engineReads++;
+    this.misses++;
+    const entry = new Entry(this, key, windowStart);
+    entry.encodedBytes = name.length;
+    if (value !== undefined) {
+      entry.value = this.decodeValue(value, 0, value.length);
+      entry.present = true;
+      entry.encodedBytes += value.length;
     }
     return entry;
   }

@@ -1,6 +1,7 @@
 /** What the changelog has: rows in memory that wait for a checkpoint, in front of the engine. */
 import type { ByteWriter } from "./byte-writer.ts";
 import type { EngineOp, StateEngine } from "./engines/engine.ts";
+import { ReadAhead } from "./read-ahead.ts";
 import { RowTable } from "./row-table.ts";
 import type { TableRow } from "./row-table.ts";
 
@@ -16,6 +17,9 @@ export class CommittedRows {
   foundBytes: Buffer = EMPTY;
   foundStart = 0;
   foundEnd = 0;
+  readonly readAhead = new ReadAhead(this);
+  /** Look-ups that the engine had to answer, then or ahead. */
+  engineReads = 0;
   #table: RowTable;
   /** On its way into the engine. */
   #checkpointing: RowTable | undefined;
@@ -55,6 +59,7 @@ export class CommittedRows {
       const exists = this.findInMemory(storeIndex, engineKey.buffer.toString("latin1", idLength, engineKey.position));
       if (exists !== undefined) return exists;
     }
+    this.engineReads++;
     const value = this.engine.getSync(engineKey.buffer.subarray(0, engineKey.position));
     if (value === undefined) return false;
     this.foundBytes = value;

@@ -27,6 +27,11 @@ export class CachedKeyValueStore<K, V> extends CachedStore<K> implements KeyValu
     return entry as RowHandle<V>;
   }
 
+  prefetch(key: K): void {
+    const mapKey = this.keyOf(key);
+    if (!this.#entries.has(mapKey)) this.want(mapKey, -1);
+  }
+
   put(key: K, value: V): void {
     this.#put(this.keyOf(key), value);
   }
@@ -49,6 +54,12 @@ export class CachedKeyValueStore<K, V> extends CachedStore<K> implements KeyValu
 
   scan(): AsyncIterable<readonly [K, V]> {
     return scanStore(this, (key, value) => [key as K, value as V]);
+  }
+
+  override arrived(key: string, windowStart: number, name: string, value: Buffer | undefined): void {
+    if (this.#entries.has(key)) return;
+    const entry = this.ahead(key, windowStart, name, value);
+    if (entry !== undefined) this.#add(entry);
   }
 
   override cached(bytes: Buffer, start: number, end: number): Entry | undefined {

@@ -54,13 +54,13 @@ export class Entry {
 }
 
 export class ObjectCache {
-  readonly #maxBytes: number;
+  readonly maxBytes: number;
   readonly #ring: Entry[] = [];
   #hand = 0;
   #bytes = 0;
 
   constructor(maxBytes: number) {
-    this.#maxBytes = maxBytes;
+    this.maxBytes = maxBytes;
   }
 
   /** May be above the bound while rows are dirty or in flight. */
@@ -73,7 +73,7 @@ export class ObjectCache {
     this.#ring.push(entry);
     entry.owner.cachedRows++;
     this.resize(entry, entry.encodedBytes);
-    if (this.#bytes > this.#maxBytes) this.sweep(SWEEP_STEPS, entry);
+    if (this.#bytes > this.maxBytes) this.sweep(SWEEP_STEPS, entry);
   }
 
   remove(entry: Entry): void {
@@ -82,7 +82,7 @@ export class ObjectCache {
       this.#ring[entry.slot] = last;
       last.slot = entry.slot;
     }
-    entry.slot = -1;
+    letGo(entry);
     this.#bytes -= entry.weight;
     entry.owner.cachedRows--;
     entry.owner.cachedBytes -= entry.weight;
@@ -99,7 +99,7 @@ export class ObjectCache {
   /** Evicts clean entries until the bound holds or `steps` entries were looked at; never `keep`. */
   sweep(steps: number, keep?: Entry): void {
     const ring = this.#ring;
-    for (let step = 0; step < steps && this.#bytes > this.#maxBytes && ring.length > 0; step++) {
+    for (let step = 0; step < steps && this.#bytes > this.maxBytes && ring.length > 0; step++) {
       if (this.#hand >= ring.length) this.#hand = 0;
       const entry = ring[this.#hand];
       if (entry.dirty || entry.frozen > 0 || entry === keep) {
@@ -118,7 +118,7 @@ export class ObjectCache {
   /** Owners clear their own maps. */
   clear(): void {
     for (const entry of this.#ring) {
-      entry.slot = -1;
+      letGo(entry);
       entry.owner.cachedRows--;
       entry.owner.cachedBytes -= entry.weight;
     }
@@ -126,4 +126,12 @@ export class ObjectCache {
     this.#hand = 0;
     this.#bytes = 0;
   }
+}
+
+/** Whoever kept the handle keeps a small object, not the row. */
+function letGo(entry: Entry): void {
+  entry.slot = -1;
+  entry.value = undefined;
+  entry.present = false;
+  entry.row = undefined;
 }

@@ -14,6 +14,8 @@ export interface KeyValueStore<K, V> {
   at(key: K, known: RowHandle<V> | undefined): RowHandle<V>;
   /** As put(), to the row that at() gave. */
   set(row: RowHandle<V>, value: V): void;
+  /** The row will be asked for soon: if it is on disk it is read beside the processing. For Processor.readAhead(). */
+  prefetch(key: K): void;
   /** All rows, uncommitted ones included, in key-byte order. For Processor.open() and wall-clock work, not per record. */
   scan(): AsyncIterable<readonly [K, V]>;
 }
@@ -37,6 +39,8 @@ export interface WindowStore<K, V> {
   at(key: K, windowStart: number, known: RowHandle<V> | undefined): RowHandle<V>;
   /** As put(), to the row that at() gave. */
   set(row: RowHandle<V>, value: V): void;
+  /** As KeyValueStore.prefetch(). */
+  prefetch(key: K, windowStart: number): void;
   /** In (key bytes, window start) order. */
   scan(): AsyncIterable<{ readonly key: K; readonly windowStart: number; readonly value: V }>;
 }

@@ -6,13 +6,14 @@ import { CommittedRows } from "./committed-rows.ts";
 import { createEngine } from "./engines/create-engine.ts";
 import type { EngineName } from "./engines/engine.ts";
 import { StateError } from "./errors.ts";
+import { emitRows, encodeDirty, markClean } from "./freeze.ts";
+import type { EmitRow } from "./freeze.ts";
 import { FrozenRows } from "./frozen-rows.ts";
 import { CachedKeyValueStore } from "./key-value-store.ts";
 import { boundedRange } from "./key-range.ts";
 import type { KeyRange } from "./key-range.ts";
 import { ObjectCache } from "./object-cache.ts";
 import type { Entry } from "./object-cache.ts";
-import { ROW_FORMAT_VERSION } from "./row-format.ts";
 import { PAGE_ROWS, readPage } from "./row-page.ts";
 import { committedRows, committedValue } from "./scan-store.ts";
 import type { StoreSpec } from "./store.ts";
@@ -43,8 +44,8 @@ export interface StoreStats {
   readonly evictions: number;
 }
 
-/** Gets one changelog row of a freeze. `storeIndex` as in TaskState.storeNames; `valueStart` -1: deleted. Copy what is kept. */
-export type EmitRow = (storeIndex: number, bytes: Buffer, keyStart: number, keyEnd: number, valueStart: number, valueEnd: number) => void;
+/** Eight times what some thousand rows take. */
+const READ_AHEAD_CACHE_BYTES = 16 << 20;
 
 /** Buffers kept for the next commits: as many as are in flight at once with room for one more. */
 const POOLED_WRITERS = 3;
@@ -97,6 +98,25 @@ export class TaskState implements StoreHome {
       spec.kind === "window" ? new CachedWindowStore(index, spec, this) : new CachedKeyValueStore(index, spec, this),
     );
     for (const store of this.#stores) this.#byName.set(store.name, store);
+  }
+
+  /** Look-ups so far that went past all rows in memory. */
+  get engineReads(): number {
+    return this.rows.engineReads;
+  }
+
+  /** In a smaller cache the rows of the records before would push out what was read ahead. */
+  get canReadAhead(): boolean {
+    return this.cache.maxBytes >= READ_AHEAD_CACHE_BYTES;
+  }
+
+  /** Reads what was asked for by prefetch() of the stores; the rows come into the cache between two turns of the event loop. */
+  startReadAhead(): void {
+    if (this.#open) this.rows.readAhead.start();
+  }
+
+  get isOpen(): boolean {
+    return this.#open;
   }
 
   /** The same instance each time. */
@@ -318,6 +338,7 @@ export class TaskState implements StoreHome {
     this.#open = false;
     this.rollback();
     if (this.#checkpointing !== undefined) await Promise.allSettled([this.#checkpointing]);
+    await this.rows.readAhead.settled();
   }
 
   #advance(positions: ReadonlyMap<string, number>): void {
@@ -337,48 +358,6 @@ export class TaskState implements StoreHome {
     const store = this.#byName.get(name);
     if (store === undefined) throw unknownStore(name);
     return store;
-  }
-}
-
-function encodeDirty(store: CachedStore<unknown>, frozen: FrozenRows, out: ByteWriter): void {
-  const { entries, bounds } = frozen;
-  const { value: serde } = store.spec;
-  for (const entry of store.dirty) {
-    const keyStart = out.position;
-    store.writeKey(entry, out);
-    const keyEnd = out.position;
-    if (entry.present) {
-      out.u8(ROW_FORMAT_VERSION);
-      serde.write(entry.value, out);
-      store.measured(out.position - keyStart);
-    }
-    entries.push(entry);
-    bounds.push(keyStart, keyEnd, entry.present ? out.position : -1);
-  }
-}
-
-function emitRows(frozen: FrozenRows, buffer: Buffer, emit: EmitRow): void {
-  const { entries, bounds } = frozen;
-  let bound = 0;
-  for (const entry of entries) {
-    const { index, changelogged } = entry.owner;
-    const keyStart = bounds[bound++];
-    const keyEnd = bounds[bound++];
-    const valueEnd = bounds[bound++];
-    if (changelogged) emit(index, buffer, keyStart, keyEnd, valueEnd < 0 ? -1 : keyEnd, valueEnd);
-  }
-}
-
-function markClean(frozen: FrozenRows, cache: ObjectCache): void {
-  const { entries, bounds } = frozen;
-  let bound = 0;
-  for (const entry of entries) {
-    const keyStart = bounds[bound];
-    const end = Math.max(bounds[bound + 1], bounds[bound + 2]);
-    bound += 3;
-    entry.dirty = false;
-    entry.frozen++;
-    cache.resize(entry, end - keyStart);
   }
 }
 

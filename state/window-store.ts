@@ -46,6 +46,11 @@ export class CachedWindowStore<K, V> extends CachedStore<K> implements WindowSto
     return entry as RowHandle<V>;
   }
 
+  prefetch(key: K, windowStart: number): void {
+    const mapKey = this.keyOf(key);
+    if (this.#find(mapKey, windowStart) === undefined) this.want(mapKey, windowStart);
+  }
+
   put(key: K, windowStart: number, value: V): void {
     this.#put(this.keyOf(key), windowStart, value);
   }
@@ -71,6 +76,12 @@ export class CachedWindowStore<K, V> extends CachedStore<K> implements WindowSto
       const { key, windowStart } = row as WindowKey;
       return { key: key as K, windowStart, value: value as V };
     });
+  }
+
+  override arrived(key: string, windowStart: number, name: string, value: Buffer | undefined): void {
+    if (this.#find(key, windowStart) !== undefined) return;
+    const entry = this.ahead(key, windowStart, name, value);
+    if (entry !== undefined) this.#add(entry);
   }
 
   override cached(bytes: Buffer, start: number, end: number): Entry | undefined {

@@ -76,6 +76,11 @@ export interface Processor<KIn, VIn, O extends Outputs = Outputs> {
    * need, without changing anything. At many keys most of an event's time is waiting for memory.
    */
   prefetch?(sourceKey: unknown): void;
+  /**
+   * The key of a source record that is far from being processed: a chance to call prefetch() of stores whose rows it will
+   * need. Not called while the rows that are asked for are in memory anyway.
+   */
+  readAhead?(sourceKey: unknown): void;
   /** Once per commit, before rows are frozen: forward what was coalesced since the last. */
   flush?(): void;
   close?(): void;

@@ -29,6 +29,8 @@ export type EngineRow = readonly [key: Buffer, value: Buffer];
 export interface StateEngine {
   open(): Promise<void>;
   getSync(key: Uint8Array): Buffer | undefined;
+  /** In the order of the keys, beside this thread where the engine can. Each value as of some moment during the call. */
+  getMany(keys: readonly Uint8Array[]): Promise<readonly (Buffer | undefined)[]>;
   /**
    * All or nothing, on disk when it resolves, also after a power loss. The operations may share one object that
    * changes between steps of the iteration; their bytes must stay as they are until the call settles. One call at a time.

@@ -12,11 +12,15 @@ const BLOCK_CACHE_BYTES = 1 << 20;
 /** LevelDB keeps up to two of these in memory. A batch larger than it still goes in as one piece. */
 const WRITE_BUFFER_BYTES = 2 << 20;
 
-/** Larger than LevelDB's 2 MiB: fewer files for the open-file limit of a worker with many tasks. */
+/** Larger than LevelDB's 2 MiB: fewer files for a worker with many tasks. */
 const TABLE_FILE_BYTES = 8 << 20;
 
-/** Of one task: 100 tasks stay below the usual limit of 10,240 or more descriptors of a service. */
-const MAX_OPEN_FILES = 64;
+/**
+ * Tables whose index and filter stay in memory (some percent of their size): 8 GiB of state. A get or a compaction that
+ * has to open a table first costs many times its own work. No descriptors: LevelDB maps its first 1000 tables and closes
+ * the files, and bounds by itself how many others it keeps open.
+ */
+const MAX_OPEN_FILES = 1000;
 
 /** What an iterator brings over from native code in one go, rows and bytes. */
 const READ_ROWS = 1000;
@@ -60,6 +64,15 @@ export class LevelEngine implements StateEngine {
     const db = this.#opened();
     try {
       return db.getSync(key as Buffer);
+    } catch (error) {
+      throw toStateError(error, this.#directory);
+    }
+  }
+
+  async getMany(keys: readonly Uint8Array[]): Promise<readonly (Buffer | undefined)[]> {
+    const db = this.#opened();
+    try {
+      return await db.getMany(keys as Buffer[]);
     } catch (error) {
       throw toStateError(error, this.#directory);
     }

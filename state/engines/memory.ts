@@ -18,6 +18,10 @@ export class MemoryEngine implements StateEngine {
     return this.#rows.get(latin1(key));
   }
 
+  async getMany(keys: readonly Uint8Array[]): Promise<readonly (Buffer | undefined)[]> {
+    return keys.map((key) => this.getSync(key));
+  }
+
   async batch(ops: Iterable<EngineOp>): Promise<void> {
     this.#assertOpen();
     // Copied first: an iteration that throws must leave nothing behind.

@@ -25,6 +25,12 @@ export interface RocksDb {
   open(options?: Readonly<Record<string, unknown>>): Promise<void>;
   /** Crashes the process on a database that is not open. */
   _getManySync(keys: readonly Uint8Array[]): (Buffer | undefined | null)[];
+  /** Likewise. In a thread of the pool; closing waits for it. */
+  _getManyAsync(
+    keys: readonly Uint8Array[],
+    options: Readonly<Record<string, unknown>>,
+    callback: (error: Error | null, values: readonly (Buffer | undefined | null)[]) => void,
+  ): void;
   iterator(options: Readonly<Record<string, unknown>>): RocksIterator;
   batch(): RocksBatch;
   close(): Promise<void>;

@@ -32,6 +32,8 @@ const OPEN_OPTIONS = {
   walCompression: false,
 } as const;
 
+const NO_OPTIONS = {} as const;
+
 export class RocksDbEngine implements StateEngine {
   readonly #directory: string;
   #db: RocksDb | undefined;
@@ -58,6 +60,20 @@ export class RocksDbEngine implements StateEngine {
     try {
       const [value] = db._getManySync([key]);
       return value ?? undefined;
+    } catch (error) {
+      throw toStateError(error, this.#directory);
+    }
+  }
+
+  async getMany(keys: readonly Uint8Array[]): Promise<readonly (Buffer | undefined)[]> {
+    const db = this.#opened();
+    try {
+      return await new Promise((resolve, reject) =>
+        db._getManyAsync(keys, NO_OPTIONS, (error, values) => {
+          if (error === null) resolve(values.map((value) => value ?? undefined));
+          else reject(error);
+        }),
+      );
     } catch (error) {
       throw toStateError(error, this.#directory);
     }

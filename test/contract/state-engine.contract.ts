@@ -121,6 +121,13 @@ export function stateEngineContract(subject: EngineUnderTest): void {
       assert.equal(new Set(rows.map((row) => row.slice(6))).size, 1);
     });
 
+    test("getMany answers in the order of the keys, absent ones undefined", async (t) => {
+      const engine = await opened(t);
+      await engine.batch([put("a", "1"), put("b", ""), put("c", "3")]);
+      assert.deepEqual(await engine.getMany([key("c"), key("x"), key("b"), key("a")]), [key("3"), undefined, key(""), key("1")]);
+      assert.deepEqual(await engine.getMany([]), []);
+    });
+
     test("what getSync gave stays as it was when the row is overwritten", async (t) => {
       const engine = await opened(t);
       await engine.batch([put("a", "1")]);
@@ -134,6 +141,7 @@ export function stateEngineContract(subject: EngineUnderTest): void {
       await engine.close();
       const closed = (error: unknown): boolean => error instanceof StateError && error.code === "closed";
       assert.throws(() => engine.getSync(key("a")), closed);
+      await assert.rejects(engine.getMany([key("a")]), closed);
       await assert.rejects(engine.batch([put("a", "1")]), closed);
       await assert.rejects(collect(engine), closed);
       await engine.close();
