@@ -5,7 +5,7 @@ import { deviceKey } from "../processors/formats/names.ts";
 import { STORES } from "../processors/formats/records.ts";
 import type { LocateOptions, Location, Queries, StoreReader } from "../runtime/queries.ts";
 import { ApiError } from "./errors.ts";
-import { checkId, type DeviceParams } from "./parameters.ts";
+import { checkId, type DeviceParams, type StalenessQuery } from "./parameters.ts";
 import { FORWARDED_HEADER, STALENESS_HEADER, type PeerAnswer, type PeerClient } from "./peer-client.ts";
 
 /** A hand-over of a task takes less; a person does not notice it, and a load balancer waits longer. */
@@ -15,7 +15,7 @@ const HANDOVER_POLL_MS = 20;
 /** Whose task is asked, and how far behind it an answer may be while it cannot be asked. */
 export interface Place extends LocateOptions {
   readonly partitionKey: string;
-  readonly maxStalenessMs?: number;
+  readonly maxStalenessMs?: number | undefined;
 }
 
 export interface Device {
@@ -36,12 +36,14 @@ export class Ownership {
 
   /** Runs `local` when the device's task is here; else sends the other worker's answer, whatever it is. */
   async answer(
-    request: FastifyRequest<{ Params: DeviceParams }>,
+    request: FastifyRequest<{ Params: DeviceParams; Querystring?: object }>,
     reply: FastifyReply,
-    local: (device: Device) => Promise<unknown>,
+    local: (device: Device, reader: StoreReader) => Promise<unknown>,
   ): Promise<unknown> {
     const device = deviceOf(request.params);
-    return this.answerFor(request, reply, { partitionKey: device.key, store: STORES.deviceState }, () => local(device));
+    const { maxStalenessMs } = (request.query ?? {}) as StalenessQuery;
+    const place = { partitionKey: device.key, store: STORES.deviceState, maxStalenessMs };
+    return this.answerFor(request, reply, place, (reader) => local(device, reader));
   }
 
   /** As answer(), for the task of `partitionKey`. While it moves, waits a little, then answers from a standby if it may, or 503. */

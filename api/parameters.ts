@@ -35,6 +35,18 @@ export const PARTIAL = {
   default: false,
   description: "Answer with what could be had when a worker cannot be asked, instead of 503",
 } as const;
+export const MAX_STALENESS = {
+  type: "integer",
+  minimum: 0,
+  description: "How many ms an answer may be behind, while its owner cannot be asked. Default: not at all",
+} as const;
+
+export interface StalenessQuery {
+  readonly maxStalenessMs?: number;
+}
+
+export const STALENESS_QUERY = { type: "object", additionalProperties: false, properties: { maxStalenessMs: MAX_STALENESS } } as const;
+
 export const AFTER = { ...ID, description: "Go on after this one: the `next` of the page before" } as const;
 
 /** Throws ApiError `invalid-request`; returns the id. */

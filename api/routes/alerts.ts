@@ -4,7 +4,15 @@ import { parseDeviceKey } from "../../processors/formats/names.ts";
 import { type AlertRecord, type AlertsRow, STORES } from "../../processors/formats/records.ts";
 import { ApiError } from "../errors.ts";
 import { scanPage } from "../page.ts";
-import { checkId, DEVICE_PARAMS, type DeviceParams, TENANT_PARAMS, type TenantParams } from "../parameters.ts";
+import {
+  checkId,
+  DEVICE_PARAMS,
+  type DeviceParams,
+  STALENESS_QUERY,
+  type StalenessQuery,
+  TENANT_PARAMS,
+  type TenantParams,
+} from "../parameters.ts";
 import type { Services } from "../route.ts";
 import { answerList, LIST_QUERY, type ListQuery } from "./list.ts";
 
@@ -16,10 +24,10 @@ interface DeviceAlerts {
 export function alertRoutes(app: FastifyInstance, services: Services): void {
   const { options, ownership } = services;
 
-  app.get<{ Params: DeviceParams }>(
+  app.get<{ Params: DeviceParams; Querystring: StalenessQuery }>(
     "/v1/tenants/:tenant/devices/:id/alerts",
     {
-      schema: { params: DEVICE_PARAMS },
+      schema: { params: DEVICE_PARAMS, querystring: STALENESS_QUERY },
       config: {
         operation: {
           tag: "devices",
@@ -30,10 +38,10 @@ export function alertRoutes(app: FastifyInstance, services: Services): void {
       },
     },
     (request, reply) =>
-      ownership.answer(request, reply, async (device) => {
-        const row = (await options.queries.get(STORES.alerts, device.key)) as AlertsRow | undefined;
+      ownership.answer(request, reply, async (device, reader) => {
+        const row = (await reader.get(STORES.alerts, device.key)) as AlertsRow | undefined;
         if (row !== undefined) return { active: row.active, recent: row.recent };
-        if ((await options.queries.get(STORES.deviceState, device.key)) === undefined) {
+        if ((await reader.get(STORES.deviceState, device.key)) === undefined) {
           throw new ApiError("device-unknown", `nothing was ever received of device "${device.deviceId}"`);
         }
         return { active: [], recent: [] };

@@ -4,7 +4,16 @@ import { toLedgerView } from "../../processors/formats/ledger-view.ts";
 import { type AlertsRow, type DeviceStateRecord, type DeviceStateRowShape, STORES } from "../../processors/formats/records.ts";
 import { ApiError } from "../errors.ts";
 import { scanPage } from "../page.ts";
-import { AFTER, checkId, DEVICE_PARAMS, type DeviceParams, TENANT_PARAMS, type TenantParams } from "../parameters.ts";
+import {
+  AFTER,
+  checkId,
+  DEVICE_PARAMS,
+  type DeviceParams,
+  STALENESS_QUERY,
+  type StalenessQuery,
+  TENANT_PARAMS,
+  type TenantParams,
+} from "../parameters.ts";
 import type { Services } from "../route.ts";
 import { ledgerSummary, type LedgerRow } from "./ledger.ts";
 import { answerList, LIST_QUERY, type ListQuery } from "./list.ts";
@@ -35,10 +44,10 @@ export function deviceRoutes(app: FastifyInstance, services: Services): void {
     (request) => listDevices(services, request),
   );
 
-  app.get<{ Params: DeviceParams }>(
+  app.get<{ Params: DeviceParams; Querystring: StalenessQuery }>(
     "/v1/tenants/:tenant/devices/:id",
     {
-      schema: { params: DEVICE_PARAMS },
+      schema: { params: DEVICE_PARAMS, querystring: STALENESS_QUERY },
       config: {
         operation: {
           tag: "devices",
@@ -49,12 +58,11 @@ export function deviceRoutes(app: FastifyInstance, services: Services): void {
       },
     },
     (request, reply) =>
-      services.ownership.answer(request, reply, async (device) => {
-        const { queries } = services.options;
+      services.ownership.answer(request, reply, async (device, reader) => {
         const [state, ledger, alerts] = await Promise.all([
-          queries.get(STORES.deviceState, device.key) as Promise<DeviceStateRowShape | undefined>,
-          queries.get(STORES.ledger, device.key) as Promise<LedgerRow | undefined>,
-          queries.get(STORES.alerts, device.key) as Promise<AlertsRow | undefined>,
+          reader.get(STORES.deviceState, device.key) as Promise<DeviceStateRowShape | undefined>,
+          reader.get(STORES.ledger, device.key) as Promise<LedgerRow | undefined>,
+          reader.get(STORES.alerts, device.key) as Promise<AlertsRow | undefined>,
         ]);
         if (state === undefined) throw new ApiError("device-unknown", `nothing was ever received of device "${device.deviceId}"`);
         return {

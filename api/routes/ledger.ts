@@ -3,16 +3,16 @@ import type { FastifyInstance } from "fastify";
 import { toLedgerView } from "../../processors/formats/ledger-view.ts";
 import { type LedgerView, STORES } from "../../processors/formats/records.ts";
 import { ApiError } from "../errors.ts";
-import { DEVICE_PARAMS, type DeviceParams } from "../parameters.ts";
+import { DEVICE_PARAMS, type DeviceParams, STALENESS_QUERY, type StalenessQuery } from "../parameters.ts";
 import type { Services } from "../route.ts";
 
 export type LedgerRow = Parameters<typeof toLedgerView>[0];
 
-export function ledgerRoutes(app: FastifyInstance, { options, ownership }: Services): void {
-  app.get<{ Params: DeviceParams }>(
+export function ledgerRoutes(app: FastifyInstance, { ownership }: Services): void {
+  app.get<{ Params: DeviceParams; Querystring: StalenessQuery }>(
     "/v1/tenants/:tenant/devices/:id/ledger",
     {
-      schema: { params: DEVICE_PARAMS },
+      schema: { params: DEVICE_PARAMS, querystring: STALENESS_QUERY },
       config: {
         operation: {
           tag: "devices",
@@ -23,8 +23,8 @@ export function ledgerRoutes(app: FastifyInstance, { options, ownership }: Servi
       },
     },
     (request, reply) =>
-      ownership.answer(request, reply, async (device) => {
-        const row = (await options.queries.get(STORES.ledger, device.key)) as LedgerRow | undefined;
+      ownership.answer(request, reply, async (device, reader) => {
+        const row = (await reader.get(STORES.ledger, device.key)) as LedgerRow | undefined;
         if (row === undefined) throw new ApiError("device-unknown", `nothing was ever received of device "${device.deviceId}"`);
         return toLedgerView(row);
       }),

@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import { rowCursor, type StoreInfo, type StoreRow } from "../../runtime/queries.ts";
 import { ApiError } from "../errors.ts";
 import type { Page } from "../page.ts";
-import { LIMIT, parseTime } from "../parameters.ts";
+import { LIMIT, MAX_STALENESS, parseTime } from "../parameters.ts";
 import type { Services } from "../route.ts";
 import { toJsonValue } from "../store-value.ts";
 import { answerList, LIST_QUERY, type ListQuery } from "./list.ts";
@@ -18,11 +18,6 @@ const TIME = { type: "string", minLength: 1, maxLength: 40 } as const;
 const PARTITION_KEY = {
   ...KEY,
   description: "Key of the source record whose task has the row. Default: the key up to its second |, which is the device's",
-} as const;
-const MAX_STALENESS = {
-  type: "integer",
-  minimum: 0,
-  description: "How many ms an answer may be behind, while its owner cannot be asked. Default: not at all",
 } as const;
 
 const STORE_PARAMS = { type: "object", required: ["store"], properties: { store: STORE } } as const;

@@ -142,3 +142,17 @@ test("a command is answered with 501 and says that there is no way yet", async (
   assert.equal(response.statusCode, 501);
   assert.equal(response.json().code, "commands-unavailable");
 });
+
+test("while its task moves, a device is answered from a copy to those who say how old it may be", async (t) => {
+  const { app, queries } = apiOverFakes(t);
+  queries.location = () => ({ kind: "unavailable", retryAfterMs: 1_000 });
+  const state = deviceState("d1");
+  const reader = {
+    get: (store: string) => Promise.resolve(store === STORES.deviceState ? state : undefined),
+    windows: () => Promise.resolve([]),
+  };
+  queries.standbyLocations = [{ kind: "local", stalenessMs: 9, reader }];
+  const answer = await app.inject("/v1/tenants/demo/devices/d1?maxStalenessMs=1000");
+  assert.deepEqual([answer.statusCode, answer.headers["x-sluice-staleness-ms"], answer.json().deviceId], [200, "9", "d1"]);
+  assert.equal((await app.inject("/v1/tenants/demo/devices/d1")).statusCode, 503);
+});

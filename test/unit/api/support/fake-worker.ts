@@ -28,7 +28,13 @@ export class FakeQueries implements Queries {
   readonly scans: { store: string; limit: number }[] = [];
 
   constructor(workerId = "w1") {
-    this.info = { workerId, state: "RUNNING", tasks: [], members: [{ workerId, url: undefined, tasks: ["0_0"], standbys: [] }], standbys: [] };
+    this.info = {
+      workerId,
+      state: "RUNNING",
+      tasks: [],
+      members: [{ workerId, url: undefined, tasks: ["0_0"], standbys: [] }],
+      standbys: [],
+    };
   }
 
   put(store: string, key: string, value: unknown): void {
