@@ -3,47 +3,52 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { EngineName } from "../../state/engines/engine.ts";
+import type { RowHandle } from "../../state/store.ts";
+import type { Counter } from "./task-state-harness.ts";
 import { counterRows, counters, Harness, windowRows, windows } from "./task-state-harness.ts";
-
-/** Few keys, so that commands meet; one is the beginning of another. */
-const KEYS = ["a", "ab", "abc", "b", "tenant|device-1", "tenant|device-10", "ü", "\u{1f4a1}"] as const;
-const STARTS = [0, 10_000, 20_000] as const;
+import { assertFetch, assertRange, fetchQuery, KEYS, rangeQuery, rowName, rowText, sortedRows, STARTS } from "./task-state-ranges.model.ts";
+import type { RowName, Rows } from "./task-state-ranges.model.ts";
 
 /** Small enough that nearly every clean entry is evicted. */
 const TINY_CACHE_BYTES = 900;
 
-interface Row {
-  readonly key: string;
-  /** undefined: the key-value store. */
-  readonly start: number | undefined;
-}
-
-const row: fc.Arbitrary<Row> = fc.record({ key: fc.constantFrom(...KEYS), start: fc.constantFrom(undefined, ...STARTS) });
 const command = fc.oneof(
   {
     weight: 8,
-    arbitrary: fc.record({ type: fc.constant("put" as const), row, count: fc.nat(1_000_000), note: fc.string({ maxLength: 20 }) }),
+    arbitrary: fc.record({ type: fc.constant("put" as const), row: rowName, count: fc.nat(1_000_000), note: fc.string({ maxLength: 20 }) }),
   },
-  { weight: 4, arbitrary: fc.record({ type: fc.constant("mutate" as const), row }) },
-  { weight: 4, arbitrary: fc.record({ type: fc.constant("delete" as const), row }) },
-  { weight: 6, arbitrary: fc.record({ type: fc.constant("get" as const), row }) },
+  { weight: 4, arbitrary: fc.record({ type: fc.constant("mutate" as const), row: rowName }) },
+  { weight: 4, arbitrary: fc.record({ type: fc.constant("delete" as const), row: rowName }) },
+  { weight: 6, arbitrary: fc.record({ type: fc.constant("get" as const), row: rowName }) },
+  { weight: 4, arbitrary: fc.record({ type: fc.constant("keptHandle" as const), row: rowName, set: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant("range" as const), query: rangeQuery }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant("fetch" as const), query: fetchQuery }) },
   { weight: 4, arbitrary: fc.record({ type: fc.constantFrom("freeze" as const, "commitOldest" as const) }) },
   {
     weight: 1,
-    arbitrary: fc.record({ type: fc.constantFrom("rollback", "checkpoint", "checkpointStart", "crash", "scan", "queries" as const) }),
+    arbitrary: fc.record({
+      type: fc.constantFrom("rollback", "checkpoint", "checkpointStart", "crash", "reopen", "scan", "queries" as const),
+    }),
   },
 );
 type Command = typeof command extends fc.Arbitrary<infer T> ? T : never;
-
-type Rows = Map<string, { count: number; note: string }>;
-
-const nameOf = ({ key, start }: Row): string => (start === undefined ? key : `${key}@${start}`);
 
 /** What the model knows: uncommitted rows over committed ones, and what each frozen set will commit. */
 class Model {
   now: Rows = new Map();
   committed: Rows = new Map();
   flights: Rows[] = [];
+  /** What at() gave for a row, however long ago. */
+  readonly handles = new Map<string, RowHandle<Counter>>();
+
+  put({ key, start }: RowName, value: Counter): void {
+    this.now.set(rowText({ key, start }), { key, start, value: { ...value } });
+  }
+
+  rollback(): void {
+    this.flights = [];
+    this.now = new Map(this.committed);
+  }
 }
 
 async function apply(harness: Harness, model: Model, step: Command): Promise<void> {
@@ -53,7 +58,7 @@ async function apply(harness: Harness, model: Model, step: Command): Promise<voi
   switch (step.type) {
     case "put": {
       const value = { count: step.count, note: step.note };
-      model.now.set(nameOf(step.row), { ...value });
+      model.put(step.row, value);
       if (step.row.start === undefined) store.put(step.row.key, value);
       else windowed.put(step.row.key, step.row.start, value);
       return;
@@ -65,22 +70,41 @@ async function apply(harness: Harness, model: Model, step: Command): Promise<voi
       value.count++;
       if (start === undefined) store.put(key, value);
       else windowed.put(key, start, value);
-      model.now.set(nameOf(step.row), { ...value });
+      model.put(step.row, value);
       return;
     }
     case "delete":
-      model.now.delete(nameOf(step.row));
+      model.now.delete(rowText(step.row));
       if (step.row.start === undefined) store.delete(step.row.key);
       else windowed.delete(step.row.key, step.row.start);
       return;
     case "get": {
       const { key, start } = step.row;
-      assert.deepEqual(start === undefined ? store.get(key) : windowed.fetch(key, start), model.now.get(nameOf(step.row)));
+      assert.deepEqual(start === undefined ? store.get(key) : windowed.fetch(key, start), model.now.get(rowText(step.row))?.value);
       return;
     }
+    case "keptHandle": {
+      const { key, start } = step.row;
+      const name = rowText(step.row);
+      const known = model.handles.get(name);
+      const handle = start === undefined ? store.at(key, known) : windowed.at(key, start, known);
+      model.handles.set(name, handle);
+      assert.deepEqual(handle.value, model.now.get(name)?.value);
+      if (!step.set) return;
+      const value = handle.value ?? { count: 0, note: "set" };
+      value.count++;
+      model.put(step.row, value);
+      if (start === undefined) store.set(handle, value);
+      else windowed.set(handle, value);
+      return;
+    }
+    case "range":
+      return assertRange(state, model.committed, step.query);
+    case "fetch":
+      return assertFetch(state, model.committed, step.query);
     case "freeze":
       harness.freeze();
-      model.flights.push(copy(model.now));
+      model.flights.push(new Map(model.now));
       return;
     case "commitOldest":
       if (harness.inFlight === 0) return;
@@ -89,8 +113,7 @@ async function apply(harness: Harness, model: Model, step: Command): Promise<voi
       return;
     case "rollback":
       harness.rollback();
-      model.flights = [];
-      model.now = copy(model.committed);
+      model.rollback();
       return;
     case "checkpoint":
       return state.checkpoint();
@@ -101,9 +124,18 @@ async function apply(harness: Harness, model: Model, step: Command): Promise<voi
     case "crash":
       await harness.crash();
       await harness.restore(3);
-      model.flights = [];
-      model.now = copy(model.committed);
+      model.handles.clear();
+      model.rollback();
       return;
+    case "reopen": {
+      await state.checkpoint();
+      await harness.crash();
+      const read = await harness.restore();
+      if (harness.options.engine !== "memory") assert.equal(read, 0, "changelog rows read although all were checkpointed");
+      model.handles.clear();
+      model.rollback();
+      return;
+    }
     case "scan":
       await assertScans(harness, model);
       return;
@@ -114,52 +146,25 @@ async function apply(harness: Harness, model: Model, step: Command): Promise<voi
 }
 
 async function assertScans(harness: Harness, model: Model): Promise<void> {
-  assert.deepEqual(await counterRows(harness.state), expectedRows(model.now, false));
-  assert.deepEqual(await windowRows(harness.state), expectedRows(model.now, true));
+  const texts = (windowed: boolean): string[] => sortedRows(model.now, windowed).map((row) => `${rowText(row)}=${row.value.count}`);
+  assert.deepEqual(await counterRows(harness.state), texts(false));
+  assert.deepEqual(await windowRows(harness.state), texts(true));
 }
 
 async function assertQueries(harness: Harness, model: Model): Promise<void> {
   const { state } = harness;
   for (const key of KEYS) {
-    assert.deepEqual(await state.getCommitted("counters", key), model.committed.get(key));
+    assert.deepEqual(await state.getCommitted("counters", key), model.committed.get(key)?.value);
     for (const windowStart of STARTS) {
-      assert.deepEqual(await state.getCommitted("windows", { key, windowStart }), model.committed.get(`${key}@${windowStart}`));
+      const expected = model.committed.get(rowText({ key, start: windowStart }))?.value;
+      assert.deepEqual(await state.getCommitted("windows", { key, windowStart }), expected);
     }
   }
-  for (const limit of [1, 2, 100]) {
-    const seen: string[] = [];
-    let after: unknown;
-    for (;;) {
-      const page = await state.scanCommitted("windows", { prefix: "a", ...(after === undefined ? {} : { after }), limit });
-      for (const [key, value] of page as readonly [{ key: string; windowStart: number }, { count: number }][]) {
-        seen.push(`${key.key}@${key.windowStart}=${value.count}`);
-      }
-      if (page.length < limit) break;
-      after = page[page.length - 1]?.[0];
+  for (const windowed of [false, true]) {
+    for (const limit of [2, 100]) {
+      await assertRange(state, model.committed, { windowed, prefix: undefined, from: "ab", to: "ü", after: undefined, limit });
     }
-    assert.deepEqual(
-      seen,
-      expectedRows(model.committed, true).filter((text) => text.startsWith("a")),
-    );
   }
-}
-
-/** In the order of the stored bytes. */
-function expectedRows(rows: Rows, windowed: boolean): string[] {
-  return [...rows]
-    .filter(([name]) => name.includes("@") === windowed)
-    .map(([name, { count }]) => {
-      const [key = "", start = "0"] = name.split("@");
-      const startBytes = Buffer.alloc(windowed ? 8 : 0);
-      if (windowed) startBytes.writeBigUInt64BE(BigInt(start));
-      return { bytes: Buffer.concat([Buffer.from(key), startBytes]), text: `${name}=${count}` };
-    })
-    .sort((a, b) => Buffer.compare(a.bytes, b.bytes))
-    .map(({ text }) => text);
-}
-
-function copy(rows: Rows): Rows {
-  return new Map([...rows].map(([name, value]) => [name, { ...value }]));
 }
 
 export function taskStateModel(engine: EngineName, runs: number): void {
@@ -175,8 +180,9 @@ export function taskStateModel(engine: EngineName, runs: number): void {
             await assertQueries(harness, model);
             await harness.crash();
             await harness.restore();
-            model.now = copy(model.committed);
+            model.rollback();
             await assertScans(harness, model);
+            await assertQueries(harness, model);
           } finally {
             await harness.close();
           }

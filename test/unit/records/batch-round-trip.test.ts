@@ -5,6 +5,7 @@ import type { Compression, RecordHeader } from "../../../eventlog/port.ts";
 import { BatchBuilder } from "../../../eventlog/records/batch-builder.ts";
 import { encodeBatch } from "../../../eventlog/records/encode-batch.ts";
 import { parseBatches } from "../../../eventlog/records/parse-batches.ts";
+import type { RecordsView } from "../../../eventlog/records/view.ts";
 
 interface Item {
   readonly timestamp: number;
@@ -37,16 +38,20 @@ function roundTrip(
     assert.equal(view.count, pending.recordCount);
     for (let i = 0; i < view.count; i++) {
       assert.equal(view.offsets[i], nextOffset++);
-      read.push({
-        timestamp: view.timestamps[i],
-        key: copy(view.key(i)),
-        value: copy(view.value(i)),
-        headers: view.headers(i).map(({ key, value }) => ({ key, value: copy(value) })),
-      });
+      read.push(readItem(view, i));
     }
     assert.equal(batch.nextOffset, nextOffset);
   }
   return { items: read, sizes };
+}
+
+function readItem(view: RecordsView, index: number): Item {
+  return {
+    timestamp: view.timestamps[index],
+    key: copy(view.key(index)),
+    value: copy(view.value(index)),
+    headers: view.headers(index).map(({ key, value }) => ({ key, value: copy(value) })),
+  };
 }
 
 function copy(bytes: Uint8Array | null): Uint8Array | null {
@@ -73,6 +78,66 @@ test("records come back as they were written, for every split and compression", 
       },
     ),
     { numRuns: 300 },
+  );
+});
+
+const stamped = fc.record({
+  items: fc.array(anyItem, { minLength: 1, maxLength: 8 }),
+  /** Offsets that compaction left empty before the batch. */
+  gap: fc.oneof(fc.constant(0), fc.nat(2 ** 40)),
+  producerId: fc.oneof(fc.constant(-1), fc.maxSafeNat()),
+  producerEpoch: fc.integer({ min: -1, max: 32_767 }),
+  baseSequence: fc.integer({ min: -1, max: 2 ** 31 - 1 }),
+  transactional: fc.boolean(),
+  compression: fc.constantFrom(...COMPRESSIONS),
+});
+
+test("batches that lie one behind another come back with their stamps, and their records from any offset on", () => {
+  fc.assert(
+    fc.property(
+      fc.array(stamped, { minLength: 1, maxLength: 5 }),
+      fc.nat(50),
+      fc.nat(50),
+      fc.nat(8),
+      (batches, before, behind, skipped) => {
+        let nextOffset = 0;
+        const written = batches.map(({ items, gap, ...stamp }) => {
+          const baseOffset = nextOffset + gap;
+          nextOffset = baseOffset + items.length;
+          const builder = new BatchBuilder("t", 0, 1 << 20);
+          for (const item of items) append(builder, item);
+          return { items, baseOffset, stamp, bytes: encodeBatch(builder.batches[0], { ...stamp, baseOffset }) };
+        });
+        const noise = (length: number): Buffer => Buffer.alloc(length, 0xa5);
+        const bytes = Buffer.concat([noise(before), ...written.map((batch) => batch.bytes), noise(behind)]);
+        const read = [...parseBatches(bytes, before, bytes.length - behind, { partialTail: "error" })];
+        assert.equal(read.length, written.length);
+        for (const [i, { items, baseOffset, stamp }] of written.entries()) {
+          const { producerId, producerEpoch, baseSequence, isTransactional, isControl, nextOffset } = read[i];
+          assert.deepEqual(
+            { producerId, producerEpoch, baseSequence, isTransactional, isControl, nextOffset },
+            {
+              producerId: stamp.producerId,
+              producerEpoch: stamp.producerEpoch,
+              baseSequence: stamp.baseSequence,
+              isTransactional: stamp.transactional,
+              isControl: false,
+              nextOffset: baseOffset + items.length,
+            },
+          );
+          assert.equal(read[i].maxTimestamp, Math.max(...items.map(({ timestamp }) => timestamp)));
+          assert.ok([stamp.compression, "none"].includes(read[i].compression));
+          const view = read[i].records(baseOffset + skipped);
+          const left = items.slice(skipped);
+          assert.deepEqual(
+            [...view.offsets.subarray(0, view.count)],
+            left.map((_, at) => baseOffset + skipped + at),
+          );
+          for (const [at, item] of left.entries()) assert.deepEqual(readItem(view, at), item);
+        }
+      },
+    ),
+    { numRuns: 200 },
   );
 });
 

@@ -4,13 +4,16 @@ import fc from "fast-check";
 import { LogError } from "../../../eventlog/errors.ts";
 import type { Compression } from "../../../eventlog/port.ts";
 import { BatchBuilder } from "../../../eventlog/records/batch-builder.ts";
+import { AT, HEADER_BYTES, LENGTH_PREFIX_BYTES } from "../../../eventlog/records/batch-format.ts";
 import { compress, decompress } from "../../../eventlog/records/compression.ts";
 import { crc32c } from "../../../eventlog/records/crc32c.ts";
+import { decodeHeaders } from "../../../eventlog/records/decode-headers.ts";
 import { encodeBatch } from "../../../eventlog/records/encode-batch.ts";
 import { parseBatches } from "../../../eventlog/records/parse-batches.ts";
+import { JAVA_BATCHES, javaBatch } from "../../golden/java-batch.ts";
 
-const CRC_AT = 17;
-const COVERED_FROM = 21;
+const CRC_AT = AT.crc;
+const COVERED_FROM = AT.attributes;
 
 function sample(compression: Compression = "none"): Buffer {
   const builder = new BatchBuilder("t", 0, 1_000_000);
@@ -39,6 +42,14 @@ function readAll(bytes: Buffer): number {
   }
   return records;
 }
+
+function seal(bytes: Buffer): Buffer {
+  bytes.writeUInt32BE(crc32c(bytes, COVERED_FROM), CRC_AT);
+  return bytes;
+}
+
+/** Offsets and leader epoch are the broker's to set, and the length is found wrong before the checksum is. */
+const isUnderChecksum = (at: number): boolean => at >= AT.magic;
 
 function onlyLogErrors(run: () => void): void {
   try {
@@ -87,7 +98,7 @@ test("hostile batches with a right checksum give a LogError or records, nothing 
     fc.property(fc.constantFrom(...compressions), fc.array(change, { minLength: 1, maxLength: 6 }), (compression, changes) => {
       const bytes = sample(compression);
       for (const { at, to } of changes) bytes[COVERED_FROM + (at % (bytes.length - COVERED_FROM))] = to;
-      bytes.writeUInt32BE(crc32c(bytes, COVERED_FROM), CRC_AT);
+      seal(bytes);
       onlyLogErrors(() => readAll(bytes));
     }),
     { numRuns: 1000 },
@@ -117,7 +128,56 @@ test("records that claim the same offset, or one past the batch's last, are corr
   for (const offsetDelta of [0, 2]) {
     const bytes = Buffer.from(encodeBatch(builder.batches[0], {}));
     bytes[second + 3] = offsetDelta * 2; // zigzag
-    bytes.writeUInt32BE(crc32c(bytes, COVERED_FROM), CRC_AT);
+    seal(bytes);
     assert.throws(() => readAll(bytes), { code: "corrupt-batch", message: /offset is impossible/ });
   }
 });
+
+test("headers whose lengths are negative or past the end are corrupt", () => {
+  const [count, none, tooLong, missing] = [2, 0, 100, 1]; // zigzag: 1, 0, 50, -1
+  const hostile = [[missing], [count, missing, none], [count, tooLong, none], [count, none, tooLong], [tooLong, none, none]];
+  for (const bytes of hostile) assert.throws(() => decodeHeaders(Buffer.from(bytes), 0), { code: "corrupt-batch" }, bytes.join(" "));
+  assert.deepEqual(decodeHeaders(Buffer.from([count, none, missing]), 0), [{ key: "", value: null }]);
+});
+
+for (const name of JAVA_BATCHES) {
+  test(`every byte of a batch of the Java client counts: ${name}`, () => {
+    const bytes = javaBatch(name);
+    const records = readAll(bytes);
+    for (let at = 0; at < bytes.length; at++) {
+      const was = bytes[at];
+      for (const to of [was ^ 0x01, was ^ 0xff]) {
+        bytes[at] = to;
+        if (isUnderChecksum(at)) assert.throws(() => readAll(bytes), { code: "corrupt-batch" }, `byte ${at} is ${to}`);
+        else onlyLogErrors(() => assert.ok([0, records].includes(readAll(bytes)), `byte ${at} is ${to}`));
+      }
+      bytes[at] = was;
+    }
+  });
+
+  test(`a batch of the Java client with any byte changed and a right checksum gives a LogError or all records: ${name}`, () => {
+    const bytes = javaBatch(name);
+    const records = readAll(bytes);
+    for (let at = COVERED_FROM; at < bytes.length; at++) {
+      const was = bytes[at];
+      for (const to of [was ^ 0x01, was ^ 0x80]) {
+        bytes[at] = to;
+        onlyLogErrors(() => assert.equal(readAll(seal(bytes)), records, `byte ${at} is ${to}`));
+      }
+      bytes[at] = was;
+    }
+    assert.deepEqual(seal(bytes), javaBatch(name));
+  });
+
+  test(`a batch of the Java client cut off anywhere is skipped, and corrupt when its length and checksum hide the cut: ${name}`, () => {
+    const whole = javaBatch(name);
+    for (let length = 1; length < whole.length; length++) {
+      const cut = Buffer.from(whole.subarray(0, length));
+      assert.equal(readAll(cut), 0, `${length}`);
+      assert.throws(() => [...parseBatches(cut, 0, length, { partialTail: "error" })], { code: "corrupt-batch" }, `${length}`);
+      if (length < HEADER_BYTES) continue;
+      cut.writeInt32BE(length - LENGTH_PREFIX_BYTES, AT.batchLength);
+      assert.throws(() => readAll(seal(cut)), { code: "corrupt-batch" }, `${length}`);
+    }
+  });
+}

@@ -1,16 +1,11 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { BatchBuilder } from "../../../eventlog/records/batch-builder.ts";
 import { encodeBatch } from "../../../eventlog/records/encode-batch.ts";
 import { parseBatches } from "../../../eventlog/records/parse-batches.ts";
+import { javaBatch } from "../../golden/java-batch.ts";
 
 const RECORDS = 200;
-
-/** What test/golden/JavaBatches.java wrote with the Java client. */
-function golden(name: string): Buffer {
-  return Buffer.from(readFileSync(new URL(`../../golden/java-${name}.hex`, import.meta.url), "utf8").replaceAll("\n", ""), "hex");
-}
 
 function expected(i: number): {
   timestamp: number;
@@ -32,9 +27,9 @@ function expected(i: number): {
   };
 }
 
-for (const compression of ["none", "gzip", "snappy", "lz4", "zstd"]) {
+for (const compression of ["none", "gzip", "snappy", "lz4", "zstd"] as const) {
   test(`a batch of the Java client is read exactly: ${compression}`, () => {
-    const [batch] = parseBatches(golden(compression), 0, undefined, { partialTail: "error" });
+    const [batch] = parseBatches(javaBatch(compression), 0, undefined, { partialTail: "error" });
     assert.equal(batch.baseOffset, 7);
     assert.equal(batch.nextOffset, 7 + RECORDS);
     const view = batch.records();
@@ -59,11 +54,11 @@ test("our bytes for the same records are those of the Java client", () => {
     const valueBytes = value === null ? null : Buffer.from(value);
     builder.append(timestamp, keyBytes, 0, keyBytes?.length ?? 0, valueBytes, 0, valueBytes?.length ?? 0, headers);
   }
-  assert.equal(encodeBatch(builder.batches[0], { baseOffset: 7 }).toString("hex"), golden("none").toString("hex"));
+  assert.equal(encodeBatch(builder.batches[0], { baseOffset: 7 }).toString("hex"), javaBatch("none").toString("hex"));
 });
 
 test("an abort marker of the Java client is one", () => {
-  const [batch] = parseBatches(golden("abort-marker"));
+  const [batch] = parseBatches(javaBatch("abort-marker"));
   assert.equal(batch.controlType, "abort");
   assert.equal(batch.producerId, 9);
   assert.equal(batch.producerEpoch, 2);
