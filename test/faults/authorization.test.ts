@@ -49,12 +49,13 @@ const losses: readonly Loss[] = [
   {
     right: "Read on the group",
     of: ({ group }) => ({ operation: "read", resource: "group", name: group }),
-    says: ({ group }) => new RegExp(`${group}.*GROUP_AUTHORIZATION_FAILED`),
+    says: ({ group }) => new RegExp(`(heartbeat of|TxnOffsetCommit|JoinGroup) .*${group}.*GROUP_AUTHORIZATION_FAILED`),
   },
   {
     right: "Write on its transactional ids",
     of: ({ group }) => ({ operation: "write", resource: "transactionalId", name: `${group}/`, prefix: true }),
-    says: ({ group }) => new RegExp(`${group}/.*TRANSACTIONAL_ID_AUTHORIZATION_FAILED`),
+    says: ({ group }) =>
+      new RegExp(`(AddPartitionsToTxn|AddOffsetsToTxn|InitProducerId|EndTxn) of ${group}/.*TRANSACTIONAL_ID_AUTHORIZATION_FAILED`),
   },
 ];
 
