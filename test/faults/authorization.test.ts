@@ -31,7 +31,7 @@ function rightsOf({ topics, group }: JobUnderFaults): readonly Right[] {
 interface Loss {
   readonly right: string;
   readonly of: (job: JobUnderFaults) => Right;
-  /** What the worker was doing, to what, and the broker's answer. */
+  /** What it was doing (whichever request meets the loss first), to what, and the answer. */
   readonly says: (job: JobUnderFaults) => RegExp;
 }
 
@@ -39,23 +39,28 @@ const losses: readonly Loss[] = [
   {
     right: "Write on an output topic",
     of: ({ topics }) => ({ operation: "write", resource: "topic", name: topics.normalized }),
-    says: ({ topics }) => new RegExp(`AddPartitionsToTxn.*${topics.normalized}.*TOPIC_AUTHORIZATION_FAILED`),
+    says: ({ topics }) => new RegExp(`(AddPartitionsToTxn for|Produce to|metadata of) ${topics.normalized}.*TOPIC_AUTHORIZATION_FAILED`),
   },
   {
     right: "Read on the source topic",
     of: ({ topics }) => ({ operation: "read", resource: "topic", name: topics.raw }),
-    says: ({ topics }) => new RegExp(`reading ${topics.raw}/\\d.*TOPIC_AUTHORIZATION_FAILED`),
+    says: ({ topics }) => new RegExp(`(reading|offsets of|metadata of) ${topics.raw}.*TOPIC_AUTHORIZATION_FAILED`),
   },
   {
     right: "Read on the group",
     of: ({ group }) => ({ operation: "read", resource: "group", name: group }),
-    says: ({ group }) => new RegExp(`(heartbeat of|TxnOffsetCommit|JoinGroup) .*${group}.*GROUP_AUTHORIZATION_FAILED`),
+    says: ({ group }) =>
+      new RegExp(
+        `(heartbeat|TxnOffsetCommit|AddOffsetsToTxn|JoinGroup|committed offsets?) (of|for) .*${group}.*GROUP_AUTHORIZATION_FAILED`,
+      ),
   },
   {
     right: "Write on its transactional ids",
     of: ({ group }) => ({ operation: "write", resource: "transactionalId", name: `${group}/`, prefix: true }),
     says: ({ group }) =>
-      new RegExp(`(AddPartitionsToTxn|AddOffsetsToTxn|InitProducerId|EndTxn) of ${group}/.*TRANSACTIONAL_ID_AUTHORIZATION_FAILED`),
+      new RegExp(
+        `(AddPartitionsToTxn|AddOffsetsToTxn|InitProducerId|EndTxn|coordinator) (of|of transaction) ${group}/.*TRANSACTIONAL_ID_AUTHORIZATION_FAILED`,
+      ),
   },
 ];
 
