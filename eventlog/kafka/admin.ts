@@ -60,7 +60,7 @@ export class KafkaAdmin implements Admin {
       const answers = await this.#connections.send(nodeId, describeTopicConfigsRequest(present));
       return answers.flatMap(({ name, errorCode, config }) => {
         if (errorCode === UNKNOWN_TOPIC_OR_PARTITION) return [];
-        if (errorCode !== NONE) throw protocolError(errorCode, `describing topic ${name}`);
+        if (errorCode !== NONE) throw protocolError(errorCode, `DescribeConfigs of topic ${name}`);
         return [{ name, partitions: counts[names.indexOf(name)] ?? 0, config }];
       });
     });
