@@ -27,8 +27,8 @@ export const TOTAL_LIMIT_MS = 20 * MINUTE_MS;
  * which wait for sessions to end more than they compute; their sum is below TOTAL_LIMIT_MS.
  */
 export const stages: readonly Stage[] = [
-  { name: "typecheck", limitMs: MINUTE_MS, command: ["tsc", "--noEmit", "-p", "."] }, // 9
-  { name: "lint", limitMs: 1 * MINUTE_MS, command: ["eslint", "."] }, // 20
+  { name: "typecheck", limitMs: 0.5 * MINUTE_MS, command: ["tsc", "--noEmit", "-p", "."] }, // 9
+  { name: "lint", limitMs: 0.75 * MINUTE_MS, command: ["eslint", "."] }, // 20
   { name: "format", limitMs: 0.5 * MINUTE_MS, command: ["prettier", "--check", "--log-level=warn", "."] }, // 6
   {
     name: "unit",
@@ -48,7 +48,7 @@ export const stages: readonly Stage[] = [
   },
   {
     name: "integration",
-    limitMs: 6.5 * MINUTE_MS, // 190
+    limitMs: 5.75 * MINUTE_MS, // 240
     files: ["test/integration/**/*.test.ts"],
     testTimeoutMs: 4 * MINUTE_MS,
     concurrency: 2,
@@ -57,7 +57,7 @@ export const stages: readonly Stage[] = [
   },
   {
     name: "browser",
-    limitMs: 2 * MINUTE_MS, // 55
+    limitMs: 1.5 * MINUTE_MS, // 45
     files: ["test/browser/**/*.test.ts"],
     testTimeoutMs: 2 * MINUTE_MS,
     concurrency: 1,
@@ -65,7 +65,7 @@ export const stages: readonly Stage[] = [
   },
   {
     name: "faults",
-    limitMs: 6 * MINUTE_MS,
+    limitMs: 8.25 * MINUTE_MS, // 420
     files: ["test/faults/**/*.test.ts"],
     testTimeoutMs: 4 * MINUTE_MS,
     concurrency: 1,
