@@ -132,6 +132,7 @@ async function restoredTasks(worker: CliProcess): Promise<{ restored: number; ms
 function identities(folder: string): Map<string, string> {
   return new Map(
     readdirSync(folder)
+      .filter((name) => /^\d+_\d+$/.test(name))
       .sort()
       .map((name) => {
         const { ino, birthtimeMs } = statSync(join(folder, name));
