@@ -16,13 +16,13 @@ import { deviceKey } from "../processors/formats/names.ts";
 import { jobSettingsSchema } from "../processors/settings.ts";
 import { buildTelemetryTopology } from "../processors/telemetry-topology.ts";
 import { Checkpointer } from "../runtime/checkpointer.ts";
-import { DeadLetters } from "../runtime/dead-letters.ts";
 import { memoryBudget } from "../runtime/memory-budget.ts";
 import { OutputCollector } from "../runtime/output-collector.ts";
-import { Task } from "../runtime/task.ts";
+import type { Task } from "../runtime/task.ts";
 import { TaskDirectories } from "../runtime/task-directories.ts";
 import type { EngineName } from "../state/engines/engine.ts";
 import { TaskState } from "../state/task-state.ts";
+import { startTask } from "./bench-task.ts";
 import { deviceId, fleetRows, sampleTs, SAMPLES_BEFORE, TENANT } from "./device-rows.ts";
 import { report } from "./report.ts";
 
@@ -66,20 +66,7 @@ async function main(): Promise<void> {
   const openStartedAt = performance.now();
   const state = await TaskState.open(options);
   const collector = new OutputCollector();
-  const task = new Task({
-    taskId: "0_0",
-    partition: 0,
-    subtopology,
-    state,
-    collector,
-    partitionsOf: () => 1,
-    changelogOf: (store) => `${store}-changelog`,
-    deadLetters: new DeadLetters({ topic: "dlq", partitions: 1, maxValueBytes: 1_000_000, now: Date.now }, collector),
-    now: Date.now,
-  });
-  task.restoring();
-  await task.ready([{ topic: settings.topics.raw, offset: 0, streamTime: -1, receiveTime: -1 }]);
-  task.resume();
+  const task = await startTask(subtopology, state, collector);
   const openMs = performance.now() - openStartedAt;
   const openRss = memory();
 

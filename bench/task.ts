@@ -11,10 +11,9 @@ import type { FetchedBatch } from "../eventlog/port.ts";
 import { deviceKey } from "../processors/formats/names.ts";
 import { jobSettingsSchema } from "../processors/settings.ts";
 import { buildTelemetryTopology } from "../processors/telemetry-topology.ts";
-import { DeadLetters } from "../runtime/dead-letters.ts";
 import { OutputCollector } from "../runtime/output-collector.ts";
-import { Task } from "../runtime/task.ts";
 import { TaskState } from "../state/task-state.ts";
+import { startTask } from "./bench-task.ts";
 import { conditions } from "./conditions.ts";
 import { report } from "./report.ts";
 import { streamData } from "./stream-data.ts";
@@ -33,7 +32,6 @@ const topology = buildTelemetryTopology(settings);
 const [subtopology] = topology.subtopologies;
 
 const collector = new OutputCollector();
-const deadLetters = new DeadLetters({ topic: "dlq", partitions: 1, maxValueBytes: 1_000_000, now: Date.now }, collector);
 const state = await TaskState.open({
   directory: "",
   engine: "memory",
@@ -41,20 +39,7 @@ const state = await TaskState.open({
   cacheBytes: 64 << 20,
   identity: "bench/0_0",
 });
-const task = new Task({
-  taskId: "0_0",
-  partition: 0,
-  subtopology,
-  state,
-  collector,
-  partitionsOf: () => 1,
-  changelogOf: (store) => `${store}-changelog`,
-  deadLetters,
-  now: Date.now,
-});
-task.restoring();
-await task.ready([{ topic: settings.topics.raw, offset: 0, streamTime: -1, receiveTime: -1 }]);
-task.resume();
+const task = await startTask(subtopology, state, collector);
 
 const data = streamData(Number(values.devices), Number(values.samples), Date.now() - 3_600_000);
 const batches = encodeAll();

@@ -34,7 +34,7 @@ export class TopicFeed implements Feed {
     const subscriber: Subscriber = { topics: new Set(topics), onRecords };
     this.#subscribers.add(subscriber);
     this.#reader?.wakeup();
-    this.#loop ??= this.#run().finally(() => (this.#loop = undefined));
+    this.#loop ??= this.#run();
     return {
       close: () => {
         this.#subscribers.delete(subscriber);
@@ -51,6 +51,15 @@ export class TopicFeed implements Feed {
   }
 
   async #run(): Promise<void> {
+    try {
+      while (this.#subscribers.size > 0 && !this.#abort.signal.aborted) await this.#read();
+    } finally {
+      this.#loop = undefined; // in the turn that ends the loop: whoever subscribes now begins another
+    }
+  }
+
+  /** Until nobody subscribes; somebody may again while the reader closes. */
+  async #read(): Promise<void> {
     const reader = this.#log.reader({ isolation: "read_committed", maxBufferedBytes: 2 * 1024 * 1024 });
     this.#reader = reader;
     try {

@@ -4,6 +4,7 @@ import { CHANGELOG_TOPIC_CONFIG, changelogTopic } from "../state/changelog.ts";
 import type { Topology } from "../topology/topology.ts";
 import { RuntimeError } from "./errors.ts";
 import { countPartitions } from "./sub-topology-partitions.ts";
+import { taskIdOf, type TaskId } from "./task-id.ts";
 
 /**
  * Nothing goes by time: records carry event times, and a replay of last year's data would be gone before it is read. What has
@@ -16,17 +17,11 @@ export const REPARTITION_TOPIC_CONFIG: Readonly<Record<string, string>> = {
   "segment.bytes": String(50 << 20),
 };
 
-export interface TaskId {
-  readonly id: string;
-  readonly subtopology: number;
-  readonly partition: number;
-}
-
 /** A sub-topology has as many tasks as its sources have partitions. */
 export async function listTasks(topology: Topology, log: EventLog): Promise<TaskId[]> {
   const counts = await countPartitions(topology, (topic) => log.partitionCount(topic));
   return topology.subtopologies.flatMap(({ id: subtopology }) =>
-    Array.from({ length: counts[subtopology] }, (_, partition) => ({ id: `${subtopology}_${partition}`, subtopology, partition })),
+    Array.from({ length: counts[subtopology] }, (_, partition) => taskIdOf(subtopology, partition)),
   );
 }
 

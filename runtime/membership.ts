@@ -40,6 +40,8 @@ export interface MembershipOptions {
   readonly tasks: TaskManager;
   readonly standbys: StandbyTasks;
   readonly directories: TaskDirectories;
+  /** Changelog offsets that the new worker of a task may have to replay. */
+  readonly acceptableLag: number;
   readonly processing: ProcessingLoop;
   readonly committer: Committer;
   /** Held by the loop's turns. */
@@ -101,7 +103,7 @@ export class Membership {
 
   /** Resolves with the first assignment. */
   async start(): Promise<void> {
-    const { log, topology, logger, onTasksChanged } = this.#options;
+    const { log, topology, logger, acceptableLag, onTasksChanged } = this.#options;
     const { applicationId, instanceId, sessionTimeoutMs, processing } = this.#options.worker;
     this.#member = log.group({
       groupId: applicationId,
@@ -118,7 +120,7 @@ export class Membership {
       assignor: taskAssignor({
         tasks: (withEnds) => tasksToPlace(topology, log, applicationId, withEnds, logger),
         standbyReplicas: processing.standbyReplicas ?? 0,
-        acceptableLag: processing.acceptableRecoveryLag,
+        acceptableLag,
       }),
       listener: {
         onAssigned: (assignment) => this.#onAssigned(decodeAssignment(assignment)),
@@ -140,7 +142,7 @@ export class Membership {
     for (const { taskId, position } of standbys.tasks) positions.set(taskId, position);
     // Not what the disk says: a task on its way up is behind until it has been restored (KAFKA-10651).
     for (const { taskId, state } of tasks.tasks) positions.set(taskId, changelogPosition(state));
-    const running = tasks.tasks.filter(({ status }) => status === "running" || status === "suspended").map(({ taskId }) => taskId);
+    const running = tasks.tasks.filter(({ isUp }) => isUp).map(({ taskId }) => taskId);
     for (const taskId of running) positions.delete(taskId);
     return encodeSubscription({
       workerId,

@@ -6,6 +6,7 @@
  *   the worker it is meant for warms up first (KIP-441).
  * - Standbys: on other disks than the task and each other, on other racks where there are any, and sticky.
  */
+import type { TaskId } from "./task-id.ts";
 
 export interface Candidate {
   readonly memberId: string;
@@ -22,8 +23,7 @@ export interface Candidate {
   readonly rack: string | undefined;
 }
 
-export interface TaskToPlace {
-  readonly id: string;
+export interface TaskToPlace extends TaskId {
   /** Has changelogs. */
   readonly stateful: boolean;
   /** Their ends, summed; 0 when they could not be had: nothing then counts as behind. */
@@ -71,7 +71,7 @@ class Group {
   readonly #runningOn = new Map<string, Set<string>>();
 
   constructor(workers: readonly Candidate[], tasks: readonly TaskToPlace[], acceptableLag: number) {
-    this.tasks = [...tasks].sort((a, b) => compareTaskIds(a.id, b.id));
+    this.tasks = [...tasks].sort(compareTasks);
     this.workers = workers
       .map((worker) => ({
         ...worker,
@@ -153,7 +153,7 @@ function inOrderOfStaying(group: Group, worker: Worker, free: ReadonlyMap<string
     Number(group.workers.some((other) => other !== worker && other.standbySet.has(task.id) && group.isCaughtUp(other, task)));
   return group.tasks
     .filter((task) => worker.ownedSet.has(task.id) && free.has(task.id))
-    .sort((a, b) => readyElsewhere(a) - readyElsewhere(b) || compareTaskIds(a.id, b.id));
+    .sort((a, b) => readyElsewhere(a) - readyElsewhere(b) || compareTasks(a, b));
 }
 
 /** Whoever has the state runs the task until the worker it is meant for has it too. */
@@ -221,11 +221,9 @@ function least(workers: readonly Worker[], order: (a: Worker, b: Worker) => numb
   return workers.reduce((best, worker) => (order(worker, best) < 0 ? worker : best));
 }
 
-/** `<sub-topology>_<partition>`, as numbers. */
-function compareTaskIds(a: string, b: string): number {
-  const [subtopologyA, partitionA] = a.split("_").map(Number);
-  const [subtopologyB, partitionB] = b.split("_").map(Number);
-  return subtopologyA - subtopologyB || partitionA - partitionB;
+/** As numbers. */
+function compareTasks(a: TaskToPlace, b: TaskToPlace): number {
+  return a.subtopology - b.subtopology || a.partition - b.partition;
 }
 
 function compare(a: string, b: string): number {

@@ -145,7 +145,7 @@ export class ProcessingLoop {
   async commitAll(): Promise<void> {
     const committer = this.#committer;
     await this.#settledOrThrow();
-    const open = this.#tasks.tasks.filter((task) => task.status === "running" || task.status === "suspended");
+    const open = this.#tasks.tasks.filter((task) => task.isUp);
     if (committer.dueInMs(open, false, Infinity) === Infinity) return;
     committer.begin(open);
     await this.#settledOrThrow();

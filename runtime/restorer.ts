@@ -4,8 +4,7 @@
  */
 import type { Logger } from "pino";
 import type { EventLog, FetchedBatch, IsolationLevel, LogReader } from "../eventlog/port.ts";
-import { changelogOffsets, replay } from "./changelogs.ts";
-import { RuntimeError } from "./errors.ts";
+import { changelogSpans, replay } from "./changelogs.ts";
 import type { RestoreProgress } from "./queries.ts";
 import { RestoreMeter } from "./restore-meter.ts";
 import { RestoreReport } from "./restore-report.ts";
@@ -78,26 +77,16 @@ export class Restorer {
 
   /** From where to where each store of the task must be read. */
   async #plan(task: Task): Promise<StoreRestore[]> {
-    const specs = task.stores.filter((spec) => spec.changelog);
     const { log, changelogOf } = this.#options;
-    const partitions = specs.map((spec) => ({ topic: changelogOf(spec.name), partition: task.partition }));
-    if (partitions.length === 0) return [];
-    const earliest = await changelogOffsets(log.admin, partitions, "earliest", "read_uncommitted");
-    // the uncommitted end: the restore must wait for a transaction that is still being completed (KAFKA-10167)
-    const latest = await changelogOffsets(log.admin, partitions, "latest", "read_uncommitted");
-    const offsetOf = (list: typeof earliest, topic: string): number => list.find((entry) => entry.topic === topic)?.offset ?? 0;
-    return specs.map((spec, index): StoreRestore => {
-      const { topic, partition } = partitions[index];
-      const checkpoint = task.state.checkpointPosition(spec.name);
-      if (checkpoint !== undefined && checkpoint > offsetOf(latest, topic))
-        throw new RuntimeError(
-          "state-mismatch",
-          `${topic}/${partition} ends before the local checkpoint ${checkpoint}: the changelog was made anew`,
-        );
-      const position = Math.max(checkpoint ?? 0, offsetOf(earliest, topic));
-      const meter = new RestoreMeter(position, offsetOf(latest, topic), performance.now());
-      return { task, store: spec.name, topic, partition, meter };
-    });
+    const spans = await changelogSpans(log.admin, changelogOf, task.stores, task.partition, task.state);
+    const now = performance.now();
+    return spans.map(({ store, topic, partition, position, end }) => ({
+      task,
+      store,
+      topic,
+      partition,
+      meter: new RestoreMeter(position, end, now),
+    }));
   }
 
   cancel(task: Task): void {

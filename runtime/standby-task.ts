@@ -1,14 +1,13 @@
 /** A copy of a task that runs elsewhere: its stores, as far as their changelogs have been read here. */
-import type { FetchedBatch, PartitionOffset } from "../eventlog/port.ts";
+import type { FetchedBatch, PartitionOffset, TopicPartition } from "../eventlog/port.ts";
 import type { StoreSpec } from "../state/store.ts";
 import type { TaskState } from "../state/task-state.ts";
-import { replay } from "./changelogs.ts";
+import { replay, type ChangelogSpan } from "./changelogs.ts";
 import { Mutex } from "./mutex.ts";
+import type { TaskId } from "./task-id.ts";
 
-export interface Changelog {
+interface Changelog extends TopicPartition {
   readonly store: string;
-  readonly topic: string;
-  readonly partition: number;
   /** Next offset to apply. */
   position: number;
   /** As far as it was last seen to reach. */
@@ -17,6 +16,7 @@ export interface Changelog {
 
 export class StandbyTask {
   readonly taskId: string;
+  readonly partition: number;
   readonly state: TaskState;
   readonly stores: readonly StoreSpec<unknown>[];
   readonly changelogs: readonly Changelog[];
@@ -25,11 +25,13 @@ export class StandbyTask {
   /** performance.now() of the last look at the changelogs' ends that found everything applied. */
   #caughtUpAt = -Infinity;
 
-  constructor(taskId: string, stores: readonly StoreSpec<unknown>[], state: TaskState, changelogs: readonly Changelog[]) {
-    this.taskId = taskId;
+  constructor(id: TaskId, stores: readonly StoreSpec<unknown>[], state: TaskState, spans: readonly ChangelogSpan[]) {
+    this.taskId = id.id;
+    this.partition = id.partition;
     this.stores = stores;
     this.state = state;
-    this.changelogs = changelogs;
+    // how far they reach counts once it was seen under the reader's isolation
+    this.changelogs = spans.map(({ store, topic, partition, position }) => ({ store, topic, partition, position, end: undefined }));
   }
 
   /** False once it has been promoted or given up. */

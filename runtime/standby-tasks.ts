@@ -9,13 +9,13 @@ import { LogError } from "../eventlog/errors.ts";
 import type { EventLog, FetchedBatch, IsolationLevel, LogReader } from "../eventlog/port.ts";
 import type { StoreSpec } from "../state/store.ts";
 import type { TaskState } from "../state/task-state.ts";
-import { changelogOffsets } from "./changelogs.ts";
+import { changelogSpans } from "./changelogs.ts";
 import { isMendedByWipe } from "./corrupt-tasks.ts";
 import { RuntimeError } from "./errors.ts";
-import { ACCEPTABLE_LAG } from "./placement.ts";
 import type { StandbyInfo } from "./queries.ts";
-import { StandbyTask, type Changelog } from "./standby-task.ts";
+import { StandbyTask } from "./standby-task.ts";
 import type { TaskDirectories } from "./task-directories.ts";
+import { parseTaskId } from "./task-id.ts";
 import type { TaskOpener } from "./task-opener.ts";
 
 /** The longest wait for records. */
@@ -35,11 +35,11 @@ export interface StandbyTasksOptions {
   readonly log: EventLog;
   readonly isolation: IsolationLevel;
   readonly changelogOf: (store: string) => string;
-  /** Of a task of this topology; undefined for another's. */
-  readonly storesOf: (taskId: string) => readonly StoreSpec<unknown>[] | undefined;
+  /** Of a sub-topology; undefined for another topology's. */
+  readonly storesOf: (subtopology: number) => readonly StoreSpec<unknown>[] | undefined;
   readonly opener: TaskOpener;
   readonly directories: TaskDirectories;
-  readonly acceptableLag?: number;
+  readonly acceptableLag: number;
   readonly logger: Logger;
   /** A task that is meant for this worker could run here at once. Said again every second until it does. */
   readonly onWarm: (taskId: string) => void;
@@ -88,9 +88,9 @@ export class StandbyTasks {
   }
 
   info(): StandbyInfo[] {
-    return this.tasks.map(({ taskId, lag, stalenessMs }) => ({
+    return this.tasks.map(({ taskId, partition, lag, stalenessMs }) => ({
       taskId,
-      partition: Number(taskId.split("_")[1]),
+      partition,
       warmup: this.#warmups.includes(taskId),
       lag: lag ?? null,
       stalenessMs: Number.isFinite(stalenessMs) ? Math.round(stalenessMs) : null,
@@ -142,13 +142,15 @@ export class StandbyTasks {
 
   async #bringUp(slot: Slot): Promise<void> {
     const { taskId } = slot;
-    const stores = this.#options.storesOf(taskId);
-    if (slot.dropped || stores === undefined) return;
-    const state = await this.#options.opener.openState(taskId, stores, () => !slot.dropped);
+    const { log, changelogOf, storesOf, opener } = this.#options;
+    const id = parseTaskId(taskId);
+    const stores = id && storesOf(id.subtopology);
+    if (slot.dropped || id === undefined || stores === undefined) return;
+    const state = await opener.openState(taskId, stores, () => !slot.dropped);
     try {
-      const changelogs = slot.dropped ? [] : await this.#changelogs(taskId, stores, state);
+      const spans = slot.dropped ? [] : await changelogSpans(log.admin, changelogOf, stores, id.partition, state);
       if (slot.dropped) return await state.close();
-      slot.task = new StandbyTask(taskId, stores, state, changelogs);
+      slot.task = new StandbyTask(id, stores, state, spans);
     } catch (error) {
       await state.close();
       throw error;
@@ -158,25 +160,6 @@ export class StandbyTasks {
     this.#loop ??= this.#run();
     this.#timer ??= setInterval(() => this.#look(), ENDS_INTERVAL_MS).unref();
     this.#look();
-  }
-
-  /** @throws RuntimeError `state-mismatch` for state that is ahead of its changelog. */
-  async #changelogs(taskId: string, stores: readonly StoreSpec<unknown>[], state: TaskState): Promise<Changelog[]> {
-    const { log, changelogOf } = this.#options;
-    const partition = Number(taskId.split("_")[1]);
-    const changelogged = stores.filter(({ changelog }) => changelog);
-    const partitions = changelogged.map(({ name }) => ({ topic: changelogOf(name), partition }));
-    if (partitions.length === 0) return [];
-    const earliest = await changelogOffsets(log.admin, partitions, "earliest", "read_uncommitted");
-    const latest = await changelogOffsets(log.admin, partitions, "latest", "read_uncommitted");
-    return changelogged.map(({ name: store }, index) => {
-      const { topic } = partitions[index];
-      const offsetIn = (list: typeof earliest): number => list.find((entry) => entry.topic === topic)?.offset ?? 0;
-      const checkpoint = state.checkpointPosition(store) ?? 0;
-      if (checkpoint > offsetIn(latest))
-        throw new RuntimeError("state-mismatch", `${topic}/${partition} ends before the local checkpoint ${checkpoint}`);
-      return { store, topic, partition, position: Math.max(checkpoint, offsetIn(earliest)), end: undefined };
-    });
   }
 
   #drop(taskId: string): void {
@@ -295,7 +278,7 @@ export class StandbyTasks {
   }
 
   async #lookAtEnds(): Promise<void> {
-    const { log, isolation, onWarm, acceptableLag = ACCEPTABLE_LAG } = this.#options;
+    const { log, isolation, onWarm, acceptableLag } = this.#options;
     const tasks = this.tasks;
     const askedAt = performance.now();
     const partitions = tasks.flatMap(({ changelogs }) => changelogs.map(({ topic, partition }) => ({ topic, partition })));

@@ -5,7 +5,7 @@ import type { Logger } from "pino";
 import { MAX_CHECKPOINT_AGE_MS } from "../state/changelog.ts";
 import { TaskState } from "../state/task-state.ts";
 import { isStateError } from "./task-opener.ts";
-import type { TaskDirectories } from "./task-directories.ts";
+import { isFileError, type TaskDirectories } from "./task-directories.ts";
 
 /** State of this age is never built upon again (MAX_CHECKPOINT_AGE_MS); a day more for clocks. */
 export const MAX_ABANDONED_MS = MAX_CHECKPOINT_AGE_MS + 24 * 3_600_000;
@@ -87,5 +87,5 @@ async function lastWrittenMs(directory: string): Promise<number> {
 }
 
 function ignoreMissing(error: unknown): void {
-  if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+  if (!isFileError(error, "ENOENT")) throw error;
 }

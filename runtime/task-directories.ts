@@ -14,6 +14,7 @@ import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { EngineName } from "../state/engines/engine.ts";
 import { TaskState } from "../state/task-state.ts";
+import { parseTaskId } from "./task-id.ts";
 
 const POSITION_SUFFIX = ".position";
 const STATE_ID_FILE = "state-id";
@@ -21,8 +22,7 @@ const STATE_ID_FILE = "state-id";
 export class TaskDirectories {
   readonly root: string;
   readonly #engine: EngineName;
-  /** Of state in memory: nobody else's. */
-  readonly #ownId = randomUUID();
+  #stateId: string | undefined;
 
   constructor(stateDir: string, applicationId: string, engine: EngineName) {
     this.root = join(stateDir, applicationId);
@@ -40,12 +40,16 @@ export class TaskDirectories {
 
   /** Tasks with state here. */
   list(): string[] {
-    return this.#files().filter((name) => /^\d+_\d+$/.test(name));
+    return this.#files().filter((name) => parseTaskId(name) !== undefined);
   }
 
-  /** Made at the first call. */
+  /** State in memory is nobody else's. */
   stateId(): string {
-    if (this.inMemory) return this.#ownId;
+    return (this.#stateId ??= this.inMemory ? randomUUID() : this.#readStateId());
+  }
+
+  /** Made by whoever comes first. */
+  #readStateId(): string {
     const path = join(this.root, STATE_ID_FILE);
     mkdirSync(this.root, { recursive: true });
     try {
@@ -107,6 +111,7 @@ export function changelogPosition(state: TaskState): number {
   return state.storeNames.reduce((sum, name) => sum + (state.checkpointPosition(name) ?? 0), 0);
 }
 
-function isFileError(error: unknown, code: string): boolean {
+/** A system error of this code, e.g. ENOENT. */
+export function isFileError(error: unknown, code: string): boolean {
   return error instanceof Error && "code" in error && error.code === code;
 }

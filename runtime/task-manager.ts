@@ -15,6 +15,7 @@ import type { Restorer } from "./restorer.ts";
 import type { StandbyTasks } from "./standby-tasks.ts";
 import { Task } from "./task.ts";
 import type { TaskDirectories } from "./task-directories.ts";
+import { parseTaskId } from "./task-id.ts";
 import type { TaskOpener } from "./task-opener.ts";
 
 export interface TaskManagerOptions {
@@ -141,9 +142,9 @@ export class TaskManager {
 
   async #bringUp(slot: Slot, group: GroupMember, isRebuild = false): Promise<void> {
     const { topology, opener, standbys, logger } = this.#options;
-    const [subtopologyId, partition] = slot.taskId.split("_").map(Number);
-    const subtopology = topology.subtopologies[subtopologyId];
-    if (subtopology === undefined)
+    const id = parseTaskId(slot.taskId);
+    const subtopology = id && topology.subtopologies[id.subtopology];
+    if (id === undefined || subtopology === undefined)
       throw new RuntimeError("topology-mismatch", `task ${slot.taskId} is not of this topology: workers run different versions`);
     try {
       if (this.corrupt.take(slot.taskId)) await opener.wipe(slot.taskId);
@@ -152,7 +153,7 @@ export class TaskManager {
       const { collector, topics, changelogOf, deadLetters } = this.#options;
       const task = new Task({
         taskId: slot.taskId,
-        partition,
+        partition: id.partition,
         subtopology,
         state,
         collector,
@@ -188,13 +189,15 @@ export class TaskManager {
     slot.closed = true;
     this.#slots.delete(slot.taskId);
     const { task } = slot;
-    const wasRunning = task?.status === "running" || task?.status === "suspended";
-    if (task !== undefined && !wasRunning) this.#options.restorer.cancel(task);
+    const wasUp = task?.isUp === true;
+    if (task !== undefined && !wasUp) this.#options.restorer.cancel(task);
     await slot.opening;
     if (task === undefined) return;
     try {
-      if (wasRunning && !this.corrupt.has(slot.taskId)) await task.state.checkpoint();
-      if (!this.corrupt.has(slot.taskId)) await this.#options.directories.savePosition(slot.taskId, task.state);
+      if (!this.corrupt.has(slot.taskId)) {
+        if (wasUp) await task.state.checkpoint();
+        await this.#options.directories.savePosition(slot.taskId, task.state);
+      }
     } catch (error) {
       if (!isMendedByWipe(error)) throw error;
       this.corrupt.mark(slot.taskId, error);

@@ -102,6 +102,11 @@ export class Task implements TaskServices {
     return this.#status.state;
   }
 
+  /** Restored and not closed: fed now, or held back. */
+  get isUp(): boolean {
+    return this.status === "running" || this.status === "suspended";
+  }
+
   get stores(): readonly StoreSpec<unknown>[] {
     return this.#options.subtopology.stores;
   }
@@ -134,7 +139,7 @@ export class Task implements TaskServices {
 
   async close(): Promise<void> {
     if (this.status === "closed") return;
-    const wasOpen = this.status === "running" || this.status === "suspended";
+    const wasOpen = this.isUp;
     this.#status.to("closed");
     if (wasOpen) this.#graph.close();
     await this.state.close();

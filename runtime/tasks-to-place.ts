@@ -14,9 +14,9 @@ export async function tasksToPlace(
   withEnds: boolean,
   logger: Logger,
 ): Promise<TaskToPlace[]> {
-  const tasks = (await listTasks(topology, log)).map(({ id, subtopology, partition }) => {
-    const stores = topology.subtopologies[subtopology].stores.filter(({ changelog }) => changelog);
-    return { id, changelogs: stores.map(({ name }) => ({ topic: changelogTopic(applicationId, name), partition })) };
+  const tasks = (await listTasks(topology, log)).map((task) => {
+    const stores = topology.subtopologies[task.subtopology].stores.filter(({ changelog }) => changelog);
+    return { task, changelogs: stores.map(({ name }) => ({ topic: changelogTopic(applicationId, name), partition: task.partition })) };
   });
   const partitions = withEnds ? tasks.flatMap(({ changelogs }) => changelogs) : [];
   const ends = new Map<string, number>();
@@ -26,8 +26,8 @@ export async function tasksToPlace(
   } catch (error) {
     logger.warn({ err: error }, "could not see where changelogs end: placing tasks without regard to it");
   }
-  return tasks.map(({ id, changelogs }) => ({
-    id,
+  return tasks.map(({ task, changelogs }) => ({
+    ...task,
     stateful: changelogs.length > 0,
     endOffset: changelogs.reduce((sum, { topic, partition }) => sum + (ends.get(`${topic}/${partition}`) ?? 0), 0),
   }));

@@ -42,20 +42,28 @@ export function registerWorkerGauges(registry: Registry, { running, tasks, resto
     sum(remaining),
   );
   gauge(registry, "sluice_standby_tasks", "Copies of other workers' tasks on this worker", () => standbys().length);
-  standbyLag(registry, standbys);
+  byTask(registry, "sluice_standby_lag_records", "Changelog offsets that a standby of this worker has not applied yet", () =>
+    standbys().flatMap(({ taskId, lag }) => (lag === null ? [] : [[taskId, lag] as const])),
+  );
   gauge(
     registry,
     "sluice_restore_time_left_seconds",
     "Until the restores of this worker are over, at the rate of the last seconds; +Inf while nothing comes",
     () => (totalTimeLeftMs(tasks().flatMap(restoring)) ?? Infinity) / 1000,
   );
-  byTask(registry, tasks, "sluice_task_restore_remaining_records", "Changelog offsets that a task's restore has still to read", remaining);
-  byTask(registry, tasks, "sluice_task_lag_records", "Records between position and end of a task's source partitions", (task) => task.lag);
+  const each = (of: (task: Task) => number) => () => tasks().map((task) => [task.taskId, of(task)] as const);
+  byTask(registry, "sluice_task_restore_remaining_records", "Changelog offsets that a task's restore has still to read", each(remaining));
+  byTask(
+    registry,
+    "sluice_task_lag_records",
+    "Records between position and end of a task's source partitions",
+    each((task) => task.lag),
+  );
   cacheCounters(registry, tasks);
   return eventLoopDelay(registry);
 }
 
-function byTask(registry: Registry, tasks: () => readonly Task[], name: string, help: string, read: (task: Task) => number): void {
+function byTask(registry: Registry, name: string, help: string, read: () => readonly (readonly [taskId: string, value: number])[]): void {
   new Gauge({
     name,
     help,
@@ -63,20 +71,7 @@ function byTask(registry: Registry, tasks: () => readonly Task[], name: string, 
     registers: [registry],
     collect() {
       this.reset(); // tasks that moved away
-      for (const task of tasks()) this.set({ task: task.taskId }, read(task));
-    },
-  });
-}
-
-function standbyLag(registry: Registry, standbys: () => readonly StandbyInfo[]): void {
-  new Gauge({
-    name: "sluice_standby_lag_records",
-    help: "Changelog offsets that a standby of this worker has not applied yet",
-    labelNames: ["task"],
-    registers: [registry],
-    collect() {
-      this.reset(); // standbys that moved away
-      for (const { taskId, lag } of standbys()) if (lag !== null) this.set({ task: taskId }, lag);
+      for (const [task, value] of read()) this.set({ task }, value);
     },
   });
 }

@@ -22,7 +22,9 @@ import type { Restorer } from "./restorer.ts";
 import type { StandbyTask } from "./standby-task.ts";
 import type { StandbyTasks } from "./standby-tasks.ts";
 import type { Task } from "./task.ts";
+import { taskIdOf } from "./task-id.ts";
 import type { TaskManager } from "./task-manager.ts";
+import { isStateError } from "./task-opener.ts";
 
 /** What a client is told to wait while a task moves or restores. */
 const RETRY_AFTER_MS = 1_000;
@@ -90,7 +92,8 @@ export class WorkerQueries implements Queries {
     if (taskId === undefined) return { kind: "unavailable", retryAfterMs: RETRY_AFTER_MS };
     // Also one that was assigned away: until it is closed nobody else has it.
     const task = tasks.tasks.find((candidate) => candidate.taskId === taskId);
-    if (task !== undefined && isReadable(task)) return { kind: "local", taskId };
+    // One that is held back too: its rows are committed.
+    if (task?.isUp === true) return { kind: "local", taskId };
     const owner = tasks.members.find((member) => member.tasks.includes(taskId));
     if (owner?.url === undefined || owner.workerId === workerId) return { kind: "unavailable", retryAfterMs: RETRY_AFTER_MS };
     return { kind: "remote", url: owner.url, workerId: owner.workerId };
@@ -118,19 +121,17 @@ export class WorkerQueries implements Queries {
     if (partitions === undefined) return undefined;
     const bytes = Buffer.from(key);
     const partition = partitionForKey(bytes, 0, bytes.length, partitions);
-    return `${subtopology.id}_${partition}`;
+    return taskIdOf(subtopology.id, partition).id;
   }
 
   async get(store: string, key: string, partitionKey: string = key): Promise<unknown> {
     const task = this.#ownerOf(store, partitionKey);
-    if (!task.stores.some((spec) => spec.name === store)) return undefined; // e.g. alerts, in a job without rules
-    return guard(task, () => task.state.getCommitted(store, key));
+    return guard(task, () => rowsOf(task).get(store, key));
   }
 
   async windows(store: string, key: string, options: { from: number; to: number; limit: number }): Promise<readonly StoreRow[]> {
     const task = this.#ownerOf(store, key);
-    const rows = await guard(task, () => task.state.fetchCommitted(store, key, options));
-    return rows.map(([windowStart, value]) => ({ key, windowStart, value }));
+    return guard(task, () => rowsOf(task).windows(store, key, options));
   }
 
   async scan(store: string, options: ScanOptions): Promise<readonly StoreRow[]> {
@@ -138,7 +139,7 @@ export class WorkerQueries implements Queries {
     const { after, ...bounds } = options;
     for (const task of this.#options.tasks.tasks) {
       if (!task.stores.some((spec) => spec.name === store)) continue;
-      if (!isReadable(task)) throw new StateUnavailableError(`task ${task.taskId} is ${task.status}`, RETRY_AFTER_MS);
+      if (!task.isUp) throw new StateUnavailableError(`task ${task.taskId} is ${task.status}`, RETRY_AFTER_MS);
       const isWindowed = task.stores.some((spec) => spec.name === store && spec.kind === "window");
       // A cursor without a window's start goes on after all windows of keys below it.
       const from = isWindowed && after !== undefined ? (parseWindowCursor(after) ?? { key: after, windowStart: 0 }) : after;
@@ -186,23 +187,32 @@ export class WorkerQueries implements Queries {
   }
 }
 
-/** A copy that became the task while it was read has all that it had. */
-function standbyReader({ taskId, state, stores }: StandbyTask): StoreReader {
-  const read = async <T>(of: () => Promise<T>): Promise<T> => {
-    try {
-      return await of();
-    } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "closed")
-        throw new StateUnavailableError(`the standby of task ${taskId} was closed while it was asked`, RETRY_AFTER_MS);
-      throw error;
-    }
-  };
+/** Committed rows of a task or of a copy of one. */
+function rowsOf({ state, stores }: Pick<Task | StandbyTask, "state" | "stores">): StoreReader {
   return {
-    get: (store, key) => read(async () => (stores.some(({ name }) => name === store) ? await state.getCommitted(store, key) : undefined)),
+    // e.g. no store of alerts, in a job without rules
+    get: async (store, key) => (stores.some(({ name }) => name === store) ? await state.getCommitted(store, key) : undefined),
     windows: async (store, key, options) => {
-      const rows = await read(() => state.fetchCommitted(store, key, options));
+      const rows = await state.fetchCommitted(store, key, options);
       return rows.map(([windowStart, value]) => ({ key, windowStart, value }));
     },
+  };
+}
+
+/** A copy that became the task while it was read has all that it had. */
+function standbyReader(standby: StandbyTask): StoreReader {
+  const unlessClosed = async <T>(value: Promise<T>): Promise<T> => {
+    try {
+      return await value;
+    } catch (error) {
+      if (!isStateError(error, "closed")) throw error;
+      throw new StateUnavailableError(`the standby of task ${standby.taskId} was closed while it was asked`, RETRY_AFTER_MS);
+    }
+  };
+  const rows = rowsOf(standby);
+  return {
+    get: (store, key) => unlessClosed(rows.get(store, key)),
+    windows: (store, key, options) => unlessClosed(rows.windows(store, key, options)),
   };
 }
 
@@ -216,18 +226,13 @@ function storeNodeName(store: string): string {
   return `${store} (store)`;
 }
 
-/** A suspended task's rows are committed and nobody else has it yet. */
-function isReadable(task: Task): boolean {
-  return task.status === "running" || task.status === "suspended";
-}
-
 /** A task that closes while the answer is being read has moved: never a wrong answer. */
 async function guard<T>(task: Task, read: () => Promise<T>): Promise<T> {
   try {
     const value = await read();
-    if (isReadable(task)) return value;
+    if (task.isUp) return value;
   } catch (error) {
-    if (isReadable(task)) throw error;
+    if (task.isUp) throw error;
   }
   throw new StateUnavailableError(`task ${task.taskId} moved while it was asked`, RETRY_AFTER_MS);
 }

@@ -30,6 +30,7 @@ import { Outage } from "./outage.ts";
 import { OutputCollector } from "./output-collector.ts";
 import { PartitionCounts } from "./partition-counts.ts";
 import type { Feed, Queries, WorkerInfo } from "./queries.ts";
+import { ACCEPTABLE_LAG } from "./placement.ts";
 import { ProcessingLoop } from "./processing-loop.ts";
 import { RepartitionPurger } from "./repartition-purger.ts";
 import { Restorer } from "./restorer.ts";
@@ -137,14 +138,15 @@ export class Worker {
       logger: this.#logger,
       fenceDead: () => (exactlyOnce ? fence.run(this.#tasks.members) : Promise.resolve()),
     });
+    const acceptableLag = options.processing.acceptableRecoveryLag ?? ACCEPTABLE_LAG;
     this.#standbys = new StandbyTasks({
       log: this.#log,
       isolation,
       changelogOf,
-      storesOf: (taskId) => this.#topology.subtopologies[Number(taskId.split("_")[0])]?.stores,
+      storesOf: (subtopology) => this.#topology.subtopologies[subtopology]?.stores,
       opener,
       directories,
-      acceptableLag: options.processing.acceptableRecoveryLag,
+      acceptableLag,
       logger: this.#logger,
       onWarm: (taskId) => this.#membership.warm(taskId),
       onReplayed: (records) => this.#metrics.replayed(records),
@@ -206,6 +208,7 @@ export class Worker {
       tasks: this.#tasks,
       standbys: this.#standbys,
       directories,
+      acceptableLag,
       processing: this.#processing,
       committer: this.#committer,
       mutex: this.#mutex,

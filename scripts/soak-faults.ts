@@ -12,6 +12,7 @@ import { Console } from "node:console";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect, parseArgs } from "node:util";
+import { totalOf } from "../test/faults/compare-records.ts";
 import { BROKERS, FAULT_KINDS, type FaultKind } from "../test/faults/soak/plan.ts";
 import { runRound, type RoundFigures } from "../test/faults/soak/round.ts";
 import { CleanupList } from "../test/support/cleanup.ts";
@@ -54,16 +55,11 @@ function wholeNumber(name: "minutes" | "rounds" | "seed" | "round-seconds" | "st
 
 function rowOf(seed: number, figures: RoundFigures): Row {
   const { events, rebuilds, openTransactions, coordinatorMoves, longestGapMs, peakRssMiB } = figures;
-  const all = Object.values(figures.outputs);
-  const sum = (key: "expected" | "lost" | "doubled" | "foreign"): number => all.reduce((total, difference) => total + difference[key], 0);
   return {
     seed,
     faults: Object.values(figures.faults).reduce((total, count) => total + count, 0),
     events,
-    compared: sum("expected"),
-    lost: sum("lost"),
-    doubled: sum("doubled"),
-    foreign: sum("foreign"),
+    ...totalOf(Object.values(figures.outputs)),
     rebuilds,
     openTransactions,
     coordinatorMoves,

@@ -10,6 +10,7 @@
 import { Console } from "node:console";
 import { parseArgs } from "node:util";
 import { runWorkerKills, type WorkerKillFigures } from "../test/faults/worker-kill-run.ts";
+import { totalOf } from "../test/faults/compare-records.ts";
 import { CleanupList } from "../test/support/cleanup.ts";
 import { startKafka } from "../test/support/kafka.ts";
 import { need } from "../test/support/need.ts";
@@ -42,10 +43,7 @@ function wholeNumber(name: "kills" | "seed" | "minutes", least: number): number 
 }
 
 function rowOf({ seed, kills, killsAtWork, events, rebuilds, outputs }: WorkerKillFigures, seconds: number): Row {
-  const all = Object.values(outputs);
-  const sum = (key: "expected" | "lost" | "doubled" | "foreign"): number => all.reduce((total, difference) => total + difference[key], 0);
-  const differences = { compared: sum("expected"), lost: sum("lost"), doubled: sum("doubled"), foreign: sum("foreign") };
-  return { seed, kills, killsAtWork, events, ...differences, rebuilds, seconds };
+  return { seed, kills, killsAtWork, events, ...totalOf(Object.values(outputs)), rebuilds, seconds };
 }
 
 async function round(kills: number, seed: number): Promise<Row> {

@@ -66,9 +66,13 @@ export abstract class CachedStore<K> implements EntryOwner, RowReceiver {
 
   /** Key bytes of a row, without the store id. */
   writeKey(entry: Entry, out: ByteWriter): void {
-    if (this.#stringKeys === true) this.spec.key.write(entry.key, out);
-    else out.latin1(entry.key);
-    if (entry.windowStart >= 0) out.u64(entry.windowStart);
+    this.#writeRowKey(entry.key, entry.windowStart, out);
+  }
+
+  #writeRowKey(key: string, windowStart: number, out: ByteWriter): void {
+    if (this.#stringKeys === true) this.spec.key.write(key, out);
+    else out.latin1(key);
+    if (windowStart >= 0) out.u64(windowStart);
   }
 
   decodeValue(bytes: Buffer, start: number, end: number): unknown {
@@ -111,9 +115,7 @@ export abstract class CachedStore<K> implements EntryOwner, RowReceiver {
     entry.encodedBytes = out.position;
     if (home.rows.find(this.index, out)) {
       const { foundBytes, foundStart, foundEnd } = home.rows;
-      entry.value = this.decodeValue(foundBytes, foundStart, foundEnd);
-      entry.present = true;
-      entry.encodedBytes += foundEnd - foundStart;
+      this.#fill(entry, foundBytes, foundStart, foundEnd);
     }
     return entry;
   }
@@ -125,9 +127,7 @@ export abstract class CachedStore<K> implements EntryOwner, RowReceiver {
     const storeId = rows.storeIds[this.index];
     out.reset();
     out.bytes(storeId);
-    if (this.#stringKeys === true) this.spec.key.write(key, out);
-    else out.latin1(key);
-    if (windowStart >= 0) out.u64(windowStart);
+    this.#writeRowKey(key, windowStart, out);
     rows.readAhead.want(this, key, windowStart, storeId.length, out.toBuffer());
   }
 
@@ -139,12 +139,14 @@ export abstract class CachedStore<K> implements EntryOwner, RowReceiver {
     this.misses++;
     const entry = new Entry(this, key, windowStart);
     entry.encodedBytes = name.length;
-    if (value !== undefined) {
-      entry.value = this.decodeValue(value, 0, value.length);
-      entry.present = true;
-      entry.encodedBytes += value.length;
-    }
+    if (value !== undefined) this.#fill(entry, value, 0, value.length);
     return entry;
+  }
+
+  #fill(entry: Entry, bytes: Buffer, start: number, end: number): void {
+    entry.value = this.decodeValue(bytes, start, end);
+    entry.present = true;
+    entry.encodedBytes += end - start;
   }
 
   /** An entry for a row that is about to be written, without looking what is there. */

@@ -38,3 +38,12 @@ export function compareRecords(expected: readonly string[], actual: readonly str
   }
   return { expected: expected.length, lost, doubled, foreign, examples };
 }
+
+/** Of several comparisons together. */
+export function totalOf(
+  differences: readonly Difference[],
+): Pick<Difference, "lost" | "doubled" | "foreign"> & { readonly compared: number } {
+  const sum = (key: "expected" | "lost" | "doubled" | "foreign"): number =>
+    differences.reduce((total, difference) => total + difference[key], 0);
+  return { compared: sum("expected"), lost: sum("lost"), doubled: sum("doubled"), foreign: sum("foreign") };
+}

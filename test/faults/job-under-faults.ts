@@ -125,7 +125,7 @@ export class JobUnderFaults {
 
   /** Of a worker that is stopped: it restores everything when it comes back. */
   wipeState(name: string): void {
-    rmSync(join(this.#dir, this.group, name), { recursive: true, force: true });
+    rmSync(this.stateDir(name), { recursive: true, force: true });
   }
 
   /** What the same raw topic gives without faults. */

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { handOver, taskAssignor } from "../../../runtime/assignor.ts";
 import { decodeAssignment, decodeSubscription, encodeSubscription, type WorkerSubscription } from "../../../runtime/group-protocol.ts";
 import { placeTasks, type Candidate, type TaskToPlace } from "../../../runtime/placement.ts";
+import { parseTaskId } from "../../../runtime/task-id.ts";
 
 const worker = (memberId: string, owned: string[] = [], more: Partial<Candidate> = {}): Candidate => ({
   memberId,
@@ -19,7 +20,8 @@ const at = (position: number, ...ids: string[]): { positions: Map<string, number
   positions: new Map(ids.map((id) => [id, position])),
 });
 const tasks = (count: number): string[] => Array.from({ length: count }, (_, index) => `0_${index}`);
-const toPlace = (ids: readonly string[], endOffset = 0): TaskToPlace[] => ids.map((id) => ({ id, stateful: true, endOffset }));
+const toPlace = (ids: readonly string[], endOffset = 0): TaskToPlace[] =>
+  ids.flatMap((id) => parseTaskId(id) ?? []).map((task) => ({ ...task, stateful: true, endOffset }));
 const assignTasks = (workers: readonly Candidate[], ids: readonly string[], endOffset = 0): ReadonlyMap<string, readonly string[]> =>
   placeTasks(workers, toPlace(ids, endOffset), { standbyReplicas: 0 }).active;
 const subscription = (workerId: string, owned: string[] = []): WorkerSubscription => ({

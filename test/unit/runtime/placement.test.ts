@@ -10,10 +10,11 @@ import {
   type Placement,
   type TaskToPlace,
 } from "../../../runtime/placement.ts";
+import { taskIdOf } from "../../../runtime/task-id.ts";
 
 const END = 10 * ACCEPTABLE_LAG;
 const tasks = (count: number, endOffset = END): TaskToPlace[] =>
-  Array.from({ length: count }, (_, index) => ({ id: `0_${index}`, stateful: true, endOffset }));
+  Array.from({ length: count }, (_, partition) => ({ ...taskIdOf(0, partition), stateful: true, endOffset }));
 const ids = (count: number): string[] => tasks(count).map(({ id }) => id);
 const worker = (memberId: string, more: Partial<Candidate> = {}): Candidate => ({
   memberId,

@@ -38,16 +38,23 @@ async function caughtUp(worker: Worker, copies: number): Promise<void> {
   );
 }
 
+/** Two workers that have processed a feed and keep whole copies of each other's tasks. */
+async function copiedPair(t: TestContext, setup: Setup, engine: "level" | "memory" = "level"): Promise<[Worker, Worker]> {
+  const pair: [Worker, Worker] = [workerOf(t, setup, { standbyReplicas: 1 }, engine), workerOf(t, setup, { standbyReplicas: 1 }, engine)];
+  const [first, second] = pair;
+  await first.start();
+  await second.start();
+  await Promise.all(pair.map((worker) => allRunning(worker, 2)));
+  await setup.feed(KEYS, ROUNDS);
+  await waitUntilDrained(setup.log, "app", "in");
+  await Promise.all(pair.map((worker) => caughtUp(worker, 2)));
+  return pair;
+}
+
 for (const engine of ["level", "memory"] as const)
   test(`a standby takes over without a restore, and nothing is lost or doubled, on ${engine} (kafka-streams #12540)`, async (t) => {
     const setup = await setUp(t);
-    const [first, second] = [0, 1].map(() => workerOf(t, setup, { standbyReplicas: 1 }, engine));
-    await first.start();
-    await second.start();
-    await Promise.all([allRunning(first, 2), allRunning(second, 2)]);
-    await setup.feed(KEYS, ROUNDS);
-    await waitUntilDrained(setup.log, "app", "in");
-    await Promise.all([caughtUp(first, 2), caughtUp(second, 2)]);
+    const [first, second] = await copiedPair(t, setup, engine);
     const before = await metric(second, "sluice_restored_records_total");
     await first.stop();
     await allRunning(second, PARTITIONS);
@@ -82,13 +89,7 @@ test("a task of a large state moves to a new worker only when that has caught up
 
 test("a standby answers with its age, within the bound that is given, and its owner's rows", async (t) => {
   const setup = await setUp(t);
-  const [first, second] = [0, 1].map(() => workerOf(t, setup, { standbyReplicas: 1 }));
-  await first.start();
-  await second.start();
-  await Promise.all([allRunning(first, 2), allRunning(second, 2)]);
-  await setup.feed(KEYS, ROUNDS);
-  await waitUntilDrained(setup.log, "app", "in");
-  await Promise.all([caughtUp(first, 2), caughtUp(second, 2)]);
+  const [first, second] = await copiedPair(t, setup);
   let asked = 0;
   for (let n = 0; n < PARTITIONS; n++) {
     const taskId = `0_${n}`;
