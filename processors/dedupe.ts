@@ -3,7 +3,7 @@ import { hash } from "node:crypto";
 import type { KeyValueStore, RowHandle } from "../state/store.ts";
 import type { Output, Processor, ProcessorContext, ProcessorSpec, StreamRecord } from "../topology/processor.ts";
 import { FLAG, type TelemetryEvent } from "./event.ts";
-import { IdleKeys } from "./idle-keys.ts";
+import { IdleDevices } from "./idle-devices.ts";
 import { findImplicitBoot } from "./implicit-boot.ts";
 import { BootRow, LedgerRow, ledgerStore } from "./ledger.ts";
 import { RecentIds, recentIdsStore, type IdVerdict } from "./recent-ids.ts";
@@ -28,10 +28,10 @@ export function dedupe(settings: DedupeSettings): ProcessorSpec<string, Telemetr
 
 class Dedupe implements Processor<string, TelemetryEvent, DedupeOutputs> {
   readonly #settings: DedupeSettings;
-  readonly #idle: IdleKeys;
   #context!: ProcessorContext<DedupeOutputs>;
   #unique!: Output<string, TelemetryEvent>;
   #ledger!: KeyValueStore<string, LedgerRow>;
+  #idle!: IdleDevices;
   #ids!: RecentIds;
   /** Of the record in hand. */
   #row!: RowHandle<LedgerRow>;
@@ -41,21 +41,18 @@ class Dedupe implements Processor<string, TelemetryEvent, DedupeOutputs> {
 
   constructor(settings: DedupeSettings) {
     this.#settings = settings;
-    this.#idle = new IdleKeys(settings.idleMs);
   }
 
   init(context: ProcessorContext<DedupeOutputs>): void {
     this.#context = context;
     this.#unique = context.output("unique");
     this.#ledger = context.store(ledgerStore);
+    this.#idle = new IdleDevices(this.#ledger, this.#settings.idleMs, (work) => context.inBackground(work));
     this.#ids = new RecentIds(context.store(dedupeIdsStore), this.#settings.retentionMs);
   }
 
   async open(): Promise<void> {
-    this.#idle.clear();
-    for await (const [key, row] of this.#ledger.scan()) this.#idle.add(key, row.lastReceiveTs);
-    this.#idle.sort();
-    await this.#ids.open();
+    this.#context.inBackground(() => this.#ids.index());
   }
 
   readAhead(sourceKey: unknown): void {
@@ -92,10 +89,7 @@ class Dedupe implements Processor<string, TelemetryEvent, DedupeOutputs> {
     if (row !== undefined && now - row.lastReceiveTs > this.#settings.idleMs) {
       this.#context.count("ledger", "expired");
       row = new LedgerRow(device.tenant, device.deviceId, ts);
-    } else if (row === undefined) {
-      row = new LedgerRow(device.tenant, device.deviceId, ts);
-      this.#idle.add(key, now);
-    }
+    } else row ??= new LedgerRow(device.tenant, device.deviceId, ts);
     row.lastReceiveTs = now;
     if (ts > row.lastTs) row.lastTs = ts;
     else if (ts < row.firstTs) row.firstTs = ts;
@@ -189,14 +183,12 @@ class Dedupe implements Processor<string, TelemetryEvent, DedupeOutputs> {
 
   #expire(now: number): void {
     for (let checked = 0; checked < MAX_EXPIRED_PER_RECORD; checked++) {
-      const key = this.#idle.due(now);
+      const key = this.#idle.take(now);
       if (key === undefined) return;
       const row = this.#ledger.get(key);
-      if (row === undefined) continue;
-      if (now - row.lastReceiveTs > this.#settings.idleMs) {
-        this.#ledger.delete(key);
-        this.#context.count("ledger", "expired");
-      } else this.#idle.add(key, row.lastReceiveTs);
+      if (row === undefined || now - row.lastReceiveTs <= this.#settings.idleMs) continue;
+      this.#ledger.delete(key);
+      this.#context.count("ledger", "expired");
     }
   }
 }

@@ -42,8 +42,8 @@ class Deduplicate<V> implements Processor<string, V, DeduplicateOutputs<V>> {
     this.#ids = new RecentIds(context.store(this.#store), this.#options.retentionMs);
   }
 
-  open(): Promise<void> {
-    return this.#ids.open();
+  async open(): Promise<void> {
+    this.#context.inBackground(() => this.#ids.index());
   }
 
   process(record: StreamRecord<string, V>): void {

@@ -5,7 +5,7 @@ import type { AggregateRecord } from "./formats/records.ts";
 import { IdleWindows, type WaitingWindow } from "./idle-windows.ts";
 import type { WindowSettings } from "./settings.ts";
 import { OpenWindows } from "./open-windows.ts";
-import type { WindowRows } from "./window-row.ts";
+import type { WindowRow, WindowRows } from "./window-row.ts";
 import { WindowSet, type Clocks, type WindowCounters } from "./window-set.ts";
 
 /** Stubs dropped at one record: keeps a single record's work short. */
@@ -60,7 +60,7 @@ export class DeviceWindows extends WindowSet {
       if (index < 0 || due.device.isStub(index)) continue;
       due.dueAt = due.device.since(index) + this.#idleMs;
       if (due.dueAt > receiveTime) this.#open.put(due);
-      else this.#closeIdle(due, index, receiveTime);
+      else this.#closeIdle(due, index, due.dueAt);
     }
     for (let dropped = 0; dropped < MAX_STUBS_PER_RECORD; dropped++) {
       const due = this.#stubs.take(receiveTime);
@@ -83,6 +83,7 @@ export class DeviceWindows extends WindowSet {
     const { key, value: event } = record;
     const start = this.startOf(event.ts);
     if (start + this.finalAfterMs <= clocks.deviceTime) return false;
+    if (!this.isIndexed) this.#findBefore(key, start, clocks);
     const windows = this.#windowsOf(record);
     const index = windows === undefined ? -1 : windows.find(start);
     if (windows === undefined || index < 0) {
@@ -98,14 +99,17 @@ export class DeviceWindows extends WindowSet {
     return true;
   }
 
-  protected override clear(): void {
-    this.#devices.clear();
-    this.#open.clear();
-    this.#stubs.clear();
+  protected override found(key: string, start: number, row: WindowRow): void {
+    if ((this.#devices.get(key)?.find(start) ?? -1) < 0) this.#insert(key, start, row.lastReceiveTs, row.closed);
   }
 
-  protected override restore(key: string, start: number, closed: boolean, lastReceiveTs: number): void {
-    this.#insert(key, start, lastReceiveTs, closed);
+  /** The window that a record is for may be one of before that is not indexed yet, and may have gone idle since. */
+  #findBefore(key: string, start: number, clocks: Clocks): void {
+    if ((this.#devices.get(key)?.find(start) ?? -1) >= 0) return;
+    const row = this.at(key, start).value;
+    if (row === undefined) return;
+    this.#insert(key, start, row.lastReceiveTs, row.closed);
+    this.advanceIdle(clocks);
   }
 
   /** By way of the device; what stands there is stale when it has no windows left. */
@@ -117,12 +121,13 @@ export class DeviceWindows extends WindowSet {
     return found;
   }
 
-  #closeIdle(waiting: WaitingWindow<OpenWindows>, index: number, receiveTime: number): void {
+  /** `closedAt`: when it became idle, not when that was found. */
+  #closeIdle(waiting: WaitingWindow<OpenWindows>, index: number, closedAt: number): void {
     const { device, start } = waiting;
-    device.becomeStub(index, receiveTime);
-    waiting.dueAt = receiveTime + this.#stubMs;
+    device.becomeStub(index, closedAt);
+    waiting.dueAt = closedAt + this.#stubMs;
     this.#stubs.put(waiting);
-    this.close(device.key, start, true, receiveTime);
+    this.close(device.key, start, true, closedAt);
   }
 
   #insert(key: string, start: number, since: number, isStub: boolean): void {

@@ -6,6 +6,7 @@ import { ByteReader } from "../state/byte-reader.ts";
 import { checkRowVersion } from "../state/row-format.ts";
 import type { Serde } from "../state/serde.ts";
 import { serdes } from "../state/serdes.ts";
+import { KeysByStart } from "../topology/keys-by-start.ts";
 import { windowStore, type StoreSpec, type WindowStore } from "../state/store.ts";
 
 const BUCKETS = 4;
@@ -58,9 +59,9 @@ export class RecentIds {
   readonly #store: RecentIdsStore;
   readonly #retentionMs: number;
   readonly #bucketMs: number;
-  /** Rows in the order of their buckets. */
-  #buckets: { key: string; start: number }[] = [];
-  #head = 0;
+  readonly #buckets = new KeysByStart<string>();
+  /** The rest of a bucket that is being forgotten. */
+  #forgetting: { readonly start: number; readonly keys: Iterator<string> } | undefined;
   /** Ids that the record in hand brought itself: a second copy in the same batch is a duplicate. */
   readonly #fresh = new Set<string>();
   #freshOffset = -1;
@@ -73,11 +74,9 @@ export class RecentIds {
     this.#bucketMs = Math.ceil(retentionMs / BUCKETS);
   }
 
-  async open(): Promise<void> {
-    this.#buckets = [];
-    this.#head = 0;
-    for await (const { key, windowStart } of this.#store.scan()) this.#buckets.push({ key, start: windowStart });
-    this.#buckets.sort((a, b) => a.start - b.start);
+  /** Finds the rows that were there before, for them to be forgotten in time. Ids are known without it. */
+  index(): Promise<void> {
+    return this.#store.scanStored((key, windowStart) => this.#buckets.add(key, windowStart));
   }
 
   /** @param now the partition's receive time, epoch ms */
@@ -109,7 +108,7 @@ export class RecentIds {
     let row = this.#store.fetch(key, start);
     if (row === undefined) {
       row = new Map();
-      this.#buckets.push({ key, start });
+      this.#buckets.add(key, start);
     } else if (row.size >= MAX_IDS_PER_BUCKET) {
       for (const oldest of row.keys()) {
         row.delete(oldest);
@@ -124,14 +123,14 @@ export class RecentIds {
 
   #forget(now: number): void {
     for (let dropped = 0; dropped < MAX_DROPS; dropped++) {
-      const bucket = this.#buckets[this.#head];
-      if (bucket === undefined || bucket.start + this.#bucketMs + this.#retentionMs > now) break;
-      this.#store.delete(bucket.key, bucket.start);
-      this.#head++;
-    }
-    if (this.#head > 1024 && this.#head * 2 > this.#buckets.length) {
-      this.#buckets = this.#buckets.slice(this.#head);
-      this.#head = 0;
+      if (this.#forgetting === undefined) {
+        const start = this.#buckets.earliest;
+        if (start + this.#bucketMs + this.#retentionMs > now) return;
+        this.#forgetting = { start, keys: this.#buckets.takeEarliest().values() };
+      }
+      const next = this.#forgetting.keys.next();
+      if (next.done === true) this.#forgetting = undefined;
+      else this.#store.delete(next.value, this.#forgetting.start);
     }
   }
 }

@@ -28,6 +28,8 @@ export abstract class WindowSet {
   protected readonly sizeMs: number;
   /** From a window's start to the time at which it is final. */
   protected readonly finalAfterMs: number;
+  /** Until then the store may hold windows of before that are in no index. */
+  protected isIndexed = false;
   readonly #rows: WindowRows;
   readonly #aggregates: Output<string, AggregateRecord>;
   readonly #counters: WindowCounters;
@@ -40,12 +42,13 @@ export abstract class WindowSet {
     this.#counters = counters;
   }
 
-  /** Rebuilds the indexes from the store. */
-  async open(): Promise<void> {
-    this.clear();
-    for await (const { key, windowStart, value } of this.#rows.scan())
-      this.restore(key, windowStart - STORED_START_OFFSET, value.closed, value.lastReceiveTs);
-    this.restored();
+  /**
+   * Finds the windows of before, for them to be closed in time; records come meanwhile. What is in a window does not depend
+   * on when it is found: a record is late by the clocks and its own window's row alone.
+   */
+  async index(): Promise<void> {
+    await this.#rows.scanStored((key, windowStart, row) => this.found(key, windowStart - STORED_START_OFFSET, row));
+    this.isIndexed = true;
   }
 
   /** An event of this device is going to come. */
@@ -63,12 +66,8 @@ export abstract class WindowSet {
   /** Aggregates the event; false when its window is final: the record is late. */
   abstract add(record: StreamRecord<string, TelemetryEvent>, clocks: Clocks): boolean;
 
-  protected abstract clear(): void;
-  /** One row, in the order of keys. */
-  protected abstract restore(key: string, start: number, closed: boolean, lastReceiveTs: number): void;
-
-  /** All rows were there. */
-  protected restored(): void {}
+  /** A row of before; it may be known by now. */
+  protected abstract found(key: string, start: number, row: WindowRow): void;
 
   protected startOf(ts: number): number {
     return Math.floor(ts / this.sizeMs) * this.sizeMs;

@@ -76,7 +76,7 @@ class Windows implements Processor<string, TelemetryEvent, WindowsOutputs> {
   }
 
   async open(): Promise<void> {
-    for (const set of this.#sets) await set.open();
+    for (const set of this.#sets) this.#context.inBackground(() => set.index());
   }
 
   readAhead(sourceKey: unknown): void {

@@ -15,6 +15,7 @@ export interface TaskServices {
   receiveTime: number;
   store<S>(spec: StoreSpec<S>): S;
   schedule(intervalMs: number, clock: PunctuationClock, callback: (now: number) => void): Punctuation;
+  inBackground(work: () => Promise<void>): void;
   deadLetter(reason: string, message: string, stage: string): void;
   count(name: string, reason: string, by: number): void;
   maxRecordBytesOf(topic: string): number;
@@ -67,6 +68,10 @@ export class TaskContext implements ProcessorContext {
 
   schedule(intervalMs: number, clock: PunctuationClock, callback: (now: number) => void): Punctuation {
     return this.#services.schedule(intervalMs, clock, callback);
+  }
+
+  inBackground(work: () => Promise<void>): void {
+    this.#services.inBackground(work);
   }
 
   deadLetter(reason: string, message: string): void {

@@ -12,6 +12,7 @@ import type { FrozenRows } from "../state/frozen-rows.ts";
 import type { TaskState } from "../state/task-state.ts";
 import type { Subtopology } from "../topology/graph.ts";
 import type { Punctuation, PunctuationClock } from "../topology/processor.ts";
+import { BackgroundWork } from "./background-work.ts";
 import { RECORD_TOO_LARGE, type DeadLetters, type RefusedRecord } from "./dead-letters.ts";
 import { RuntimeError } from "./errors.ts";
 import type { OutputCollector } from "./output-collector.ts";
@@ -74,6 +75,7 @@ export class Task implements TaskServices {
   readonly #readsAhead: boolean;
   readonly #pacer = new ReadAheadPacer();
   readonly #punctuators = new Punctuators();
+  readonly #background = new BackgroundWork();
   readonly #graph: RunningGraph;
   readonly #readAhead = (key: unknown): void => this.#graph.readAhead(key);
   readonly #prefetch = (key: unknown): void => this.#graph.prefetch(key);
@@ -115,7 +117,7 @@ export class Task implements TaskServices {
     this.#status.to("restoring");
   }
 
-  /** Stores are restored: processors build their indexes. The task is then suspended until the worker resumes it. */
+  /** Stores are restored: processors open, and begin to build their indexes. The task is then suspended until the worker resumes it. */
   async ready(committed: readonly { topic: string; offset: number; streamTime: number; receiveTime: number }[]): Promise<void> {
     for (const queue of this.queues) {
       const from = committed.find((entry) => entry.topic === queue.topic);
@@ -142,7 +144,9 @@ export class Task implements TaskServices {
     const wasOpen = this.isUp;
     this.#status.to("closed");
     if (wasOpen) this.#graph.close();
+    this.#background.close();
     await this.state.close();
+    await this.#background.settled();
   }
 
   /** Returns the source's prepare() promise, if the batch needs something first. */
@@ -173,6 +177,7 @@ export class Task implements TaskServices {
   /** Processes until the deadline (performance.now()) or the queues are empty; returns the number of records. */
   process(deadline: number): number {
     let processed = 0;
+    this.#background.throwIfFailed();
     if (this.#readsAhead) this.#pacer.tick(this.queues, this.state, this.#readAhead);
     let unchecked = 0;
     if (this.#recordsSinceCommit === 0) this.#firstTimestamp = this.#nextQueue()?.headTimestamp ?? -1;
@@ -184,6 +189,11 @@ export class Task implements TaskServices {
     }
     this.#recordsSinceCommit += processed;
     return processed;
+  }
+
+  /** What processors began in the background is done, or has failed. */
+  settled(): Promise<void> {
+    return this.#background.settled();
   }
 
   /** Runs wall-clock punctuators that are due. */
@@ -248,6 +258,10 @@ export class Task implements TaskServices {
   schedule(intervalMs: number, clock: PunctuationClock, callback: (now: number) => void): Punctuation {
     const now = clock === "wall-clock" ? this.#options.now() : clock === "stream-time" ? this.streamTime : this.receiveTime;
     return this.#punctuators.schedule(intervalMs, clock, now, callback);
+  }
+
+  inBackground(work: () => Promise<void>): void {
+    this.#background.run(work);
   }
 
   deadLetter(reason: string, message: string, stage: string): void {

@@ -54,6 +54,11 @@ export interface TestDriverOptions {
   readonly cacheBytes?: number;
   /** The wall clock's start, epoch ms. Default 0. */
   readonly now?: number;
+  /**
+   * "awaited", the default: create() returns when what processors began in the background is done. "beside": records may be
+   * piped before, as in a worker; settled() waits for it.
+   */
+  readonly background?: "awaited" | "beside";
 }
 
 export class TopologyTestDriver {
@@ -82,7 +87,9 @@ export class TopologyTestDriver {
     const tasks: Task[] = [];
     for (const subtopology of topology.forApplication(APPLICATION_ID).subtopologies)
       tasks.push(await openTask(subtopology, options, collector, clock));
-    return new TopologyTestDriver(tasks, collector, clock);
+    const driver = new TopologyTestDriver(tasks, collector, clock);
+    if (options.background !== "beside") await driver.settled();
+    return driver;
   }
 
   /** Processes one record at once, with everything downstream of it. */
@@ -124,6 +131,12 @@ export class TopologyTestDriver {
 
   get streamTime(): number {
     return Math.max(...this.#tasks.map((task) => task.streamTime));
+  }
+
+  /** Resolves when what processors began in the background is done. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#tasks.map((task) => task.settled()));
+    for (const task of this.#tasks) this.#process(task);
   }
 
   /** Commits, checkpoints and closes. */

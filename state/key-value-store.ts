@@ -2,7 +2,7 @@
 import type { ByteWriter } from "./byte-writer.ts";
 import { CachedStore } from "./cached-store.ts";
 import type { Entry } from "./object-cache.ts";
-import { scanStore } from "./scan-store.ts";
+import { scanStore, visitStored } from "./scan-store.ts";
 import type { KeyValueStore, RowHandle } from "./store.ts";
 
 export class CachedKeyValueStore<K, V> extends CachedStore<K> implements KeyValueStore<K, V> {
@@ -54,6 +54,10 @@ export class CachedKeyValueStore<K, V> extends CachedStore<K> implements KeyValu
 
   scan(): AsyncIterable<readonly [K, V]> {
     return scanStore(this, (key, value) => [key as K, value as V]);
+  }
+
+  scanStored(visit: (key: K, value: V) => void): Promise<void> {
+    return visitStored(this, (key, value) => visit(key as K, value as V));
   }
 
   override arrived(key: string, windowStart: number, name: string, value: Buffer | undefined): void {

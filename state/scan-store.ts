@@ -2,7 +2,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { ByteWriter } from "./byte-writer.ts";
 import type { CachedStore } from "./cached-store.ts";
-import { WHOLE_STORE } from "./key-range.ts";
+import { engineRange, WHOLE_STORE } from "./key-range.ts";
 import type { KeyRange } from "./key-range.ts";
 import { PAGE_ROWS, readPage } from "./row-page.ts";
 import type { PageRow, RowView } from "./row-page.ts";
@@ -34,6 +34,35 @@ export async function* scanStore<R>(store: CachedStore<unknown>, toRow: (key: un
     range = page.rest;
     if (range !== undefined) await nextTurn();
   }
+}
+
+/**
+ * The rows of the engine, each as it is when visited: the cached object when there is one, else a fresh one. Unlike
+ * scanStore() it does not look for rows that are in memory alone, which costs a look at all of them a page.
+ */
+export async function visitStored(store: CachedStore<unknown>, visit: (key: unknown, value: unknown) => void): Promise<void> {
+  const { rows: committed } = store.home;
+  const storeId = committed.storeIds[store.index];
+  let range: KeyRange = WHOLE_STORE;
+  for (;;) {
+    store.home.assertOpen();
+    const { generation } = committed;
+    const page = await committed.engine.read(engineRange(storeId, range, PAGE_ROWS));
+    store.home.assertOpen();
+    // A newer row may have moved from memory into the engine behind the read. Checkpoints are seconds apart: read again.
+    if (generation !== committed.generation) continue;
+    for (const [engineKey, engineValue] of page) visitOne(store, engineKey.subarray(storeId.length), engineValue, visit);
+    if (page.length < PAGE_ROWS) return;
+    range = { ...range, after: page[page.length - 1][0].toString("latin1", storeId.length) };
+    await nextTurn();
+  }
+}
+
+function visitOne(store: CachedStore<unknown>, keyBytes: Buffer, engineValue: Buffer, visit: (key: unknown, value: unknown) => void): void {
+  const entry = store.cached(keyBytes, 0, keyBytes.length);
+  const row = { key: keyBytes.toString("latin1"), engineValue };
+  const found = entry === undefined ? committedValue(store, row, store.home.rows.generation) : entry.present ? entry : undefined;
+  if (found !== undefined) visit(store.readQueryKey(keyBytes, 0, keyBytes.length), found.value);
 }
 
 /** The committed value, decoded anew; undefined when the row is gone. */

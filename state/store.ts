@@ -16,8 +16,13 @@ export interface KeyValueStore<K, V> {
   set(row: RowHandle<V>, value: V): void;
   /** The row will be asked for soon: if it is on disk it is read beside the processing. For Processor.readAhead(). */
   prefetch(key: K): void;
-  /** All rows, uncommitted ones included, in key-byte order. For Processor.open() and wall-clock work, not per record. */
+  /** All rows, uncommitted ones included, in key-byte order: each page costs a look at all changed rows. For tests and small stores. */
   scan(): AsyncIterable<readonly [K, V]>;
+  /**
+   * Each row that has been written to disk, as it is when visited, in key-byte order: all that were there when the task
+   * was opened, except those deleted since. Beside processing, a page at a time. What is visited may not be changed.
+   */
+  scanStored(visit: (key: K, value: V) => void): Promise<void>;
 }
 
 /**
@@ -43,6 +48,8 @@ export interface WindowStore<K, V> {
   prefetch(key: K, windowStart: number): void;
   /** In (key bytes, window start) order. */
   scan(): AsyncIterable<{ readonly key: K; readonly windowStart: number; readonly value: V }>;
+  /** As KeyValueStore.scanStored(). */
+  scanStored(visit: (key: K, windowStart: number, value: V) => void): Promise<void>;
 }
 
 export interface StoreOptions<K, V> {

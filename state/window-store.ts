@@ -3,7 +3,7 @@ import type { ByteWriter } from "./byte-writer.ts";
 import { CachedStore } from "./cached-store.ts";
 import { StateError } from "./errors.ts";
 import type { Entry } from "./object-cache.ts";
-import { scanStore } from "./scan-store.ts";
+import { scanStore, visitStored } from "./scan-store.ts";
 import type { RowHandle, WindowStore } from "./store.ts";
 
 /** The key of a window store's row in queries. */
@@ -75,6 +75,13 @@ export class CachedWindowStore<K, V> extends CachedStore<K> implements WindowSto
     return scanStore(this, (row, value) => {
       const { key, windowStart } = row as WindowKey;
       return { key: key as K, windowStart, value: value as V };
+    });
+  }
+
+  scanStored(visit: (key: K, windowStart: number, value: V) => void): Promise<void> {
+    return visitStored(this, (row, value) => {
+      const { key, windowStart } = row as WindowKey;
+      visit(key as K, windowStart, value as V);
     });
   }
 

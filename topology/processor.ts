@@ -60,6 +60,11 @@ export interface ProcessorContext<O extends Outputs = Outputs> {
   /** Greatest source-record timestamp of the task so far, the current record included; -1 before the first. Survives restarts. */
   receiveTime(): number;
   schedule(intervalMs: number, clock: PunctuationClock, callback: (now: number) => void): Punctuation;
+  /**
+   * From open() on: runs work that waits for the disk (scanStored() of a store, say) beside the records, while the task is
+   * open. It reads, and fills indexes in memory; it neither forwards nor changes stores. Its error is the task's.
+   */
+  inBackground(work: () => Promise<void>): void;
   /** Sends the current source record's untouched bytes to the dead-letter topic with a fixed reason code. Once per source record and reason. */
   deadLetter(reason: string, message: string): void;
   /** Adds to the counter `sluice_<name>_total{reason}`, e.g. count("dropped", "late"). Counted when the commit succeeds. */
@@ -68,7 +73,10 @@ export interface ProcessorContext<O extends Outputs = Outputs> {
 
 export interface Processor<KIn, VIn, O extends Outputs = Outputs> {
   init?(context: ProcessorContext<O>): void;
-  /** After stores are restored, before the first record: build in-memory indexes by scanning stores. */
+  /**
+   * After stores are restored, before the first record. What scans a store goes into inBackground(): a task with a million
+   * rows must not wait for it, and until it is done the rows that no index knows of yet are found by their keys.
+   */
   open?(): Promise<void>;
   process(record: StreamRecord<KIn, VIn>): void;
   /**

@@ -1,6 +1,7 @@
 /** Tumbling aggregate by stream time, emitted once when a window closes. Rule: Kafka Streams' EmitStrategy.onWindowClose. */
 import type { StoreSpec, WindowStore } from "../state/store.ts";
 import type { AggregateOptions, TumblingWindows, Windowed } from "./grouped-stream.ts";
+import { KeysByStart } from "./keys-by-start.ts";
 import type { Output, Processor, ProcessorContext, StreamRecord } from "./processor.ts";
 
 type Out<K, A> = { out: { key: Windowed<K>; value: A } };
@@ -12,9 +13,7 @@ export class WindowedAggregate<K, V, A> implements Processor<K, V, Out<K, A>> {
   #context!: ProcessorContext<Out<K, A>>;
   #store!: WindowStore<K, A>;
   #out!: Output<Windowed<K>, A>;
-  /** Keys of each open window: the store has no order by time, and a close must not scan it. */
-  readonly #open = new Map<number, Set<K>>();
-  #earliestStart = Infinity;
+  readonly #open = new KeysByStart<K>();
 
   constructor(spec: StoreSpec<WindowStore<K, A>>, windows: TumblingWindows, options: AggregateOptions<K, V, A>) {
     this.#spec = spec;
@@ -28,10 +27,9 @@ export class WindowedAggregate<K, V, A> implements Processor<K, V, Out<K, A>> {
     this.#out = context.output("out");
   }
 
+  /** What is in a window does not depend on when it is found: a record is late by stream time alone. */
   async open(): Promise<void> {
-    this.#open.clear();
-    this.#earliestStart = Infinity;
-    for await (const row of this.#store.scan()) this.#remember(row.key, row.windowStart);
+    this.#context.inBackground(() => this.#store.scanStored((key, windowStart) => this.#open.add(key, windowStart)));
   }
 
   process(record: StreamRecord<K, V>): void {
@@ -40,7 +38,7 @@ export class WindowedAggregate<K, V, A> implements Processor<K, V, Out<K, A>> {
     if (start + sizeMs + graceMs <= this.#context.streamTime()) this.#context.count("dropped", "late");
     else {
       const before = this.#store.fetch(record.key, start);
-      if (before === undefined) this.#remember(record.key, start);
+      if (before === undefined) this.#open.add(record.key, start);
       const aggregate = this.#options.add(
         record.key,
         record.value,
@@ -52,21 +50,11 @@ export class WindowedAggregate<K, V, A> implements Processor<K, V, Out<K, A>> {
     this.#closeUpTo(this.#context.streamTime());
   }
 
-  #remember(key: K, start: number): void {
-    let keys = this.#open.get(start);
-    if (keys === undefined) this.#open.set(start, (keys = new Set()));
-    keys.add(key);
-    if (start < this.#earliestStart) this.#earliestStart = start;
-  }
-
   #closeUpTo(streamTime: number): void {
     const { sizeMs, graceMs } = this.#windows;
-    while (this.#earliestStart + sizeMs + graceMs <= streamTime) {
-      const start = this.#earliestStart;
-      const keys = this.#open.get(start) ?? new Set<K>();
-      this.#open.delete(start);
-      this.#earliestStart = Math.min(Infinity, ...this.#open.keys());
-      for (const key of keys) {
+    while (this.#open.earliest + sizeMs + graceMs <= streamTime) {
+      const start = this.#open.earliest;
+      for (const key of this.#open.takeEarliest()) {
         const value = this.#store.fetch(key, start);
         if (value === undefined) continue;
         this.#store.delete(key, start);

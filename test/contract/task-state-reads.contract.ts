@@ -64,6 +64,62 @@ export function taskStateReadsContract(engine: EngineName): void {
       assert.deepEqual(seen, [...new Set(seen)].sort());
     });
 
+    test("scanStored visits each stored row once, as it is at that moment, while rows change and are checkpointed", async (t) => {
+      const harness = await Harness.make(t, engine, { cacheBytes: 32 << 10 });
+      const store = harness.state.store(counters);
+      const key = (i: number): string => `k${String(i).padStart(5, "0")}`;
+      const rows = new Map<string, number>();
+      const put = (name: string, count: number): void => {
+        store.put(name, counter(count));
+        rows.set(name, count);
+      };
+      for (let i = 0; i < 5_000; i++) put(key(i), 1);
+      harness.commit();
+      await harness.state.checkpoint();
+      const visited: string[] = [];
+      let isOver = false;
+      const scan = store
+        .scanStored((name, value) => {
+          assert.equal(value.count, rows.get(name), name);
+          visited.push(name);
+        })
+        .finally(() => (isOver = true));
+      const deleted = new Set<string>();
+      for (let round = 2; !isOver; round++) {
+        for (let i = round % 7; i < 5_000; i += 7) {
+          if ((i + round) % 5 > 0) {
+            if (rows.has(key(i))) put(key(i), round);
+          } else {
+            store.delete(key(i));
+            rows.delete(key(i));
+            deleted.add(key(i));
+          }
+        }
+        if (round % 2 === 0) harness.commit();
+        if (round % 4 === 0) await harness.state.checkpoint();
+        else await new Promise(setImmediate);
+      }
+      await scan;
+      assert.deepEqual(visited, [...new Set(visited)].sort());
+      const seen = new Set(visited);
+      for (const name of rows.keys()) assert.ok(seen.has(name), name);
+      for (const name of visited) assert.ok(rows.has(name) || deleted.has(name), name);
+    });
+
+    test("scanStored of a window store gives keys and starts; what was never stored is not visited", async (t) => {
+      const harness = await Harness.make(t, engine);
+      const store = harness.state.store(windows);
+      for (const start of [0, 10, 20]) store.put("a", start, counter(start));
+      store.put("b", 10, counter(7));
+      harness.commit();
+      await harness.state.checkpoint();
+      store.delete("a", 10);
+      store.put("a", 30, counter(30));
+      const rows: string[] = [];
+      await store.scanStored((key, start, value) => rows.push(`${key}@${start}=${value.count}`));
+      assert.deepEqual(rows, ["a@0=0", "a@20=20", "b@10=7"]);
+    });
+
     test("a row that a scan hands out is never older than what was put meanwhile", async (t) => {
       const harness = await Harness.make(t, engine, { cacheBytes: 1 });
       const store = harness.state.store(counters);

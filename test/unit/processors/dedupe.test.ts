@@ -289,13 +289,38 @@ test("an id is forgotten when its time is up, in receive time", async (t) => {
 });
 
 test("a device's row goes after its idle time, in receive time, and not before", async (t) => {
+  const { mkdtemp, rm } = await import("node:fs/promises");
+  const { tmpdir } = await import("node:os");
+  const directory = await mkdtemp(`${tmpdir()}/sluice-idle-`);
+  t.after(() => rm(directory, { recursive: true, force: true }));
+  const options = { state: { engine: "level", directory } } as const;
+  const settings = { ...NO_WINDOWS, dedupe: { idleMs: 1_000 } };
+  const before = await Job.start(t, settings, options);
+  before.send({ bootId: "a", seq: 1, tempC: 1 }, { at: T0 });
+  before.send({ bootId: "a", seq: 1, tempC: 1 }, { at: T0 + 1_000 });
+  assert.equal(before.ledger().duplicates, 1, "a duplicate keeps its device");
+  await before.stop();
+  const job = await Job.start(t, settings, options);
+  for (const { at, isThere } of [
+    { at: 1_500, isThere: true },
+    { at: 2_000, isThere: true },
+    { at: 2_001, isThere: true },
+    { at: 2_250, isThere: true },
+    { at: 2_251, isThere: false },
+  ]) {
+    job.send({ seq: at, tempC: 1 }, { key: "demo|other", at: T0 + at });
+    assert.equal(job.hasLedger(KEY), isThere, `at ${at}: a pass every eighth of the idle time`);
+    await job.driver.settled();
+  }
+  assert.ok(job.hasLedger("demo|other"));
+});
+
+test("an idle device that comes back before it was found begins anew", async (t) => {
   const job = await Job.start(t, { ...NO_WINDOWS, dedupe: { idleMs: 1_000 } });
   job.send({ bootId: "a", seq: 1, tempC: 1 }, { at: T0 });
-  job.send({ bootId: "a", seq: 1, tempC: 1 }, { at: T0 + 1_000 });
-  assert.equal(job.ledger().duplicates, 1, "a duplicate keeps its device");
-  for (const at of [1_500, 2_001]) job.send({ seq: at, tempC: 1 }, { key: "demo|other", at: T0 + at });
-  assert.ok(!job.hasLedger(KEY));
-  assert.ok(job.hasLedger("demo|other"));
+  job.send({ bootId: "a", seq: 1, tempC: 1 }, { at: T0 + 1_001 });
+  assert.equal(job.normalized().length, 2);
+  assert.equal(job.ledger().received, 1);
 });
 
 test("what dedupe knows survives a restart", async (t) => {
