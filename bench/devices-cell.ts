@@ -68,6 +68,8 @@ async function main(): Promise<void> {
   const collector = new OutputCollector();
   const task = await startTask(subtopology, state, collector);
   const openMs = performance.now() - openStartedAt;
+  await task.settled();
+  const indexMs = performance.now() - openStartedAt - openMs;
   const openRss = memory();
 
   const input = makeEvents();
@@ -86,6 +88,7 @@ async function main(): Promise<void> {
       ...result,
       misses,
       openMs: Math.round(openMs),
+      indexMs: Math.round(indexMs),
       openRss,
       preload,
       peakRssMiB: memory().peak,

@@ -29,6 +29,8 @@ interface Cell {
   readonly mainCpuUsPerEvent: number;
   readonly writeAmplification: number;
   readonly openMs: number;
+  /** From then until the windows of before were found, with nothing else to do. */
+  readonly indexMs: number;
   readonly peakRssMiB: number;
   readonly diskMiB: number;
 }
@@ -56,6 +58,7 @@ const columns: readonly (keyof (typeof cells)[number])[] = [
   "mainCpuUsPerEvent",
   "writeAmplification",
   "openMs",
+  "indexMs",
   "peakRssMiB",
   "diskMiB",
 ];
