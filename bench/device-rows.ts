@@ -1,14 +1,15 @@
 /**
- * The changelog rows of a fleet in mid-run: of each device a ledger, its newest values, the window it is in, and one that
- * closes as the device enters its next window. Devices are a second of each other in phase, so a tenth of the events begin
- * a window and close another. In key order, store by store.
+ * The changelog rows of a fleet in mid-run: of each device its own row (ledger, newest values, the window it is in), and a
+ * window that closes as the device enters its next. Devices are a second of each other in phase, so a tenth of the events
+ * begin a window and close another. In key order, store by store.
  */
 import { ByteWriter } from "../state/byte-writer.ts";
 import { ROW_FORMAT_VERSION } from "../state/row-format.ts";
 import type { StoreSpec } from "../state/store.ts";
-import { deviceStateStore, DeviceStateRow } from "../processors/device-state-row.ts";
+import { DeviceRow, deviceRowStore } from "../processors/device-row.ts";
+import { DeviceStateRow } from "../processors/device-state-row.ts";
 import { deviceKey } from "../processors/formats/names.ts";
-import { BootRow, LedgerRow, ledgerStore } from "../processors/ledger.ts";
+import { BootRow, LedgerRow } from "../processors/ledger.ts";
 import type { WindowSettings } from "../processors/settings.ts";
 import { WindowRow, windowRowStore } from "../processors/window-row.ts";
 import { STORED_START_OFFSET } from "../processors/window-set.ts";
@@ -52,16 +53,18 @@ export function* fleetRows(devices: number, window: WindowSettings, clock: Fleet
     emit(store, out.buffer, keyEnd, out.position);
   };
   const lastSeq = SAMPLES_BEFORE - 1;
-  for (const kind of ["ledger", "state", "windows"] as const) {
+  for (const kind of ["devices", "windows"] as const) {
     for (let device = 0; device < devices; device++) {
       const key = deviceKey(TENANT, deviceId(device));
       const ts = sampleTs(clock, device, lastSeq);
-      if (kind === "ledger") put(ledgerStore, key, -1, ledger(device, clock, ts));
-      else if (kind === "state") put(deviceStateStore, key, -1, state(device, ts));
+      const start = ts - (ts % window.sizeMs);
+      if (kind === "windows") put(windows, key, start - window.graceMs, windowRow(start - window.graceMs, window.sizeMs / SAMPLE_MS, ts));
       else {
-        const start = ts - (ts % window.sizeMs);
-        put(windows, key, start - window.graceMs, windowRow(start - window.graceMs, window.sizeMs / SAMPLE_MS, ts));
-        put(windows, key, start, windowRow(start, (ts - start) / SAMPLE_MS + 1, ts));
+        const row = new DeviceRow(TENANT, deviceId(device));
+        row.ledger = ledger(device, clock, ts);
+        row.state = state(device, ts);
+        row.setLatest({ sizeMs: window.sizeMs, start, row: windowRow(start, (ts - start) / SAMPLE_MS + 1, ts) });
+        put(deviceRowStore, key, -1, row);
       }
       if (device % 1_000 === 999) yield device + 1;
     }

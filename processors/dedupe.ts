@@ -1,11 +1,12 @@
 /** Stops duplicates and keeps the ledger. Source: shared design, section 6; the heuristics in words: processors/README.md. */
 import { hash } from "node:crypto";
-import type { KeyValueStore, RowHandle } from "../state/store.ts";
+import type { RowHandle } from "../state/store.ts";
 import type { Output, Processor, ProcessorContext, ProcessorSpec, StreamRecord } from "../topology/processor.ts";
+import { DeviceRow, deviceRowStore, type DeviceRows } from "./device-row.ts";
 import { FLAG, type TelemetryEvent } from "./event.ts";
 import { IdleDevices } from "./idle-devices.ts";
 import { findImplicitBoot } from "./implicit-boot.ts";
-import { BootRow, LedgerRow, ledgerStore } from "./ledger.ts";
+import { BootRow, LedgerRow } from "./ledger.ts";
 import { RecentIds, recentIdsStore, type IdVerdict } from "./recent-ids.ts";
 import type { DedupeSettings } from "./settings.ts";
 
@@ -23,18 +24,18 @@ type Verdict = IdVerdict | "unverified";
 export type DedupeOutputs = { unique: { key: string; value: TelemetryEvent } };
 
 export function dedupe(settings: DedupeSettings): ProcessorSpec<string, TelemetryEvent, DedupeOutputs> {
-  return { name: "dedupe", outputs: ["unique"], stores: [ledgerStore, dedupeIdsStore], create: () => new Dedupe(settings) };
+  return { name: "dedupe", outputs: ["unique"], stores: [deviceRowStore, dedupeIdsStore], create: () => new Dedupe(settings) };
 }
 
 class Dedupe implements Processor<string, TelemetryEvent, DedupeOutputs> {
   readonly #settings: DedupeSettings;
   #context!: ProcessorContext<DedupeOutputs>;
   #unique!: Output<string, TelemetryEvent>;
-  #ledger!: KeyValueStore<string, LedgerRow>;
+  #devices!: DeviceRows;
   #idle!: IdleDevices;
   #ids!: RecentIds;
   /** Of the record in hand. */
-  #row!: RowHandle<LedgerRow>;
+  #row!: RowHandle<DeviceRow>;
   /** The boot that the record in hand has added to: another copy in the same batch is a duplicate, not a re-read. */
   #freshBoot: BootRow | undefined;
   #freshOffset = -1;
@@ -46,8 +47,8 @@ class Dedupe implements Processor<string, TelemetryEvent, DedupeOutputs> {
   init(context: ProcessorContext<DedupeOutputs>): void {
     this.#context = context;
     this.#unique = context.output("unique");
-    this.#ledger = context.store(ledgerStore);
-    this.#idle = new IdleDevices(this.#ledger, this.#settings.idleMs, (work) => context.inBackground(work));
+    this.#devices = context.store(deviceRowStore);
+    this.#idle = new IdleDevices(this.#devices, this.#settings.idleMs, (work) => context.inBackground(work));
     this.#ids = new RecentIds(context.store(dedupeIdsStore), this.#settings.retentionMs);
   }
 
@@ -56,7 +57,7 @@ class Dedupe implements Processor<string, TelemetryEvent, DedupeOutputs> {
   }
 
   readAhead(sourceKey: unknown): void {
-    if (typeof sourceKey === "string") this.#ledger.prefetch(sourceKey);
+    if (typeof sourceKey === "string") this.#devices.prefetch(sourceKey);
   }
 
   process(record: StreamRecord<string, TelemetryEvent>): void {
@@ -65,7 +66,8 @@ class Dedupe implements Processor<string, TelemetryEvent, DedupeOutputs> {
     const now = this.#context.receiveTime();
     this.#expire(now);
     this.#context.observeEventTime(event.ts);
-    const row = this.#touch(key, event, now);
+    const device = this.#deviceOf(key, event);
+    const row = this.#touch(device, event, now);
     event.deviceTime = row.lastTs;
     const verdict = event.seq >= 0 ? this.#bySeq(row, event, now) : this.#byId(key, event, now);
     if (verdict === "duplicate") {
@@ -76,20 +78,23 @@ class Dedupe implements Processor<string, TelemetryEvent, DedupeOutputs> {
       row.withoutIdentity++;
       event.flags |= FLAG.noIdentity;
     }
-    this.#ledger.set(this.#row, row);
+    this.#devices.set(this.#row, device);
     if (verdict !== "duplicate") this.#unique.forward(record);
   }
 
-  /** The device's row with its clocks moved on. */
-  #touch(key: string, event: TelemetryEvent, now: number): LedgerRow {
-    const { device, ts } = event;
+  #deviceOf(key: string, { device }: TelemetryEvent): DeviceRow {
     if (device === undefined) throw new Error("dedupe comes after validate");
-    this.#row = device.ledger = this.#ledger.at(key, device.ledger);
-    let row = this.#row.value;
-    if (row !== undefined && now - row.lastReceiveTs > this.#settings.idleMs) {
-      this.#context.count("ledger", "expired");
-      row = new LedgerRow(device.tenant, device.deviceId, ts);
-    } else row ??= new LedgerRow(device.tenant, device.deviceId, ts);
+    this.#row = device.row = this.#devices.at(key, device.row);
+    return this.#row.value ?? new DeviceRow(device.tenant, device.deviceId);
+  }
+
+  /** The device's ledger with its clocks moved on. */
+  #touch(device: DeviceRow, { ts }: TelemetryEvent, now: number): LedgerRow {
+    let row = device.ledger;
+    if (row === undefined || now - row.lastReceiveTs > this.#settings.idleMs) {
+      if (row !== undefined) this.#context.count("ledger", "expired");
+      row = device.ledger = new LedgerRow(device.tenant, device.deviceId, ts);
+    }
     row.lastReceiveTs = now;
     if (ts > row.lastTs) row.lastTs = ts;
     else if (ts < row.firstTs) row.firstTs = ts;
@@ -185,9 +190,11 @@ class Dedupe implements Processor<string, TelemetryEvent, DedupeOutputs> {
     for (let checked = 0; checked < MAX_EXPIRED_PER_RECORD; checked++) {
       const key = this.#idle.take(now);
       if (key === undefined) return;
-      const row = this.#ledger.get(key);
-      if (row === undefined || now - row.lastReceiveTs <= this.#settings.idleMs) continue;
-      this.#ledger.delete(key);
+      const device = this.#devices.get(key);
+      if (device?.ledger === undefined || now - device.ledger.lastReceiveTs <= this.#settings.idleMs) continue;
+      device.ledger = undefined;
+      if (device.state === undefined && device.latest.length === 0) this.#devices.delete(key);
+      else this.#devices.put(key, device);
       this.#context.count("ledger", "expired");
     }
   }

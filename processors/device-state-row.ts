@@ -1,12 +1,9 @@
-/** The row of the `device-state` store: the record that is emitted, in binary. */
+/** The newest of a device, a part of its row (device-row.ts): the record that is emitted, in binary. */
 import { readAttributes, writeAttributes } from "./attributes.ts";
-import { ByteReader } from "../state/byte-reader.ts";
-import { checkRowVersion } from "../state/row-format.ts";
-import type { Serde } from "../state/serde.ts";
-import { serdes } from "../state/serdes.ts";
-import { keyValueStore } from "../state/store.ts";
+import type { ByteReader } from "../state/byte-reader.ts";
+import type { ByteWriter } from "../state/byte-writer.ts";
 import type { AttributeValue } from "./event.ts";
-import { STORES, type DeviceStateRecord } from "./formats/records.ts";
+import type { DeviceStateRecord } from "./formats/records.ts";
 
 /** Places in DeviceStateRow.numbers. */
 const TS = 0;
@@ -98,57 +95,41 @@ export class DeviceStateRow {
 }
 
 const NO_ATTRIBUTES: Record<string, AttributeValue> = {};
-const VERSION = 1;
 const HAS_BOOT = 1;
 const HAS_SEQ = 2;
-const reader = new ByteReader();
 
-const deviceStateSerde: Serde<DeviceStateRow> = {
-  name: "device-state-row",
-  write(row, out) {
-    out.u8(VERSION);
-    out.u8((row.bootId === undefined ? 0 : HAS_BOOT) | (row.seq === undefined ? 0 : HAS_SEQ));
-    out.string(row.tenant);
-    out.string(row.deviceId);
-    if (row.bootId !== undefined) out.string(row.bootId);
-    if (row.seq !== undefined) out.varint(row.seq);
-    out.svarint(row.ts);
-    out.svarint(row.receivedTs);
-    out.varint(row.names.length);
-    for (let i = 0; i < row.names.length; i++) {
-      out.string(row.names[i]);
-      out.f64(row.value(i));
-      out.svarint(row.valueTs(i) - row.ts);
-    }
-    writeAttributes(row.attributes ?? NO_ATTRIBUTES, out);
-  },
-  read(bytes, start, end) {
-    reader.reset(bytes, start, end);
-    checkRowVersion(reader.u8(), VERSION, "device-state row");
-    const flags = reader.u8();
-    const tenant = reader.string();
-    const row = new DeviceStateRow(tenant, reader.string());
-    if ((flags & HAS_BOOT) !== 0) row.bootId = reader.string();
-    if ((flags & HAS_SEQ) !== 0) row.seq = reader.varint();
-    row.ts = reader.svarint();
-    row.receivedTs = reader.svarint();
-    const names: string[] = [];
-    for (let count = reader.varint(); count > 0; count--) {
-      names.push(reader.string());
-      const value = reader.f64();
-      row.addMetric(value, row.ts + reader.svarint());
-    }
-    row.names = names;
-    const attributes = Object.create(null) as Record<string, AttributeValue>;
-    readAttributes(reader, attributes);
-    if (Object.keys(attributes).length > 0) row.attributes = attributes;
-    reader.expectEnd();
-    return row;
-  },
-};
+/** Without tenant and device. */
+export function writeDeviceState(row: DeviceStateRow, out: ByteWriter): void {
+  out.u8((row.bootId === undefined ? 0 : HAS_BOOT) | (row.seq === undefined ? 0 : HAS_SEQ));
+  if (row.bootId !== undefined) out.string(row.bootId);
+  if (row.seq !== undefined) out.varint(row.seq);
+  out.svarint(row.ts);
+  out.svarint(row.receivedTs);
+  out.varint(row.names.length);
+  for (let i = 0; i < row.names.length; i++) {
+    out.string(row.names[i]);
+    out.f64(row.value(i));
+    out.svarint(row.valueTs(i) - row.ts);
+  }
+  writeAttributes(row.attributes ?? NO_ATTRIBUTES, out);
+}
 
-export const deviceStateStore = keyValueStore<string, DeviceStateRow>({
-  name: STORES.deviceState,
-  key: serdes.string,
-  value: deviceStateSerde,
-});
+export function readDeviceState(reader: ByteReader, tenant: string, deviceId: string): DeviceStateRow {
+  const flags = reader.u8();
+  const row = new DeviceStateRow(tenant, deviceId);
+  if ((flags & HAS_BOOT) !== 0) row.bootId = reader.string();
+  if ((flags & HAS_SEQ) !== 0) row.seq = reader.varint();
+  row.ts = reader.svarint();
+  row.receivedTs = reader.svarint();
+  const names: string[] = [];
+  for (let count = reader.varint(); count > 0; count--) {
+    names.push(reader.string());
+    const value = reader.f64();
+    row.addMetric(value, row.ts + reader.svarint());
+  }
+  row.names = names;
+  const attributes = Object.create(null) as Record<string, AttributeValue>;
+  readAttributes(reader, attributes);
+  if (Object.keys(attributes).length > 0) row.attributes = attributes;
+  return row;
+}

@@ -1,7 +1,7 @@
 /** The newest of each device: updated at every event, emitted once per commit and changed device. */
-import type { KeyValueStore } from "../state/store.ts";
 import type { Output, Processor, ProcessorContext, ProcessorSpec, StreamRecord } from "../topology/processor.ts";
-import { DeviceStateRow, deviceStateStore } from "./device-state-row.ts";
+import { DeviceRow, deviceRowStore, type DeviceRows } from "./device-row.ts";
+import { DeviceStateRow } from "./device-state-row.ts";
 import type { AttributeValue, TelemetryEvent } from "./event.ts";
 
 /** Metrics and attributes kept of a device; what is above is dropped and counted. */
@@ -11,35 +11,32 @@ const MAX_ATTRIBUTES = 128;
 export type DeviceStateOutputs = { changes: { key: string; value: DeviceStateRow } };
 
 export function deviceState(): ProcessorSpec<string, TelemetryEvent, DeviceStateOutputs> {
-  return { name: "device-state", outputs: ["changes"], stores: [deviceStateStore], create: () => new DeviceState() };
+  return { name: "device-state", outputs: ["changes"], stores: [deviceRowStore], create: () => new DeviceState() };
 }
 
 class DeviceState implements Processor<string, TelemetryEvent, DeviceStateOutputs> {
   #context!: ProcessorContext<DeviceStateOutputs>;
   #changes!: Output<string, DeviceStateRow>;
-  #states!: KeyValueStore<string, DeviceStateRow>;
+  #devices!: DeviceRows;
   /** Devices that changed since the last commit: bounded by the records of one commit. */
   #changed: { readonly key: string; readonly row: DeviceStateRow }[] = [];
 
   init(context: ProcessorContext<DeviceStateOutputs>): void {
     this.#context = context;
     this.#changes = context.output("changes");
-    this.#states = context.store(deviceStateStore);
+    this.#devices = context.store(deviceRowStore);
   }
 
   async open(): Promise<void> {
     this.#changed = [];
   }
 
-  readAhead(sourceKey: unknown): void {
-    if (typeof sourceKey === "string") this.#states.prefetch(sourceKey);
-  }
-
   process({ key, value: event }: StreamRecord<string, TelemetryEvent>): void {
     const { device } = event;
     if (device === undefined) throw new Error("device-state comes after validate");
-    const found = (device.state = this.#states.at(key, device.state));
-    const row = found.value ?? new DeviceStateRow(device.tenant, device.deviceId);
+    const found = (device.row = this.#devices.at(key, device.row));
+    const deviceRow = found.value ?? new DeviceRow(device.tenant, device.deviceId);
+    const row = (deviceRow.state ??= new DeviceStateRow(device.tenant, device.deviceId));
     const isNewest = event.ts >= row.ts;
     if (isNewest) {
       row.ts = event.ts;
@@ -49,7 +46,7 @@ class DeviceState implements Processor<string, TelemetryEvent, DeviceStateOutput
     }
     this.#takeMetrics(row, event);
     if (event.attributeNames.length > 0) this.#takeAttributes(row, event, isNewest);
-    this.#states.set(found, row);
+    this.#devices.set(found, deviceRow);
     if (row.isListed) return;
     row.isListed = true;
     this.#changed.push({ key, row });

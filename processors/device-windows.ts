@@ -1,5 +1,10 @@
-/** Windows by each device's own time: final when that passes end + grace, or when the partition's receive time is `idleMs` past the last record. */
+/**
+ * Windows by each device's own time: final when that passes end + grace, or when the partition's receive time is `idleMs`
+ * past the last record. The latest window of a device is in its DeviceRow, where most events go; the others have rows of their own.
+ */
+import type { RowHandle } from "../state/store.ts";
 import type { Output, StreamRecord } from "../topology/processor.ts";
+import { DeviceRow, type DeviceRows } from "./device-row.ts";
 import type { TelemetryEvent } from "./event.ts";
 import type { AggregateRecord } from "./formats/records.ts";
 import { IdleWindows, type WaitingWindow } from "./idle-windows.ts";
@@ -11,37 +16,36 @@ import { WindowSet, type Clocks, type WindowCounters } from "./window-set.ts";
 /** Stubs dropped at one record: keeps a single record's work short. */
 const MAX_STUBS_PER_RECORD = 16;
 
+export interface DeviceWindowsOptions {
+  readonly settings: WindowSettings;
+  /** Which of Device.windows is this one's. */
+  readonly index: number;
+  /** How long a stub outlives its window when its device never comes back. Receive time, ms. */
+  readonly stubMs: number;
+  readonly devices: DeviceRows;
+  readonly rows: WindowRows;
+  readonly aggregates: Output<string, AggregateRecord>;
+  readonly counters: WindowCounters;
+}
+
 export class DeviceWindows extends WindowSet {
   readonly #idleMs: number;
-  /** How long a stub outlives its window when its device never comes back. Receive time. */
   readonly #stubMs: number;
-  /** Which of Device.windows is this one's. */
   readonly #index: number;
+  readonly #rows: DeviceRows;
   /** Devices with windows. */
   readonly #devices = new Map<string, OpenWindows>();
   readonly #open: IdleWindows<OpenWindows>;
   readonly #stubs: IdleWindows<OpenWindows>;
 
-  constructor(
-    settings: WindowSettings,
-    index: number,
-    stubMs: number,
-    rows: WindowRows,
-    aggregates: Output<string, AggregateRecord>,
-    counters: WindowCounters,
-  ) {
+  constructor({ settings, index, stubMs, devices, rows, aggregates, counters }: DeviceWindowsOptions) {
     super(settings, rows, aggregates, counters);
     this.#index = index;
     this.#idleMs = settings.idleMs;
     this.#stubMs = stubMs;
+    this.#rows = devices;
     this.#open = new IdleWindows(settings.idleMs);
     this.#stubs = new IdleWindows(stubMs);
-  }
-
-  /** Most events are for the device's latest window. */
-  override readAhead(key: string): void {
-    const windows = this.#devices.get(key);
-    if (windows !== undefined && windows.count > 0) this.prefetch(key, windows.start(windows.count - 1));
   }
 
   override advance(record: StreamRecord<string, TelemetryEvent>, clocks: Clocks): void {
@@ -50,7 +54,7 @@ export class DeviceWindows extends WindowSet {
     while (windows !== undefined && windows.count > 0 && windows.start(0) + this.finalAfterMs <= clocks.deviceTime) {
       const start = windows.start(0);
       this.#remove(windows, 0);
-      this.close(record.key, start, false, clocks.receiveTime);
+      this.emit(record.key, start, this.#takeOut(record.key, start));
     }
   }
 
@@ -88,27 +92,46 @@ export class DeviceWindows extends WindowSet {
     const index = windows === undefined ? -1 : windows.find(start);
     if (windows === undefined || index < 0) {
       this.#insert(key, start, clocks.receiveTime, false);
-      this.begin(record, start, clocks.receiveTime);
+      this.#begin(record, start, clocks.receiveTime);
       return true;
     }
     if (windows.isStub(index)) return false;
+    windows.used(index, clocks.receiveTime);
+    const device = this.#deviceOf(record);
+    const latest = device.value?.latestOf(this.sizeMs);
+    if (device.value !== undefined && latest?.start === start) {
+      this.take(latest.row, event, clocks.receiveTime);
+      this.#rows.set(device, device.value);
+      return true;
+    }
     const found = this.at(key, start, windows.row(index));
-    windows.used(index, clocks.receiveTime, found);
-    if (found.value === undefined) this.begin(record, start, clocks.receiveTime);
-    else this.aggregate(found, found.value, event, clocks.receiveTime);
+    windows.setRow(index, found);
+    if (found.value === undefined) throw new Error(`window ${start} of "${key}" is open and has no row`);
+    this.aggregate(found, found.value, event, clocks.receiveTime);
     return true;
+  }
+
+  override async index(): Promise<void> {
+    await this.#rows.scanStored((key, device) => {
+      const latest = device.latestOf(this.sizeMs);
+      if (latest !== undefined) this.found(key, latest.start, latest.row);
+    });
+    await super.index();
   }
 
   protected override found(key: string, start: number, row: WindowRow): void {
     if ((this.#devices.get(key)?.find(start) ?? -1) < 0) this.#insert(key, start, row.lastReceiveTs, row.closed);
   }
 
-  /** The window that a record is for may be one of before that is not indexed yet, and may have gone idle since. */
+  /**
+   * The window that a record is for may be one of before that is not indexed yet, and may have gone idle since. So may the
+   * latest, which a later one may put into the store, where the scan may have been already.
+   */
   #findBefore(key: string, start: number, clocks: Clocks): void {
-    if ((this.#devices.get(key)?.find(start) ?? -1) >= 0) return;
-    const row = this.at(key, start).value;
-    if (row === undefined) return;
-    this.#insert(key, start, row.lastReceiveTs, row.closed);
+    const latest = this.#rows.get(key)?.latestOf(this.sizeMs);
+    if (latest !== undefined) this.found(key, latest.start, latest.row);
+    const row = latest?.start === start ? undefined : this.at(key, start).value;
+    if (row !== undefined) this.found(key, start, row);
     this.advanceIdle(clocks);
   }
 
@@ -127,7 +150,43 @@ export class DeviceWindows extends WindowSet {
     device.becomeStub(index, closedAt);
     waiting.dueAt = closedAt + this.#stubMs;
     this.#stubs.put(waiting);
-    this.close(device.key, start, true, closedAt);
+    const row = this.#takeOut(device.key, start);
+    this.putStub(device.key, start, closedAt);
+    this.emit(device.key, start, row);
+  }
+
+  #deviceOf({ key, value: { device } }: StreamRecord<string, TelemetryEvent>): RowHandle<DeviceRow> {
+    const found = this.#rows.at(key, device?.row);
+    if (device !== undefined) device.row = found;
+    return found;
+  }
+
+  /** The first event of a window: a later one than the latest takes its place. */
+  #begin(record: StreamRecord<string, TelemetryEvent>, start: number, receiveTime: number): void {
+    const { key, value: event } = record;
+    const { sizeMs } = this;
+    const row = this.rowOf(event, receiveTime);
+    const found = this.#deviceOf(record);
+    const device = found.value ?? new DeviceRow(event.device?.tenant ?? "", event.device?.deviceId ?? "");
+    const latest = device.latestOf(sizeMs);
+    if (latest !== undefined && latest.start > start) return this.put(key, start, row);
+    device.setLatest({ sizeMs, start, row });
+    this.#rows.set(found, device);
+    if (latest !== undefined) this.put(key, latest.start, latest.row);
+  }
+
+  /** The row of a window that closes. */
+  #takeOut(key: string, start: number): WindowRow | undefined {
+    const found = this.#rows.at(key, undefined);
+    const latest = found.value?.latestOf(this.sizeMs);
+    if (found.value !== undefined && latest?.start === start) {
+      found.value.removeLatest(this.sizeMs);
+      this.#rows.set(found, found.value);
+      return latest.row;
+    }
+    const { value } = this.at(key, start);
+    this.forget(key, start);
+    return value;
   }
 
   #insert(key: string, start: number, since: number, isStub: boolean): void {

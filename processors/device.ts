@@ -1,8 +1,7 @@
 /** What the job knows of a device from its key alone, made once per device. */
 import { deviceKey, parseDeviceKey } from "./formats/names.ts";
 import type { RowHandle } from "../state/store.ts";
-import type { DeviceStateRow } from "./device-state-row.ts";
-import type { LedgerRow } from "./ledger.ts";
+import type { DeviceRow } from "./device-row.ts";
 import type { OpenWindows } from "./open-windows.ts";
 import { compileProfiles, type CompiledProfile, type ProfileMatcher } from "./profile.ts";
 import type { ProfileSettings } from "./settings.ts";
@@ -14,9 +13,8 @@ const MAX_DEVICES = 50_000;
 const MAX_ID_BYTES = 256;
 
 export class Device {
-  /** Where this device's rows were last seen: saves each processor the look-up. */
-  ledger: RowHandle<LedgerRow> | undefined = undefined;
-  state: RowHandle<DeviceStateRow> | undefined = undefined;
+  /** Where this device's row was last seen: saves each processor the look-up. */
+  row: RowHandle<DeviceRow> | undefined = undefined;
   /** By window definition. */
   readonly windows: (OpenWindows | undefined)[] = [];
   readonly key: string;
@@ -56,17 +54,20 @@ export class DeviceTable {
     this.#profileOf = compileProfiles(profiles);
   }
 
-  /** Reads a number of each row that an event of this device is going to need. */
+  /** Reads a number of each part of the row that an event of this device is going to need. */
   touch(key: string): void {
     const device = this.#devices.get(key);
     if (device === undefined) return;
     let sum = device.jsonId.length;
-    const ledger = device.ledger?.value;
-    if (ledger !== undefined) sum += ledger.lastTs + ledger.received + (ledger.current?.max ?? 0);
-    const state = device.state?.value;
-    if (state !== undefined) sum += state.ts + state.names.length;
+    const row = device.row?.value;
+    if (row !== undefined) {
+      const { ledger, state, latest } = row;
+      if (ledger !== undefined) sum += ledger.lastTs + ledger.received + (ledger.current?.max ?? 0);
+      if (state !== undefined) sum += state.ts + state.names.length;
+      if (latest.length > 0) sum += latest[0].row.touch();
+    }
     const windows = device.windows[0];
-    if (windows !== undefined) sum += windows.touchLast();
+    if (windows !== undefined) sum += windows.count;
     this.touched = sum;
   }
 

@@ -1,6 +1,5 @@
 /** Devices without a record for so long that their ledger goes: found by passes through the store, so that a device costs no memory here. */
-import type { KeyValueStore } from "../state/store.ts";
-import type { LedgerRow } from "./ledger.ts";
+import type { DeviceRows } from "./device-row.ts";
 
 /** Passes per idle time: how much later than due a device may be found, as a part of it. */
 const PASSES_PER_IDLE = 8;
@@ -12,15 +11,15 @@ const FIRST_PASS_MS = 600_000;
 const MAX_FOUND = 10_000;
 
 export class IdleDevices {
-  readonly #ledger: KeyValueStore<string, LedgerRow>;
+  readonly #devices: DeviceRows;
   readonly #idleMs: number;
   readonly #inBackground: (work: () => Promise<void>) => void;
   #found: string[] = [];
   #nextPassAt = NaN;
   #passing = false;
 
-  constructor(ledger: KeyValueStore<string, LedgerRow>, idleMs: number, inBackground: (work: () => Promise<void>) => void) {
-    this.#ledger = ledger;
+  constructor(devices: DeviceRows, idleMs: number, inBackground: (work: () => Promise<void>) => void) {
+    this.#devices = devices;
     this.#idleMs = idleMs;
     this.#inBackground = inBackground;
   }
@@ -38,8 +37,8 @@ export class IdleDevices {
   }
 
   async #pass(now: number): Promise<void> {
-    await this.#ledger.scanStored((key, row) => {
-      if (this.#found.length < MAX_FOUND && now - row.lastReceiveTs > this.#idleMs) this.#found.push(key);
+    await this.#devices.scanStored((key, { ledger }) => {
+      if (ledger !== undefined && this.#found.length < MAX_FOUND && now - ledger.lastReceiveTs > this.#idleMs) this.#found.push(key);
     });
     this.#nextPassAt = this.#found.length < MAX_FOUND ? now + this.#idleMs / PASSES_PER_IDLE : now;
     this.#passing = false;

@@ -1,11 +1,6 @@
-/** What dedupe knows of a device: one row, one cached look-up an event, one changelog record a commit. Source: shared design, section 6. */
-import { ByteReader } from "../state/byte-reader.ts";
+/** What dedupe knows of a device: a part of its row (device-row.ts). Source: shared design, section 6. */
+import type { ByteReader } from "../state/byte-reader.ts";
 import type { ByteWriter } from "../state/byte-writer.ts";
-import { checkRowVersion } from "../state/row-format.ts";
-import type { Serde } from "../state/serde.ts";
-import { keyValueStore } from "../state/store.ts";
-import { serdes } from "../state/serdes.ts";
-import { STORES } from "./formats/records.ts";
 import { IntervalSet } from "./interval-set.ts";
 
 /** Places in the arrays of both rows: numbers in one array, where fields would be an object in memory each. */
@@ -129,58 +124,48 @@ export class LedgerRow {
   }
 }
 
-const VERSION = 1;
 const BOOT_IMPLICIT = 1;
 const BOOT_TIMED = 2;
-const reader = new ByteReader();
 
-export const ledgerSerde: Serde<LedgerRow> = {
-  name: "ledger-row",
-  write(row, out) {
-    out.u8(VERSION);
-    out.string(row.tenant);
-    out.string(row.deviceId);
-    out.varint(row.received);
-    out.varint(row.duplicates);
-    out.varint(row.outOfOrder);
-    out.varint(row.lost);
-    out.varint(row.reboots);
-    out.varint(row.withoutIdentity);
-    out.varint(row.late);
-    out.svarint(row.firstTs);
-    out.svarint(row.lastTs);
-    out.svarint(row.lastReceiveTs);
-    out.varint(row.implicitBoots);
-    out.u8(Number.isNaN(row.givenUpTs) ? 0 : 1);
-    if (!Number.isNaN(row.givenUpTs)) out.svarint(row.givenUpTs);
-    out.varint(row.givenUpBoots.length);
-    for (const bootId of row.givenUpBoots) out.string(bootId);
-    out.varint(row.boots.length);
-    for (const boot of row.boots) writeBoot(boot, out);
-  },
-  read(bytes, start, end) {
-    reader.reset(bytes, start, end);
-    checkRowVersion(reader.u8(), VERSION, "ledger row");
-    const tenant = reader.string();
-    const row = new LedgerRow(tenant, reader.string(), 0);
-    row.received = reader.varint();
-    row.duplicates = reader.varint();
-    row.outOfOrder = reader.varint();
-    row.lost = reader.varint();
-    row.reboots = reader.varint();
-    row.withoutIdentity = reader.varint();
-    row.late = reader.varint();
-    row.firstTs = reader.svarint();
-    row.lastTs = reader.svarint();
-    row.lastReceiveTs = reader.svarint();
-    row.implicitBoots = reader.varint();
-    if (reader.u8() === 1) row.givenUpTs = reader.svarint();
-    for (let count = reader.varint(); count > 0; count--) row.givenUpBoots.push(reader.string());
-    for (let count = reader.varint(); count > 0; count--) row.boots.push(readBoot());
-    reader.expectEnd();
-    return row;
-  },
-};
+/** Without tenant and device. */
+export function writeLedger(row: LedgerRow, out: ByteWriter): void {
+  out.varint(row.received);
+  out.varint(row.duplicates);
+  out.varint(row.outOfOrder);
+  out.varint(row.lost);
+  out.varint(row.reboots);
+  out.varint(row.withoutIdentity);
+  out.varint(row.late);
+  out.svarint(row.firstTs);
+  out.svarint(row.lastTs);
+  out.svarint(row.lastReceiveTs);
+  out.varint(row.implicitBoots);
+  out.u8(Number.isNaN(row.givenUpTs) ? 0 : 1);
+  if (!Number.isNaN(row.givenUpTs)) out.svarint(row.givenUpTs);
+  out.varint(row.givenUpBoots.length);
+  for (const bootId of row.givenUpBoots) out.string(bootId);
+  out.varint(row.boots.length);
+  for (const boot of row.boots) writeBoot(boot, out);
+}
+
+export function readLedger(reader: ByteReader, tenant: string, deviceId: string): LedgerRow {
+  const row = new LedgerRow(tenant, deviceId, 0);
+  row.received = reader.varint();
+  row.duplicates = reader.varint();
+  row.outOfOrder = reader.varint();
+  row.lost = reader.varint();
+  row.reboots = reader.varint();
+  row.withoutIdentity = reader.varint();
+  row.late = reader.varint();
+  row.firstTs = reader.svarint();
+  row.lastTs = reader.svarint();
+  row.lastReceiveTs = reader.svarint();
+  row.implicitBoots = reader.varint();
+  if (reader.u8() === 1) row.givenUpTs = reader.svarint();
+  for (let count = reader.varint(); count > 0; count--) row.givenUpBoots.push(reader.string());
+  for (let count = reader.varint(); count > 0; count--) row.boots.push(readBoot(reader));
+  return row;
+}
 
 function writeBoot(boot: BootRow, out: ByteWriter): void {
   const timed = !Number.isNaN(boot.lastTs);
@@ -203,7 +188,7 @@ function writeBoot(boot: BootRow, out: ByteWriter): void {
   }
 }
 
-function readBoot(): BootRow {
+function readBoot(reader: ByteReader): BootRow {
   const flags = reader.u8();
   const boot = new BootRow(reader.string(), (flags & BOOT_IMPLICIT) !== 0);
   if ((flags & BOOT_TIMED) !== 0) {
@@ -221,6 +206,3 @@ function readBoot(): BootRow {
   }
   return boot;
 }
-
-/** Declared by every processor that reads or writes the ledger. Key `tenant|deviceId`. */
-export const ledgerStore = keyValueStore<string, LedgerRow>({ name: STORES.ledger, key: serdes.string, value: ledgerSerde });

@@ -53,13 +53,6 @@ export class OpenWindows {
     return -1;
   }
 
-  /** Reads from the memory of the latest window and its row. */
-  touchLast(): number {
-    const last = this.count - 1;
-    const row = last < 0 ? undefined : this.#rows?.[last]?.value;
-    return row === undefined ? 0 : this.start(last) + row.touch();
-  }
-
   insert(start: number, since: number, isStub: boolean): void {
     let index = this.count;
     while (index > 0 && this.start(index - 1) > start) index--;
@@ -70,8 +63,11 @@ export class OpenWindows {
     this.#rows?.splice(index, 0, undefined);
   }
 
-  used(index: number, since: number, row: RowHandle<WindowRow>): void {
+  used(index: number, since: number): void {
     this.#numbers[index * STRIDE + SINCE] = since;
+  }
+
+  setRow(index: number, row: RowHandle<WindowRow>): void {
     (this.#rows ??= new Array<RowHandle<WindowRow> | undefined>(this.count).fill(undefined))[index] = row;
   }
 

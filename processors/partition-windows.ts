@@ -17,16 +17,20 @@ export class PartitionWindows extends WindowSet {
     this.advanceIdle(clocks);
   }
 
-  override advanceIdle({ streamTime, receiveTime }: Clocks): void {
+  override advanceIdle({ streamTime }: Clocks): void {
     while (this.#open.earliest + this.finalAfterMs <= streamTime) {
       const start = this.#open.earliest;
-      for (const key of this.#open.takeEarliest()) this.close(key, start, false, receiveTime);
+      for (const key of this.#open.takeEarliest()) {
+        const row = this.at(key, start).value;
+        this.forget(key, start);
+        this.emit(key, start, row);
+      }
     }
   }
 
   override closeAll(receiveTime: number): void {
     for (const [start, keys] of this.#open)
-      for (const key of keys) if (this.at(key, start).value?.closed === false) this.close(key, start, true, receiveTime);
+      for (const key of keys) this.#closeEarly(key, start, receiveTime);
   }
 
   override add(record: StreamRecord<string, TelemetryEvent>, clocks: Clocks): boolean {
@@ -37,9 +41,16 @@ export class PartitionWindows extends WindowSet {
     if (row?.closed === true) return false;
     if (row === undefined) {
       this.#open.add(record.key, start);
-      this.begin(record, start, clocks.receiveTime);
+      this.put(record.key, start, this.rowOf(record.value, clocks.receiveTime));
     } else this.aggregate(found, row, record.value, clocks.receiveTime);
     return true;
+  }
+
+  #closeEarly(key: string, start: number, receiveTime: number): void {
+    const row = this.at(key, start).value;
+    if (row === undefined || row.closed) return;
+    this.putStub(key, start, receiveTime);
+    this.emit(key, start, row);
   }
 
   protected override found(key: string, start: number): void {

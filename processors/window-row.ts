@@ -1,5 +1,6 @@
 /** The aggregate of one device and window while it is open. */
 import { ByteReader } from "../state/byte-reader.ts";
+import type { ByteWriter } from "../state/byte-writer.ts";
 import { checkRowVersion } from "../state/row-format.ts";
 import type { Serde } from "../state/serde.ts";
 import { serdes } from "../state/serdes.ts";
@@ -159,40 +160,51 @@ const windowRowSerde: Serde<WindowRow> = {
   name: "window-row",
   write(row, out) {
     out.u8(VERSION);
-    out.u8(row.closed ? CLOSED : 0);
-    out.svarint(row.lastReceiveTs);
-    out.varint(row.names.length);
-    const { stats } = row;
-    for (let i = 0; i < row.names.length; i++) {
-      const at = FIRST_METRIC + i * STRIDE;
-      out.string(row.names[i]);
-      out.varint(stats[at + COUNT]);
-      for (let j = SUM; j <= FIRST; j++) out.f64(stats[at + j]);
-      out.f64(stats[at + LAST]);
-      out.svarint(stats[at + FIRST_TS]);
-      out.svarint(stats[at + LAST_TS]);
-    }
+    writeWindow(row, out);
   },
   read(bytes, start, end) {
     reader.reset(bytes, start, end);
     checkRowVersion(reader.u8(), VERSION, "window row");
-    const closed = (reader.u8() & CLOSED) !== 0;
-    const row = new WindowRow([], reader.svarint());
-    row.closed = closed;
-    const names: string[] = [];
-    const { stats } = row;
-    for (let count = reader.varint(); count > 0; count--) {
-      names.push(reader.string());
-      stats.push(reader.varint());
-      for (let j = SUM; j <= FIRST; j++) stats.push(reader.f64());
-      const last = reader.f64();
-      stats.push(reader.svarint(), last, reader.svarint());
-    }
-    row.names = names;
+    const row = readWindow(reader);
     reader.expectEnd();
     return row;
   },
 };
+
+/** Without names: the reader must know them. */
+export function writeWindow(row: WindowRow, out: ByteWriter, withNames = true): void {
+  out.u8(row.closed ? CLOSED : 0);
+  out.svarint(row.lastReceiveTs);
+  out.varint(row.names.length);
+  const { stats } = row;
+  for (let i = 0; i < row.names.length; i++) {
+    const at = FIRST_METRIC + i * STRIDE;
+    if (withNames) out.string(row.names[i]);
+    out.varint(stats[at + COUNT]);
+    for (let j = SUM; j <= FIRST; j++) out.f64(stats[at + j]);
+    out.f64(stats[at + LAST]);
+    out.svarint(stats[at + FIRST_TS]);
+    out.svarint(stats[at + LAST_TS]);
+  }
+}
+
+/** `known`: the names of a window that was written without. */
+export function readWindow(from: ByteReader, known?: readonly string[]): WindowRow {
+  const closed = (from.u8() & CLOSED) !== 0;
+  const row = new WindowRow([], from.svarint());
+  row.closed = closed;
+  const names: string[] = [];
+  const { stats } = row;
+  for (let count = from.varint(); count > 0; count--) {
+    if (known === undefined) names.push(from.string());
+    stats.push(from.varint());
+    for (let j = SUM; j <= FIRST; j++) stats.push(from.f64());
+    const last = from.f64();
+    stats.push(from.svarint(), last, from.svarint());
+  }
+  row.names = known ?? names;
+  return row;
+}
 
 export type WindowRows = WindowStore<string, WindowRow>;
 

@@ -51,8 +51,8 @@ export abstract class WindowSet {
     this.isIndexed = true;
   }
 
-  /** An event of this device is going to come. */
-  abstract readAhead(key: string): void;
+  /** An event of this device is going to come, whose DeviceRow is being read. */
+  readAhead(_key: string): void {}
 
   /** Closes what is due before the record is looked at. */
   abstract advance(record: StreamRecord<string, TelemetryEvent>, clocks: Clocks): void;
@@ -82,31 +82,35 @@ export abstract class WindowSet {
     this.#rows.prefetch(key, start + STORED_START_OFFSET);
   }
 
+  protected put(key: string, start: number, row: WindowRow): void {
+    this.#rows.put(key, start + STORED_START_OFFSET, row);
+  }
+
   /** The first event of a window. */
-  protected begin(record: StreamRecord<string, TelemetryEvent>, start: number, receiveTime: number): void {
-    const row = new WindowRow(record.value.metrics.names, receiveTime);
-    this.#take(row, record.value);
-    this.#rows.put(record.key, start + STORED_START_OFFSET, row);
+  protected rowOf(event: TelemetryEvent, receiveTime: number): WindowRow {
+    const row = new WindowRow(event.metrics.names, receiveTime);
+    this.take(row, event, receiveTime);
+    return row;
   }
 
   protected aggregate(found: RowHandle<WindowRow>, row: WindowRow, event: TelemetryEvent, receiveTime: number): void {
-    row.lastReceiveTs = receiveTime;
-    this.#take(row, event);
+    this.take(row, event, receiveTime);
     this.#rows.set(found, row);
   }
 
-  #take(row: WindowRow, event: TelemetryEvent): void {
+  protected take(row: WindowRow, event: TelemetryEvent, receiveTime: number): void {
+    row.lastReceiveTs = receiveTime;
     this.#counters.dropped += row.add(event.metrics.names, event.values, event.ts);
   }
 
-  /** Emits the window; as a stub it stays to tell late records. */
-  protected close(key: string, start: number, keepStub: boolean, receiveTime: number): void {
-    const row = this.at(key, start).value;
-    if (keepStub) {
-      const stub = new WindowRow([], receiveTime);
-      stub.closed = true;
-      this.#rows.put(key, start + STORED_START_OFFSET, stub);
-    } else this.forget(key, start);
+  /** A window that was emitted stays, empty, to tell late records. */
+  protected putStub(key: string, start: number, closedAt: number): void {
+    const stub = new WindowRow([], closedAt);
+    stub.closed = true;
+    this.put(key, start, stub);
+  }
+
+  protected emit(key: string, start: number, row: WindowRow | undefined): void {
     if (row === undefined || row.closed) return;
     const end = start + this.sizeMs;
     const { tenant, deviceId } = parseDeviceKey(key) ?? { tenant: "", deviceId: key };

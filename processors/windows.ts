@@ -1,10 +1,10 @@
 /** Tumbling windows over one or more definitions: marks late events, aggregates the others, emits each final window once. Source: shared design, section 7. */
-import type { KeyValueStore, StoreSpec } from "../state/store.ts";
+import type { StoreSpec } from "../state/store.ts";
 import type { Output, Processor, ProcessorContext, ProcessorSpec, StreamRecord } from "../topology/processor.ts";
+import { deviceRowStore, type DeviceRows } from "./device-row.ts";
 import { DeviceWindows } from "./device-windows.ts";
 import { FLAG, type TelemetryEvent } from "./event.ts";
 import type { AggregateRecord } from "./formats/records.ts";
-import { ledgerStore, type LedgerRow } from "./ledger.ts";
 import { PartitionWindows } from "./partition-windows.ts";
 import type { WindowSettings } from "./settings.ts";
 import { windowRowStore, type WindowRows } from "./window-row.ts";
@@ -34,7 +34,7 @@ export function windows(options: WindowsOptions): ProcessorSpec<string, Telemetr
   return {
     name: "windows",
     outputs: ["normalized", "aggregates"],
-    stores: [...stores, ledgerStore],
+    stores: [...stores, deviceRowStore],
     create: () => new Windows(options, stores),
   };
 }
@@ -44,7 +44,7 @@ class Windows implements Processor<string, TelemetryEvent, WindowsOutputs> {
   readonly #stores: readonly StoreSpec<WindowRows>[];
   #context!: ProcessorContext<WindowsOutputs>;
   #normalized!: Output<string, TelemetryEvent>;
-  #ledger!: KeyValueStore<string, LedgerRow>;
+  #devices!: DeviceRows;
   #sets: WindowSet[] = [];
   /** Reused for each record. */
   readonly #clocks: Clocks = { deviceTime: 0, streamTime: 0, receiveTime: 0 };
@@ -63,12 +63,12 @@ class Windows implements Processor<string, TelemetryEvent, WindowsOutputs> {
     const { idleCloseMs, stubMs } = this.#options;
     this.#context = context;
     this.#normalized = context.output("normalized");
-    this.#ledger = context.store(ledgerStore);
+    this.#devices = context.store(deviceRowStore);
     const aggregates = context.output("aggregates");
     this.#sets = this.#options.windows.map((window, index) => {
       const rows = context.store(this.#stores[index]);
       return window.time === "device"
-        ? new DeviceWindows(window, index, stubMs, rows, aggregates, this.#counters)
+        ? new DeviceWindows({ settings: window, index, stubMs, devices: this.#devices, rows, aggregates, counters: this.#counters })
         : new PartitionWindows(window, rows, aggregates, this.#counters);
     });
     context.schedule(IDLE_CHECK_MS, "receive-time", () => this.#advanceIdle());
@@ -102,10 +102,10 @@ class Windows implements Processor<string, TelemetryEvent, WindowsOutputs> {
   #markLate(key: string, event: TelemetryEvent): void {
     event.flags |= FLAG.late;
     this.#context.count("dropped", "late");
-    const row = this.#ledger.get(key);
-    if (row === undefined) return;
-    row.late++;
-    this.#ledger.put(key, row);
+    const device = this.#devices.get(key);
+    if (device?.ledger === undefined) return;
+    device.ledger.late++;
+    this.#devices.put(key, device);
   }
 
   /** Deterministic in content: whatever this closes, the next record of any device would have closed first. */

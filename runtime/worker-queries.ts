@@ -1,5 +1,6 @@
 /** Answers about the state this worker holds, and where the rest is. Committed values only. */
 import { partitionForKey } from "../eventlog/records/murmur2.ts";
+import { viewOf, type StoreSpec } from "../state/store.ts";
 import type { Topology } from "../topology/topology.ts";
 import {
   parseWindowCursor,
@@ -83,7 +84,10 @@ export class WorkerQueries implements Queries {
 
   stores(): readonly StoreInfo[] {
     const specs = this.#options.topology.subtopologies.flatMap((subtopology) => subtopology.stores);
-    return specs.map(({ name, kind, changelog }) => ({ name, kind, changelog })).sort((a, b) => (a.name < b.name ? -1 : 1));
+    const names = ({ name, views }: StoreSpec<unknown>): string[] => [...new Set([name, ...Object.keys(views)])];
+    return specs
+      .flatMap((spec) => names(spec).map((name) => ({ name, kind: spec.kind, changelog: spec.changelog })))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   locate(key: string, options: LocateOptions = {}): Location {
@@ -116,7 +120,7 @@ export class WorkerQueries implements Queries {
   /** Keys are text; a sub-topology's stores are keyed like its sources, which have one number of partitions: the first decides. */
   #taskOf(key: string, { store }: LocateOptions): string | undefined {
     const { topology, partitionsOf } = this.#options;
-    const subtopology = topology.subtopologies.find(({ stores }) => stores.some(({ name }) => name === store)) ?? topology.subtopologies[0];
+    const subtopology = topology.subtopologies.find(({ stores }) => stores.some((spec) => viewOf(spec, store))) ?? topology.subtopologies[0];
     const partitions = partitionsOf(subtopology.sources[0].topic);
     if (partitions === undefined) return undefined;
     const bytes = Buffer.from(key);
@@ -138,7 +142,7 @@ export class WorkerQueries implements Queries {
     const rows: { row: StoreRow; cursor: Buffer }[] = [];
     const { after, ...bounds } = options;
     for (const task of this.#options.tasks.tasks) {
-      if (!task.stores.some((spec) => spec.name === store)) continue;
+      if (!task.stores.some((spec) => viewOf(spec, store))) continue;
       if (!task.isUp) throw new StateUnavailableError(`task ${task.taskId} is ${task.status}`, RETRY_AFTER_MS);
       const isWindowed = task.stores.some((spec) => spec.name === store && spec.kind === "window");
       // A cursor without a window's start goes on after all windows of keys below it.
@@ -191,7 +195,7 @@ export class WorkerQueries implements Queries {
 function rowsOf({ state, stores }: Pick<Task | StandbyTask, "state" | "stores">): StoreReader {
   return {
     // e.g. no store of alerts, in a job without rules
-    get: async (store, key) => (stores.some(({ name }) => name === store) ? await state.getCommitted(store, key) : undefined),
+    get: async (store, key) => (stores.some((spec) => viewOf(spec, store)) ? await state.getCommitted(store, key) : undefined),
     windows: async (store, key, options) => {
       const rows = await state.fetchCommitted(store, key, options);
       return rows.map(([windowStart, value]) => ({ key, windowStart, value }));

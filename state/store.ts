@@ -61,6 +61,8 @@ export interface StoreOptions<K, V> {
   readonly changelog?: boolean;
   /** Default true. False for rows that are written once and seldom read: each leaves the object cache when it is committed. Key-value stores only. */
   readonly cached?: boolean;
+  /** What queries get under other names, or under the store's own: a part of each value, undefined where there is none. Key-value stores only. */
+  readonly views?: Readonly<Record<string, (value: V) => unknown>>;
 }
 
 /** `S` is the store a processor gets for it, so that a wrong store type does not compile. */
@@ -71,6 +73,7 @@ export interface StoreSpec<S> {
   readonly value: Serde<unknown>;
   readonly changelog: boolean;
   readonly cached: boolean;
+  readonly views: Readonly<Record<string, (value: unknown) => unknown>>;
   /** Type-level only. */
   readonly __store?: S;
 }
@@ -93,5 +96,12 @@ function spec<K, V, S>(kind: StoreSpec<S>["kind"], options: StoreOptions<K, V>):
     value: options.value,
     changelog: options.changelog ?? true,
     cached: options.cached ?? true,
+    views: (options.views ?? {}) as StoreSpec<S>["views"],
   };
+}
+
+/** What queries get of a value of this store under a name; undefined when they do not find the store under it. */
+export function viewOf(spec: StoreSpec<unknown>, name: string | undefined): ((value: unknown) => unknown) | undefined {
+  if (name !== undefined && Object.hasOwn(spec.views, name)) return spec.views[name];
+  return name === spec.name ? (value) => value : undefined;
 }

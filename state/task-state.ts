@@ -16,6 +16,7 @@ import { ObjectCache } from "./object-cache.ts";
 import type { Entry } from "./object-cache.ts";
 import { PAGE_ROWS, readPage } from "./row-page.ts";
 import { committedRows, committedValue } from "./scan-store.ts";
+import { viewOf } from "./store.ts";
 import type { StoreSpec } from "./store.ts";
 import { positionsOp } from "./task-meta.ts";
 import { openTaskEngine } from "./task-engine.ts";
@@ -227,8 +228,9 @@ export class TaskState implements StoreHome {
   /** The committed value, a fresh object; undefined when there is none. The key of a window store is a WindowKey. */
   async getCommitted(storeName: string, key: unknown): Promise<unknown> {
     this.assertOpen();
-    const store = this.#named(storeName);
-    return committedValue(store, { key: queryKey(store, key), engineValue: undefined }, -1)?.value;
+    const { store, view } = this.#read(storeName);
+    const found = committedValue(store, { key: queryKey(store, key), engineValue: undefined }, -1);
+    return found && view(found.value);
   }
 
   /**
@@ -247,7 +249,7 @@ export class TaskState implements StoreHome {
     },
   ): Promise<readonly (readonly [unknown, unknown])[]> {
     this.assertOpen();
-    const store = this.#named(storeName);
+    const { store, view } = this.#read(storeName);
     const keyBytes = (key: unknown): string | undefined => (key === undefined ? undefined : plainKey(store, key));
     const range = boundedRange({
       prefix: keyBytes(options.prefix) ?? "",
@@ -255,7 +257,7 @@ export class TaskState implements StoreHome {
       to: keyBytes(options.to),
       after: options.after === undefined ? undefined : queryKey(store, options.after),
     });
-    return this.#readRange(store, range, options.limit);
+    return this.#readRange(store, view, range, options.limit);
   }
 
   /** Committed windows of a key that start in [from, to), oldest first, as `[windowStart, value]`, fresh objects. Epoch ms. */
@@ -265,25 +267,32 @@ export class TaskState implements StoreHome {
     options: { readonly from: number; readonly to: number; readonly limit: number },
   ): Promise<readonly (readonly [number, unknown])[]> {
     this.assertOpen();
-    const store = this.#named(storeName);
+    const { store, view } = this.#read(storeName);
     if (store.spec.kind !== "window") throw new StateError("incompatible-schema", `store "${storeName}" has no windows`);
     const [from, to] = [options.from, options.to].map((windowStart) => queryKey(store, { key, windowStart }));
     if (to <= from) return [];
-    const rows = await this.#readRange(store, boundedRange({ prefix: "", from, to }), options.limit);
+    const rows = await this.#readRange(store, view, boundedRange({ prefix: "", from, to }), options.limit);
     return rows.map(([row, value]) => [(row as WindowKey).windowStart, value] as const);
   }
 
-  async #readRange(store: CachedStore<unknown>, from: KeyRange, limit: number): Promise<readonly (readonly [unknown, unknown])[]> {
-    const view = committedRows(store);
+  async #readRange(
+    store: CachedStore<unknown>,
+    view: (value: unknown) => unknown,
+    from: KeyRange,
+    limit: number,
+  ): Promise<readonly (readonly [unknown, unknown])[]> {
+    const inMemory = committedRows(store);
     const result: [unknown, unknown][] = [];
     let range: KeyRange | undefined = from;
     while (range !== undefined && result.length < limit) {
-      const page = await readPage(this.rows, store.index, view, range, Math.min(PAGE_ROWS, limit - result.length));
+      const page = await readPage(this.rows, store.index, inMemory, range, Math.min(PAGE_ROWS, limit - result.length));
       this.assertOpen();
       for (const row of page.rows) {
         const found = committedValue(store, row, page.generation);
+        const value = found && view(found.value);
+        if (value === undefined) continue;
         const keyBytes = Buffer.from(row.key, "latin1");
-        if (found !== undefined) result.push([store.readQueryKey(keyBytes, 0, keyBytes.length), found.value]);
+        result.push([store.readQueryKey(keyBytes, 0, keyBytes.length), value]);
       }
       range = page.rest;
     }
@@ -352,6 +361,15 @@ export class TaskState implements StoreHome {
     }
     this.cache.clear();
     this.dirtyBytes = 0;
+  }
+
+  /** By the store's name or that of one of its views. */
+  #read(name: string): { store: CachedStore<unknown>; view: (value: unknown) => unknown } {
+    for (const store of this.#stores) {
+      const view = viewOf(store.spec, name);
+      if (view !== undefined) return { store, view };
+    }
+    throw unknownStore(name);
   }
 
   #named(name: string): CachedStore<unknown> {

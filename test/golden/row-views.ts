@@ -1,8 +1,10 @@
 /** What rows of the job's stores say, as JSON: independent of how a version keeps them in memory. */
-import { toLedgerView, type LedgerRowShape } from "../../processors/formats/ledger-view.ts";
+import type { DeviceRow } from "../../processors/device-row.ts";
+import { toLedgerView } from "../../processors/formats/ledger-view.ts";
 import { STORES } from "../../processors/formats/records.ts";
 import { jobSettingsSchema } from "../../processors/settings.ts";
 import { buildTelemetryTopology } from "../../processors/telemetry-topology.ts";
+import type { WindowRow } from "../../processors/window-row.ts";
 import type { Topology } from "../../topology/topology.ts";
 
 export interface GoldenRow {
@@ -34,11 +36,19 @@ export function view(store: string, row: unknown): unknown {
 }
 
 function shown(store: string, row: unknown): unknown {
-  if (store === STORES.ledger) return toLedgerView(row as LedgerRowShape);
-  if (store === STORES.deviceState) return (row as { record(): unknown }).record();
-  if (store.startsWith("windows-")) {
-    const window = row as { closed: boolean; lastReceiveTs: number; aggregates(): unknown };
-    return { closed: window.closed, lastReceiveTs: window.lastReceiveTs, metrics: window.aggregates() };
-  }
+  if (store === STORES.ledger) return shownDevice(row as DeviceRow);
+  if (store.startsWith("windows-")) return shownWindow(row as WindowRow);
   return row instanceof Map ? [...(row as Map<unknown, unknown>)] : row;
+}
+
+/** Before version 2 a row was a ledger alone. */
+function shownDevice({ ledger, state, latest }: DeviceRow): unknown {
+  const shownLedger = ledger && toLedgerView(ledger);
+  if (state === undefined && latest.length === 0) return shownLedger;
+  const windows = latest.map(({ sizeMs, start, row }) => ({ sizeMs, start, ...shownWindow(row) }));
+  return { ledger: shownLedger, state: state?.record(), windows };
+}
+
+function shownWindow(window: WindowRow): object {
+  return { closed: window.closed, lastReceiveTs: window.lastReceiveTs, metrics: window.aggregates() };
 }

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { test } from "node:test";
-import { DeviceStateRow, deviceStateStore } from "../../../processors/device-state-row.ts";
+import { deviceRowStore } from "../../../processors/device-row.ts";
+import { DeviceStateRow } from "../../../processors/device-state-row.ts";
 import { jsonSerdes } from "../../../processors/json-serdes.ts";
 import { ByteWriter } from "../../../state/byte-writer.ts";
 import { Job, KEY, T0 } from "./support/job.ts";
@@ -44,11 +45,11 @@ test("the row survives a restart as it was", async (t) => {
   const before = await Job.start(t, {}, { state });
   before.send({ bootId: 'a "quoted" one', seq: 7, ts: -5_000, tempC: -0.5, on: true, off: false, né: "ü😀" });
   before.send({ tempC: 1 }, { key: "demo|bare" });
-  const rows = [KEY, "demo|bare"].map((key) => before.driver.store(deviceStateStore).get(key)?.record());
+  const rows = [KEY, "demo|bare"].map((key) => before.driver.store(deviceRowStore).get(key)?.state?.record());
   await before.stop();
   const after = await Job.start(t, {}, { state });
   assert.deepEqual(
-    [KEY, "demo|bare"].map((key) => after.driver.store(deviceStateStore).get(key)?.record()),
+    [KEY, "demo|bare"].map((key) => after.driver.store(deviceRowStore).get(key)?.state?.record()),
     rows,
   );
 });

@@ -9,7 +9,10 @@ import type { StoreSpec } from "../../../state/store.ts";
 import { goldenTopology, view, type GoldenRow } from "../../golden/row-views.ts";
 
 /** Oldest first. The last one is of the rows that are written now. */
-const GOLDEN = ["rows-v1.jsonl"];
+const GOLDEN = ["rows-v1.jsonl", "rows-v2.jsonl"];
+
+/** Stores of version 1 that no later one has: what was in this one comes again with each device's next event. */
+const GONE: readonly string[] = ["device-state"];
 
 const specs = goldenTopology().subtopologies.flatMap((subtopology) => subtopology.stores);
 
@@ -29,7 +32,7 @@ function specOf(store: string): StoreSpec<unknown> {
 for (const file of GOLDEN)
   test(`rows of every store that were written in ${file} say the same as then`, () => {
     const rows = rowsOf(file);
-    for (const { store, key, value, shows } of rows) {
+    for (const { store, key, value, shows } of rows.filter((row) => !GONE.includes(row.store))) {
       const spec = specOf(store);
       const bytes = Buffer.from(value, "hex");
       assert.deepEqual(view(store, decodeValue(spec.value, store, bytes, 0, bytes.length)), shows, store);

@@ -9,7 +9,7 @@ import type {
   NormalizedRecord,
 } from "../../../../processors/formats/records.ts";
 import { toLedgerView } from "../../../../processors/formats/ledger-view.ts";
-import { ledgerStore } from "../../../../processors/ledger.ts";
+import { deviceRowStore } from "../../../../processors/device-row.ts";
 import { jobSettingsSchema } from "../../../../processors/settings.ts";
 import { buildTelemetryTopology } from "../../../../processors/telemetry-topology.ts";
 import type { JobSerdes } from "../../../../processors/prepare-serdes.ts";
@@ -84,13 +84,13 @@ export class Job {
   }
 
   ledger(key: string = KEY): LedgerView {
-    const row = this.driver.store(ledgerStore).get(key);
+    const row = this.driver.store(deviceRowStore).get(key)?.ledger;
     if (row === undefined) throw new Error(`no ledger row for ${key}`);
     return toLedgerView(row);
   }
 
   hasLedger(key: string): boolean {
-    return this.driver.store(ledgerStore).get(key) !== undefined;
+    return this.driver.store(deviceRowStore).get(key)?.ledger !== undefined;
   }
 
   #read<T>(topic: string): T[] {
