@@ -1,6 +1,6 @@
 /**
  * The stream job on a real Kafka: drain a backlog, restart after kill -9, restore from nothing. One worker process, as
- * users run it (`sluice worker`); a broker of its own. Prints a table and, with --json, one JSON line.
+ * users run it (`sluice worker`); a broker of its own, or that of KAFKA_BROKERS. Prints a table and, with --json, one JSON line.
  *
  *     npm run bench:stream -- [--devices 10000] [--samples 100] [--partitions 4] [--guarantee exactly-once] [--commit-interval 100] [--json]
  */
@@ -43,7 +43,7 @@ try {
 }
 
 async function main(): Promise<void> {
-  const kafka = await startKafka(cleanup, { heapMiB: 1024, config: {} });
+  const kafka = await startKafka(cleanup, process.env.KAFKA_BROKERS === undefined ? { heapMiB: 1024, config: {} } : {});
   const log = new KafkaLog({ brokers: kafka.bootstrap, clientId: "bench", logger: pino({ level: "silent" }) });
   cleanup.after(() => log.close());
   const topics = jobTopics();
@@ -65,7 +65,7 @@ async function main(): Promise<void> {
     http: { port: 0 },
   };
   const start = (): Promise<CliProcess> => spawnCli(cleanup, ["worker"], { config });
-  const brokerPid = kafka.pids[0];
+  const brokerPid = kafka.pids.at(0);
 
   process.stderr.write("draining...\n");
   const drain = await drainBacklog(await start(), log, applicationId, topics.raw, data.total, brokerPid);
@@ -104,7 +104,7 @@ async function main(): Promise<void> {
 }
 
 /** From the first commit seen to the last, so that process start and JIT warm-up before it don't count, and its records don't either. */
-async function drainBacklog(worker: CliProcess, log: KafkaLog, group: string, raw: string, total: number, brokerPid: number) {
+async function drainBacklog(worker: CliProcess, log: KafkaLog, group: string, raw: string, total: number, brokerPid: number | undefined) {
   const until = (what: string, wanted: (sum: number) => boolean) =>
     waitFor(
       what,
@@ -114,8 +114,10 @@ async function drainBacklog(worker: CliProcess, log: KafkaLog, group: string, ra
       },
       { deadlineMs: 600_000, intervalMs: POLL_MS },
     );
+  /** NaN for a broker that KAFKA_BROKERS names. */
+  const brokerCpu = (): number => (brokerPid === undefined ? NaN : cpuSeconds(brokerPid));
   const first = await until("the first commit", (sum) => sum > 0);
-  const [startedAt, cpuBefore, brokerBefore] = [performance.now(), cpuSeconds(worker.pid), cpuSeconds(brokerPid)];
+  const [startedAt, cpuBefore, brokerBefore] = [performance.now(), cpuSeconds(worker.pid), brokerCpu()];
   await until("the backlog is drained", (sum) => sum >= total);
   const wallS = (performance.now() - startedAt) / 1000;
   const cpuS = cpuSeconds(worker.pid) - cpuBefore;
@@ -129,7 +131,7 @@ async function drainBacklog(worker: CliProcess, log: KafkaLog, group: string, ra
       workerCpuS: round(cpuS),
       eventsPerCpuSecond: Math.round(events / cpuS),
       wholeProcessEventsPerCpuSecond: Math.round(total / cpuSeconds(worker.pid)),
-      brokerCpuS: round(cpuSeconds(brokerPid) - brokerBefore),
+      brokerCpuS: round(brokerCpu() - brokerBefore),
       peakRssMiB: peakRssMiB(worker.pid),
     },
   };

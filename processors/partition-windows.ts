@@ -29,8 +29,7 @@ export class PartitionWindows extends WindowSet {
   }
 
   override closeAll(receiveTime: number): void {
-    for (const [start, keys] of this.#open)
-      for (const key of keys) this.#closeEarly(key, start, receiveTime);
+    for (const [start, keys] of this.#open) for (const key of keys) this.#closeEarly(key, start, receiveTime);
   }
 
   override add(record: StreamRecord<string, TelemetryEvent>, clocks: Clocks): boolean {

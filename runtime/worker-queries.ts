@@ -120,7 +120,8 @@ export class WorkerQueries implements Queries {
   /** Keys are text; a sub-topology's stores are keyed like its sources, which have one number of partitions: the first decides. */
   #taskOf(key: string, { store }: LocateOptions): string | undefined {
     const { topology, partitionsOf } = this.#options;
-    const subtopology = topology.subtopologies.find(({ stores }) => stores.some((spec) => viewOf(spec, store))) ?? topology.subtopologies[0];
+    const subtopology =
+      topology.subtopologies.find(({ stores }) => stores.some((spec) => viewOf(spec, store))) ?? topology.subtopologies[0];
     const partitions = partitionsOf(subtopology.sources[0].topic);
     if (partitions === undefined) return undefined;
     const bytes = Buffer.from(key);
