@@ -63,7 +63,10 @@ export function* fleetRows(devices: number, window: WindowSettings, clock: Fleet
         const row = new DeviceRow(TENANT, deviceId(device));
         row.ledger = ledger(device, clock, ts);
         row.state = state(device, ts);
-        row.setLatest({ sizeMs: window.sizeMs, start, row: windowRow(start, (ts - start) / SAMPLE_MS + 1, ts) });
+        const windows = row.addWindows(window.sizeMs);
+        windows.dueAt = ts + window.idleMs;
+        windows.setLatest(start, windowRow(start, (ts - start) / SAMPLE_MS + 1, ts));
+        windows.insert(start - window.graceMs, ts, false);
         put(deviceRowStore, key, -1, row);
       }
       if (device % 1_000 === 999) yield device + 1;

@@ -92,7 +92,10 @@ class Dedupe implements Processor<string, TelemetryEvent, DedupeOutputs> {
   #touch(device: DeviceRow, { ts }: TelemetryEvent, now: number): LedgerRow {
     let row = device.ledger;
     if (row === undefined || now - row.lastReceiveTs > this.#settings.idleMs) {
-      if (row !== undefined) this.#context.count("ledger", "expired");
+      if (row !== undefined) {
+        this.#context.count("ledger", "expired");
+        device.expire();
+      }
       row = device.ledger = new LedgerRow(device.tenant, device.deviceId, ts);
     }
     row.lastReceiveTs = now;
@@ -192,8 +195,8 @@ class Dedupe implements Processor<string, TelemetryEvent, DedupeOutputs> {
       if (key === undefined) return;
       const device = this.#devices.get(key);
       if (device?.ledger === undefined || now - device.ledger.lastReceiveTs <= this.#settings.idleMs) continue;
-      device.ledger = undefined;
-      if (device.state === undefined && device.latest.length === 0) this.#devices.delete(key);
+      device.expire();
+      if (device.isEmpty) this.#devices.delete(key);
       else this.#devices.put(key, device);
       this.#context.count("ledger", "expired");
     }

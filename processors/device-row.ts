@@ -1,5 +1,5 @@
 /**
- * All that the job keeps of a device, but windows that are no longer its latest: one look-up an event, one row and one
+ * All that the job keeps of a device, but the rows of windows that are no longer its latest: one look-up an event, one row and one
  * changelog record a commit. In a fleet larger than the cache an event costs what its rows cost.
  */
 import { ByteReader } from "../state/byte-reader.ts";
@@ -10,15 +10,7 @@ import { keyValueStore, type KeyValueStore } from "../state/store.ts";
 import { readDeviceState, writeDeviceState, type DeviceStateRow } from "./device-state-row.ts";
 import { STORES } from "./formats/records.ts";
 import { readLedger, writeLedger, type LedgerRow } from "./ledger.ts";
-import { readWindow, writeWindow, type WindowRow } from "./window-row.ts";
-
-/** A window by device time that is open, or closed idle. Of a definition by its size: no two have one size. */
-export interface LatestWindow {
-  readonly sizeMs: number;
-  /** Epoch ms. */
-  readonly start: number;
-  readonly row: WindowRow;
-}
+import { OpenWindows, readOpenWindows, writeOpenWindows } from "./open-windows.ts";
 
 export class DeviceRow {
   readonly tenant: string;
@@ -26,33 +18,38 @@ export class DeviceRow {
   /** Undefined once the device was idle for dedupe.idleMs. */
   ledger: LedgerRow | undefined = undefined;
   state: DeviceStateRow | undefined = undefined;
-  /** At most one per definition, and it is later than those in the definition's own store. */
-  readonly latest: LatestWindow[] = [];
+  /** By definition, in the order in which they first had one. */
+  readonly windows: OpenWindows[] = [];
 
   constructor(tenant: string, deviceId: string) {
     this.tenant = tenant;
     this.deviceId = deviceId;
   }
 
-  latestOf(sizeMs: number): LatestWindow | undefined {
-    const { latest } = this;
-    for (let i = 0; i < latest.length; i++) if (latest[i].sizeMs === sizeMs) return latest[i];
+  windowsOf(sizeMs: number): OpenWindows | undefined {
+    const { windows } = this;
+    for (let i = 0; i < windows.length; i++) if (windows[i].sizeMs === sizeMs) return windows[i];
     return undefined;
   }
 
-  setLatest(window: LatestWindow): void {
-    const { latest } = this;
-    for (let i = 0; i < latest.length; i++) {
-      if (latest[i].sizeMs !== window.sizeMs) continue;
-      latest[i] = window;
-      return;
-    }
-    latest.push(window);
+  addWindows(sizeMs: number): OpenWindows {
+    const added = new OpenWindows(sizeMs);
+    this.windows.push(added);
+    return added;
   }
 
-  removeLatest(sizeMs: number): void {
-    const index = this.latest.findIndex((window) => window.sizeMs === sizeMs);
-    if (index >= 0) this.latest.splice(index, 1);
+  /** The device was idle for dedupe.idleMs: its sequence numbers and its times begin anew. What was newest stays. */
+  expire(): void {
+    this.ledger = undefined;
+    for (const windows of this.windows) windows.forgetStubs();
+  }
+
+  get isEmpty(): boolean {
+    return (
+      this.ledger === undefined &&
+      this.state === undefined &&
+      this.windows.every(({ latest, count }) => latest === undefined && count === 0)
+    );
   }
 }
 
@@ -60,29 +57,20 @@ export class DeviceRow {
 const VERSION = 2;
 const HAS_LEDGER = 1;
 const HAS_STATE = 2;
-/** The window's metrics are those of the state, in its order. */
-const SHARES_NAMES = 1;
 const reader = new ByteReader();
 
 const deviceRowSerde: Serde<DeviceRow> = {
   name: "device-row",
   write(row, out) {
-    const { ledger, state, latest } = row;
+    const { ledger, state, windows } = row;
     out.u8(VERSION);
     out.string(row.tenant);
     out.string(row.deviceId);
     out.u8((ledger === undefined ? 0 : HAS_LEDGER) | (state === undefined ? 0 : HAS_STATE));
     if (ledger !== undefined) writeLedger(ledger, out);
     if (state !== undefined) writeDeviceState(state, out);
-    out.varint(latest.length);
-    for (let i = 0; i < latest.length; i++) {
-      const { sizeMs, start, row: window } = latest[i];
-      const sharesNames = state !== undefined && window.names === state.names;
-      out.varint(sizeMs);
-      out.svarint(start);
-      out.u8(sharesNames ? SHARES_NAMES : 0);
-      writeWindow(window, out, !sharesNames);
-    }
+    out.varint(windows.length);
+    for (let i = 0; i < windows.length; i++) writeOpenWindows(windows[i], state?.names, out);
   },
   read(bytes, start, end) {
     reader.reset(bytes, start, end);
@@ -94,13 +82,7 @@ const deviceRowSerde: Serde<DeviceRow> = {
     const has = version === 1 ? HAS_LEDGER : reader.u8();
     if ((has & HAS_LEDGER) !== 0) row.ledger = readLedger(reader, tenant, deviceId);
     if ((has & HAS_STATE) !== 0) row.state = readDeviceState(reader, tenant, deviceId);
-    if (version > 1)
-      for (let count = reader.varint(); count > 0; count--) {
-        const sizeMs = reader.varint();
-        const windowStart = reader.svarint();
-        const names = (reader.u8() & SHARES_NAMES) === 0 ? undefined : row.state?.names;
-        row.latest.push({ sizeMs, start: windowStart, row: readWindow(reader, names) });
-      }
+    if (version > 1) for (let count = reader.varint(); count > 0; count--) row.windows.push(readOpenWindows(reader, row.state?.names));
     reader.expectEnd();
     return row;
   },

@@ -2,7 +2,6 @@
 import { deviceKey, parseDeviceKey } from "./formats/names.ts";
 import type { RowHandle } from "../state/store.ts";
 import type { DeviceRow } from "./device-row.ts";
-import type { OpenWindows } from "./open-windows.ts";
 import { compileProfiles, type CompiledProfile, type ProfileMatcher } from "./profile.ts";
 import type { ProfileSettings } from "./settings.ts";
 
@@ -15,8 +14,6 @@ const MAX_ID_BYTES = 256;
 export class Device {
   /** Where this device's row was last seen: saves each processor the look-up. */
   row: RowHandle<DeviceRow> | undefined = undefined;
-  /** By window definition. */
-  readonly windows: (OpenWindows | undefined)[] = [];
   readonly key: string;
   readonly tenant: string;
   readonly deviceId: string;
@@ -61,13 +58,11 @@ export class DeviceTable {
     let sum = device.jsonId.length;
     const row = device.row?.value;
     if (row !== undefined) {
-      const { ledger, state, latest } = row;
+      const { ledger, state, windows } = row;
       if (ledger !== undefined) sum += ledger.lastTs + ledger.received + (ledger.current?.max ?? 0);
       if (state !== undefined) sum += state.ts + state.names.length;
-      if (latest.length > 0) sum += latest[0].row.touch();
+      if (windows.length > 0) sum += windows[0].count + (windows[0].latest?.touch() ?? 0);
     }
-    const windows = device.windows[0];
-    if (windows !== undefined) sum += windows.count;
     this.touched = sum;
   }
 
@@ -91,7 +86,6 @@ export class DeviceTable {
   }
 
   #forget(): void {
-    for (const device of this.#devices.values()) for (const windows of device.windows) windows?.forgetRows();
     this.#devices.clear();
     this.#jsonHeads.clear();
   }

@@ -52,7 +52,7 @@ export class PartitionWindows extends WindowSet {
     this.emit(key, start, row);
   }
 
-  protected override found(key: string, start: number): void {
-    this.#open.add(key, start);
+  override index(): Promise<void> {
+    return this.scanStored((key, start) => this.#open.add(key, start));
   }
 }

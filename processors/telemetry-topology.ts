@@ -37,9 +37,7 @@ export function buildTelemetryTopology(settings: JobSettings, prepared?: JobSerd
   const { valid } = events.process(validate({ maxFutureMs: validation.maxFutureMs, profiles: settings.profiles }));
   const { normalized: measured } = valid.process(normalize());
   const { unique } = measured.process(dedupe(dedupeSettings));
-  const { normalized, aggregates } = unique.process(
-    windows({ windows: settings.windows, idleCloseMs: settings.processing.idleCloseMs, stubMs: dedupeSettings.idleMs }),
-  );
+  const { normalized, aggregates } = unique.process(windows({ windows: settings.windows, idleCloseMs: settings.processing.idleCloseMs }));
 
   normalized.to(topics.normalized, { key, value: output.normalized, name: "normalized-sink" });
   if (settings.rules.length > 0)

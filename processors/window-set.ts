@@ -28,8 +28,6 @@ export abstract class WindowSet {
   protected readonly sizeMs: number;
   /** From a window's start to the time at which it is final. */
   protected readonly finalAfterMs: number;
-  /** Until then the store may hold windows of before that are in no index. */
-  protected isIndexed = false;
   readonly #rows: WindowRows;
   readonly #aggregates: Output<string, AggregateRecord>;
   readonly #counters: WindowCounters;
@@ -46,10 +44,7 @@ export abstract class WindowSet {
    * Finds the windows of before, for them to be closed in time; records come meanwhile. What is in a window does not depend
    * on when it is found: a record is late by the clocks and its own window's row alone.
    */
-  async index(): Promise<void> {
-    await this.#rows.scanStored((key, windowStart, row) => this.found(key, windowStart - STORED_START_OFFSET, row));
-    this.isIndexed = true;
-  }
+  abstract index(): Promise<void>;
 
   /** An event of this device is going to come, whose DeviceRow is being read. */
   readAhead(_key: string): void {}
@@ -66,16 +61,17 @@ export abstract class WindowSet {
   /** Aggregates the event; false when its window is final: the record is late. */
   abstract add(record: StreamRecord<string, TelemetryEvent>, clocks: Clocks): boolean;
 
-  /** A row of before; it may be known by now. */
-  protected abstract found(key: string, start: number, row: WindowRow): void;
+  /** All rows of the store that were there before. */
+  protected scanStored(visit: (key: string, start: number) => void): Promise<void> {
+    return this.#rows.scanStored((key, windowStart) => visit(key, windowStart - STORED_START_OFFSET));
+  }
 
   protected startOf(ts: number): number {
     return Math.floor(ts / this.sizeMs) * this.sizeMs;
   }
 
-  /** `known`: of an earlier call for the same window. */
-  protected at(key: string, start: number, known?: RowHandle<WindowRow>): RowHandle<WindowRow> {
-    return this.#rows.at(key, start + STORED_START_OFFSET, known);
+  protected at(key: string, start: number): RowHandle<WindowRow> {
+    return this.#rows.at(key, start + STORED_START_OFFSET, undefined);
   }
 
   protected prefetch(key: string, start: number): void {

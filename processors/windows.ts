@@ -20,8 +20,6 @@ export interface WindowsOptions {
   readonly windows: readonly WindowSettings[];
   /** processing.idleCloseMs; 0: windows close by what is in the log alone. */
   readonly idleCloseMs: number;
-  /** How long a window that closed idle is remembered: as long as its device. dedupe.idleMs. */
-  readonly stubMs: number;
 }
 
 export type WindowsOutputs = {
@@ -60,7 +58,7 @@ class Windows implements Processor<string, TelemetryEvent, WindowsOutputs> {
   }
 
   init(context: ProcessorContext<WindowsOutputs>): void {
-    const { idleCloseMs, stubMs } = this.#options;
+    const { idleCloseMs } = this.#options;
     this.#context = context;
     this.#normalized = context.output("normalized");
     this.#devices = context.store(deviceRowStore);
@@ -68,7 +66,7 @@ class Windows implements Processor<string, TelemetryEvent, WindowsOutputs> {
     this.#sets = this.#options.windows.map((window, index) => {
       const rows = context.store(this.#stores[index]);
       return window.time === "device"
-        ? new DeviceWindows({ settings: window, index, stubMs, devices: this.#devices, rows, aggregates, counters: this.#counters })
+        ? new DeviceWindows({ settings: window, devices: this.#devices, rows, aggregates, counters: this.#counters })
         : new PartitionWindows(window, rows, aggregates, this.#counters);
     });
     context.schedule(IDLE_CHECK_MS, "receive-time", () => this.#advanceIdle());

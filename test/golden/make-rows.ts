@@ -25,8 +25,10 @@ for (const [bootId, seq] of [
   ["b1", 7],
   ["b2", 1],
   ["b2", 2],
+  ["b2", 11],
 ] as const)
   send("demo|gerät-1", seq, { bootId, seq, tempC: 85.1 + seq, rpm: 1_203, mode: "auto", door: true });
+driver.commit(); // with two windows open
 // No bootId: implicit boots. No seq: a hash in the id store.
 send("demo|implicit", 1, { seq: 1_000_000, tempC: -0.1 });
 send("demo|implicit", 200, { seq: 1, tempC: 1e300 });

@@ -2,6 +2,7 @@
 import type { DeviceRow } from "../../processors/device-row.ts";
 import { toLedgerView } from "../../processors/formats/ledger-view.ts";
 import { STORES } from "../../processors/formats/records.ts";
+import type { OpenWindows } from "../../processors/open-windows.ts";
 import { jobSettingsSchema } from "../../processors/settings.ts";
 import { buildTelemetryTopology } from "../../processors/telemetry-topology.ts";
 import type { WindowRow } from "../../processors/window-row.ts";
@@ -18,7 +19,7 @@ export interface GoldenRow {
 /** With every kind of store. */
 export const SETTINGS = {
   windows: [
-    { type: "tumbling", sizeMs: 10_000, graceMs: 0, time: "device", idleMs: 60_000 },
+    { type: "tumbling", sizeMs: 10_000, graceMs: 5_000, time: "device", idleMs: 60_000 },
     { type: "tumbling", sizeMs: 60_000, graceMs: 0, time: "partition" },
   ],
   rules: [
@@ -42,11 +43,16 @@ function shown(store: string, row: unknown): unknown {
 }
 
 /** Before version 2 a row was a ledger alone. */
-function shownDevice({ ledger, state, latest }: DeviceRow): unknown {
+function shownDevice({ ledger, state, windows }: DeviceRow): unknown {
   const shownLedger = ledger && toLedgerView(ledger);
-  if (state === undefined && latest.length === 0) return shownLedger;
-  const windows = latest.map(({ sizeMs, start, row }) => ({ sizeMs, start, ...shownWindow(row) }));
-  return { ledger: shownLedger, state: state?.record(), windows };
+  if (state === undefined && windows.length === 0) return shownLedger;
+  return { ledger: shownLedger, state: state?.record(), windows: windows.map(shownWindows) };
+}
+
+function shownWindows(windows: OpenWindows): object {
+  const { sizeMs, dueAt, latest, latestStart: start } = windows;
+  const others = Array.from({ length: windows.count }, (_, i) => [windows.start(i), windows.since(i), windows.isStub(i)]);
+  return { sizeMs, dueAt, latest: latest && { start, ...shownWindow(latest) }, others };
 }
 
 function shownWindow(window: WindowRow): object {
