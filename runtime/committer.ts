@@ -14,6 +14,7 @@ import { ofTask } from "./corrupt-tasks.ts";
 import type { LogSink } from "./log-sink.ts";
 import type { OutputCollector } from "./output-collector.ts";
 import { encodeClocks } from "./position-metadata.ts";
+import { refusedOutput, type RefusedOutput } from "./refused-output.ts";
 import type { Task, TaskCommit } from "./task.ts";
 import type { WorkerMetrics } from "./worker-metrics.ts";
 
@@ -49,6 +50,7 @@ export class Committer {
   readonly #options: CommitterOptions;
   #inFlight: Promise<void> | undefined;
   #failure: Error | undefined;
+  #refused: RefusedOutput | undefined;
   #lastBeginAt = 0;
 
   constructor(options: CommitterOptions) {
@@ -64,6 +66,11 @@ export class Committer {
     return this.#failure;
   }
 
+  /** What of the last commit was too large, where that is what it failed of, until clearFailure(). */
+  get refused(): RefusedOutput | undefined {
+    return this.#refused;
+  }
+
   /** As if the commit in flight had failed, which must be settled: nothing since the last commit may go out. */
   failWith(error: Error): void {
     this.#failure ??= error;
@@ -71,6 +78,7 @@ export class Committer {
 
   clearFailure(): void {
     this.#failure = undefined;
+    this.#refused = undefined;
   }
 
   /** Resolves when no commit is in flight; never rejects (see failure). */
@@ -115,6 +123,7 @@ export class Committer {
     this.#inFlight = this.#commit(commits, records)
       .catch((error: unknown) => {
         this.#failure = error instanceof Error ? error : new Error(String(error));
+        this.#refused = refusedOutput(error, records);
       })
       .finally(() => {
         collector.release(records);

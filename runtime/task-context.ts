@@ -4,6 +4,7 @@ import type { Output, Outputs, ProcessorContext, Punctuation, PunctuationClock }
 import type { RefusedRecord } from "./dead-letters.ts";
 import type { EdgeOutput } from "./edge-output.ts";
 import { RuntimeError } from "./errors.ts";
+import type { RecordLimit } from "./partition-counts.ts";
 import type { SourceCursor } from "./source-cursor.ts";
 
 /** The part of the task that its processors' contexts share. */
@@ -17,7 +18,7 @@ export interface TaskServices {
   schedule(intervalMs: number, clock: PunctuationClock, callback: (now: number) => void): Punctuation;
   deadLetter(reason: string, message: string, stage: string): void;
   count(name: string, reason: string, by: number): void;
-  maxRecordBytesOf(topic: string): number;
+  recordLimitOf(topic: string): RecordLimit;
   onProductionError(record: RefusedRecord, stage: string): void;
 }
 

@@ -158,7 +158,7 @@ export class TaskManager {
         state,
         collector,
         partitionsOf: (topic) => topics.of(topic),
-        maxRecordBytesOf: (topic) => topics.maxBytesOf(topic),
+        recordLimitOf: (topic) => topics.recordLimitOf(topic),
         changelogOf,
         deadLetters: new DeadLetters(deadLetters, collector),
         now: Date.now,

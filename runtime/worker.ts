@@ -11,7 +11,6 @@ import { hostname } from "node:os";
 import { setImmediate as yieldToEventLoop } from "node:timers/promises";
 import type { Logger } from "pino";
 import { Registry } from "prom-client";
-import { LogError } from "../eventlog/errors.ts";
 import type { EventLog, LogReader } from "../eventlog/port.ts";
 import { changelogTopic } from "../state/changelog.ts";
 import type { Topology } from "../topology/topology.ts";
@@ -30,6 +29,7 @@ import { Outage } from "./outage.ts";
 import { OutputCollector } from "./output-collector.ts";
 import { PartitionCounts } from "./partition-counts.ts";
 import type { Feed, Queries, WorkerInfo } from "./queries.ts";
+import { Recovery } from "./recovery.ts";
 import { ACCEPTABLE_LAG } from "./placement.ts";
 import { ProcessingLoop } from "./processing-loop.ts";
 import { RepartitionPurger } from "./repartition-purger.ts";
@@ -86,6 +86,7 @@ export class Worker {
   readonly #outage: Outage;
   readonly #stopRequested = new AbortController();
   readonly #membership: Membership;
+  readonly #recovery: Recovery;
   #loop: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -107,7 +108,7 @@ export class Worker {
     });
     this.#outage = new Outage(options.processing.recoveryTimeoutMs ?? RECOVERY_TIMEOUT_MS);
     this.#partitions = new PartitionCounts(this.#log);
-    this.#collector = new OutputCollector((topic) => this.#partitions.maxBytesOf(topic));
+    this.#collector = new OutputCollector((topic) => this.#partitions.maxBatchBytesOf(topic));
     this.#reader = this.#log.reader({
       isolation: "read_committed",
       maxBufferedBytes: memory.fetchBytes,
@@ -164,6 +165,9 @@ export class Worker {
         get partitions() {
           return options.deadLetterTopic === undefined ? 1 : partitionsOf(options.deadLetterTopic);
         },
+        get maxRecordBytes() {
+          return options.deadLetterTopic === undefined ? Infinity : recordLimitOf(options.deadLetterTopic);
+        },
         maxValueBytes: options.maxDeadLetterBytes ?? 1_000_000,
         handlers: options.handlers,
         now: Date.now,
@@ -175,6 +179,7 @@ export class Worker {
         this.#fail(new RuntimeError("task-not-ready", `task ${taskId} cannot start: ${messageOf(error)}`, error)),
     });
     const partitionsOf = (topic: string): number => this.#partitions.of(topic);
+    const recordLimitOf = (topic: string): number => this.#partitions.recordLimitOf(topic).bytes;
     const { repartitionPurgeIntervalMs } = options.processing;
     const purger = new RepartitionPurger(this.#log.admin, this.#topology, this.#logger, repartitionPurgeIntervalMs);
     this.#committer = new Committer({
@@ -221,6 +226,21 @@ export class Worker {
       onShutdown: (request) =>
         this.#fail(new RuntimeError("application-shut-down", `asked to stop with all workers of the application: ${request}`)),
       onFatal: (error) => this.#fail(error),
+    });
+    const stores = this.#topology.subtopologies.flatMap((subtopology) => subtopology.stores.map(({ name }) => name));
+    this.#recovery = new Recovery({
+      sink: this.#sink,
+      committer: this.#committer,
+      collector: this.#collector,
+      tasks: this.#tasks,
+      processing: this.#processing,
+      membership: this.#membership,
+      topics: this.#partitions,
+      outage: this.#outage,
+      deadLetterTopic: options.deadLetterTopic,
+      storeOf: (topic) => stores.find((store) => changelogOf(store) === topic),
+      metrics: this.#metrics,
+      logger: this.#logger,
     });
     const isAssigned = (taskId: string): boolean => this.#tasks.taskIds.includes(taskId) || this.#standbys.taskIds.includes(taskId);
     this.#cleaner = new StateCleaner(directories, isAssigned, this.#logger);
@@ -331,41 +351,12 @@ export class Worker {
     return this.state === "REBALANCING" || this.state === "RUNNING";
   }
 
-  /** One turn of the loop, or the way back after a failed commit. */
+  /** One turn of the loop, or an attempt to come back after a failed commit. */
   async #turn(): Promise<void> {
     if (!this.#isLive) return;
-    await (this.#committer.failure === undefined ? this.#processing.turn() : this.#recover());
-  }
-
-  /** After a failed commit: whatever went through is in the log; every task begins again from there. */
-  async #recover(): Promise<void> {
     const { failure } = this.#committer;
-    const action = failure instanceof LogError ? failure.action : "unknown-outcome";
-    this.#logger.warn({ err: failure, action }, "commit failed: recovering");
-    this.#metrics.recovered(action);
-    if (action === "fatal") return this.#fail(failure);
-    if (this.#outage.isTooLong) {
-      const seconds = Math.round(this.#outage.ms / 1000);
-      return this.#fail(
-        new RuntimeError("recovery-timeout", `no commit has gone through for ${seconds} s: ${messageOf(failure)}`, failure),
-      );
-    }
-    this.#collector.discard();
-    const isFenced = action === "fenced";
-    const ownedTasks = this.#tasks.taskIds.length > 0;
-    if (isFenced) await this.#tasks.closeAll();
-    try {
-      await this.#sink.recover();
-    } catch (error) {
-      if (error instanceof LogError && error.action === "fatal") return this.#fail(error);
-      this.#logger.warn({ err: error }, "the log is not back yet");
-      return;
-    }
-    this.#outage.recovered();
-    this.#committer.clearFailure();
-    if (isFenced && ownedTasks) this.#membership.startOver();
-    else await this.#tasks.reopenAll(this.#membership.group);
-    this.#processing.assign();
+    if (failure === undefined) return this.#processing.turn();
+    await this.#recovery.attempt(failure);
     this.#followTasks();
   }
 

@@ -1,6 +1,6 @@
 /** An event log whose commits fail on demand: to reach every branch of the commit protocol's error handling. */
 import { LogError, type LogErrorCode } from "../../eventlog/errors.ts";
-import type { EventLog, GroupMember, PlainWriter, TxnWriter } from "../../eventlog/port.ts";
+import type { Admin, EventLog, GroupMember, PlainWriter, TxnWriter } from "../../eventlog/port.ts";
 
 /** `after-commit`: the transaction commits and the answer is lost. */
 export type FaultPoint = "write" | "offsets" | "commit" | "after-commit";
@@ -12,6 +12,8 @@ export class FaultyLog {
   #staleInjected = false;
   /** Nothing is written or begun anew, as if the log were gone, until it is unset. */
   away: LogErrorCode | undefined;
+  /** `max.message.bytes` as describeTopics has it, by topic, whatever it is: a change that not every broker knows of. */
+  readonly describedLimits = new Map<string, number>();
   /** How often a fault was injected. */
   injected = 0;
   /** Partition counts wait for it, and with them the leader's assignor. */
@@ -25,7 +27,7 @@ export class FaultyLog {
       txnWriter: (options) => this.#wrap(inner.txnWriter(options)),
       plainWriter: (options) => this.#wrapPlain(inner.plainWriter(options)),
       group: (options) => this.#wrapGroup(inner.group(options)),
-      admin: inner.admin,
+      admin: this.#wrapAdmin(inner.admin),
       partitionCount: async (topic) => {
         if (this.assignGate !== undefined) {
           this.gated++;
@@ -51,6 +53,21 @@ export class FaultyLog {
     this.#staleInjected = code === "stale-generation";
     this.injected++;
     throw new LogError(code, `injected at ${point}`);
+  }
+
+  #wrapAdmin(inner: Admin): Admin {
+    const describeTopics: Admin["describeTopics"] = async (names) =>
+      (await inner.describeTopics(names)).map((topic) => {
+        const limit = this.describedLimits.get(topic.name);
+        return limit === undefined ? topic : { ...topic, config: { ...topic.config, "max.message.bytes": String(limit) } };
+      });
+    return new Proxy(inner, {
+      get(target, name) {
+        if (name === "describeTopics") return describeTopics;
+        const value: unknown = Reflect.get(target, name);
+        return typeof value === "function" ? (value.bind(target) as unknown) : value;
+      },
+    });
   }
 
   /** A generation that was injected as stale has no next one. */
