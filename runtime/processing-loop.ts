@@ -106,6 +106,7 @@ export class ProcessingLoop {
 
   #commitIfDue(running: readonly Task[], backlog: boolean): void {
     const committer = this.#committer;
+    if (committer.failure !== undefined) return; // it failed during this turn: the next one recovers
     if (!committer.busy && (this.#draining !== undefined || committer.dueInMs(running, backlog, performance.now()) === 0)) {
       committer.begin(running);
       this.#suspendFrozen();

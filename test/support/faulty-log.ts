@@ -16,6 +16,10 @@ export class FaultyLog {
   readonly describedLimits = new Map<string, number>();
   /** How often a fault was injected. */
   injected = 0;
+  /** A fault that is due waits for it. */
+  faultGate: Promise<void> | undefined;
+  /** How many came to that gate. */
+  faultsHeld = 0;
   /** Partition counts wait for it, and with them the leader's assignor. */
   assignGate: Promise<void> | undefined;
   /** How many came to the gate. */
@@ -45,11 +49,15 @@ export class FaultyLog {
     this.#next = { point, code };
   }
 
-  #trip(point: FaultPoint): void {
+  async #trip(point: FaultPoint): Promise<void> {
     if (this.away !== undefined) throw new LogError(this.away, "injected: the log is away");
     if (this.#next?.point !== point) return;
     const { code } = this.#next;
     this.#next = undefined;
+    if (this.faultGate !== undefined) {
+      this.faultsHeld++;
+      await this.faultGate;
+    }
     this.#staleInjected = code === "stale-generation";
     this.injected++;
     throw new LogError(code, `injected at ${point}`);
@@ -89,7 +97,7 @@ export class FaultyLog {
       send: (...record) => inner.send(...record),
       ready: () => inner.ready(),
       write: async (records) => {
-        this.#trip("write");
+        await this.#trip("write");
         return inner.write(records);
       },
       flush: () => inner.flush(),
@@ -106,17 +114,17 @@ export class FaultyLog {
       },
       begin: () => inner.begin(),
       write: async (records) => {
-        this.#trip("write");
+        await this.#trip("write");
         return inner.write(records);
       },
       sendOffsets: async (offsets, group) => {
-        this.#trip("offsets");
+        await this.#trip("offsets");
         return inner.sendOffsets(offsets, group);
       },
       commit: async () => {
-        this.#trip("commit");
+        await this.#trip("commit");
         await inner.commit();
-        this.#trip("after-commit");
+        await this.#trip("after-commit");
       },
       abort: () => inner.abort(),
       close: () => inner.close(),
