@@ -4,8 +4,13 @@ import { letterRecord, type LetterContent } from "./dead-letter-record.ts";
 import { decide, type ErrorHandlers, type ErrorKind } from "./error-handlers.ts";
 import { messageOf, RuntimeError } from "./errors.ts";
 import type { OutputCollector } from "./output-collector.ts";
+import type { PartitionCounts } from "./partition-counts.ts";
 import type { SourceCursor } from "./source-cursor.ts";
 import { reasonOf } from "./task.ts";
+import type { WorkerOptions } from "./worker-options.ts";
+
+/** Default of WorkerOptions.maxDeadLetterBytes. */
+const MAX_VALUE_BYTES = 1_000_000;
 
 export interface DeadLetterOptions {
   /** Undefined: a record that cannot be processed stops the worker, unless a handler says otherwise. */
@@ -17,6 +22,25 @@ export interface DeadLetterOptions {
   readonly maxRecordBytes?: number;
   readonly handlers?: ErrorHandlers;
   readonly now: () => number;
+}
+
+/** Of a worker: partitions and limit are known once its topics are loaded. */
+export function deadLetterOptions(
+  { deadLetterTopic: topic, maxDeadLetterBytes = MAX_VALUE_BYTES, handlers }: WorkerOptions,
+  topics: PartitionCounts,
+): DeadLetterOptions {
+  return {
+    topic,
+    get partitions() {
+      return topic === undefined ? 1 : topics.of(topic);
+    },
+    get maxRecordBytes() {
+      return topic === undefined ? Infinity : topics.recordLimitOf(topic).bytes;
+    },
+    maxValueBytes: maxDeadLetterBytes,
+    handlers,
+    now: Date.now,
+  };
 }
 
 /** A sink's record that was not written. Sizes in bytes. */

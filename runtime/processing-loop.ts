@@ -1,6 +1,6 @@
 /** The loop's turn: fetch if little is left, process one slice, commit if one is due. The worker calls it under its mutex. */
 import type { Logger } from "pino";
-import type { LogReader } from "../eventlog/port.ts";
+import type { LogReader, Trouble } from "../eventlog/port.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { Committer } from "./committer.ts";
 import { CorruptTaskError, ofTask } from "./corrupt-tasks.ts";
@@ -56,6 +56,15 @@ export class ProcessingLoop {
   wake(): void {
     this.#woken = true;
     this.#reader.wakeup();
+  }
+
+  /** Of reading the sources. */
+  get readTrouble(): Trouble | undefined {
+    return this.#reader.trouble;
+  }
+
+  get checkpointTrouble(): Trouble | undefined {
+    return this.#checkpointer.trouble;
   }
 
   get paused(): boolean {

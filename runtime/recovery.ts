@@ -44,7 +44,8 @@ export class Recovery {
     await committer.settled();
     const { refused } = committer;
     const action = refused !== undefined ? "abortable" : failure instanceof LogError ? failure.action : "unknown-outcome";
-    logger.warn({ err: failure, action }, "commit failed: recovering");
+    // once an outage; its end is said when a commit goes through
+    logger[outage.attempts > 1 ? "debug" : "warn"]({ err: failure, action }, "commit failed: recovering");
     metrics.recovered(action);
     if (action === "fatal") throw failure;
     if (outage.isTooLong) {
@@ -60,7 +61,7 @@ export class Recovery {
       if (refused !== undefined) await this.#learn(refused, failure);
     } catch (error) {
       if (error instanceof RuntimeError || (error instanceof LogError && error.action === "fatal")) throw error;
-      logger.warn({ err: error }, "the log is not back yet");
+      logger.debug({ err: error }, "the log is not back yet");
       return;
     }
     outage.recovered();

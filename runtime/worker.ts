@@ -16,6 +16,7 @@ import { changelogTopic } from "../state/changelog.ts";
 import type { Topology } from "../topology/topology.ts";
 import { ApplicationShutdown } from "./application-shutdown.ts";
 import { Committer } from "./committer.ts";
+import { deadLetterOptions } from "./dead-letters.ts";
 import { DeadWorkerFence } from "./dead-worker-fence.ts";
 import { messageOf, RuntimeError } from "./errors.ts";
 import { TopicFeed } from "./feed.ts";
@@ -41,6 +42,7 @@ import type { Task } from "./task.ts";
 import { TaskDirectories } from "./task-directories.ts";
 import { TaskManager } from "./task-manager.ts";
 import { TaskOpener } from "./task-opener.ts";
+import { Troubles } from "./troubles.ts";
 import type { WorkerOptions } from "./worker-options.ts";
 import { WorkerMetrics } from "./worker-metrics.ts";
 import { WorkerQueries } from "./worker-queries.ts";
@@ -87,6 +89,7 @@ export class Worker {
   readonly #stopRequested = new AbortController();
   readonly #membership: Membership;
   readonly #recovery: Recovery;
+  readonly #troubles: Troubles;
   #loop: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -106,7 +109,8 @@ export class Worker {
       restoring: (task) => this.#restorer.progress(task),
       standbys: () => this.#standbys.info(),
     });
-    this.#outage = new Outage(options.processing.recoveryTimeoutMs ?? RECOVERY_TIMEOUT_MS);
+    const recoveryTimeoutMs = options.processing.recoveryTimeoutMs ?? RECOVERY_TIMEOUT_MS;
+    this.#outage = new Outage(recoveryTimeoutMs);
     this.#partitions = new PartitionCounts(this.#log);
     this.#collector = new OutputCollector((topic) => this.#partitions.maxBatchBytesOf(topic));
     this.#reader = this.#log.reader({
@@ -160,26 +164,13 @@ export class Worker {
       standbys: this.#standbys,
       restorer: this.#restorer,
       changelogOf,
-      deadLetters: {
-        topic: options.deadLetterTopic,
-        get partitions() {
-          return options.deadLetterTopic === undefined ? 1 : partitionsOf(options.deadLetterTopic);
-        },
-        get maxRecordBytes() {
-          return options.deadLetterTopic === undefined ? Infinity : recordLimitOf(options.deadLetterTopic);
-        },
-        maxValueBytes: options.maxDeadLetterBytes ?? 1_000_000,
-        handlers: options.handlers,
-        now: Date.now,
-      },
+      deadLetters: deadLetterOptions(options, this.#partitions),
       topics: this.#partitions,
       logger: this.#logger,
       onReady: (task) => void this.#onTaskReady(task).catch((error: unknown) => this.#fail(error)),
       onFailed: (taskId, error) =>
         this.#fail(new RuntimeError("task-not-ready", `task ${taskId} cannot start: ${messageOf(error)}`, error)),
     });
-    const partitionsOf = (topic: string): number => this.#partitions.of(topic);
-    const recordLimitOf = (topic: string): number => this.#partitions.recordLimitOf(topic).bytes;
     const { repartitionPurgeIntervalMs } = options.processing;
     const purger = new RepartitionPurger(this.#log.admin, this.#topology, this.#logger, repartitionPurgeIntervalMs);
     this.#committer = new Committer({
@@ -191,7 +182,8 @@ export class Worker {
       maxGatheredBytes: memory.gatheredBytes,
       metrics: this.#metrics,
       onCommitted: (commits) => {
-        this.#outage.over();
+        const attempts = this.#outage.over();
+        if (attempts > 0) this.#logger.info({ attempts }, "commits go through again");
         purger.committed(commits);
       },
       onSettled: () => this.#processing.wake(),
@@ -242,6 +234,19 @@ export class Worker {
       metrics: this.#metrics,
       logger: this.#logger,
     });
+    this.#troubles = new Troubles({
+      sources: [
+        { doing: "membership of the group", trouble: () => this.#membership.trouble },
+        { doing: "reading the source topics", trouble: () => this.#processing.readTrouble },
+        { doing: "opening a task", trouble: () => this.#tasks.trouble },
+        { doing: "reading changelogs for a restore", trouble: () => this.#restorer.trouble },
+        { doing: "writing checkpoints", trouble: () => this.#processing.checkpointTrouble },
+        { doing: "a commit", over: "the log has answered the commit", trouble: () => this.#committer.trouble },
+      ],
+      timeoutMs: recoveryTimeoutMs,
+      logger: this.#logger,
+      onGivenUp: (error) => this.#fail(error),
+    });
     const isAssigned = (taskId: string): boolean => this.#tasks.taskIds.includes(taskId) || this.#standbys.taskIds.includes(taskId);
     this.#cleaner = new StateCleaner(directories, isAssigned, this.#logger);
     this.#feed = new TopicFeed(this.#log, this.#logger);
@@ -280,8 +285,9 @@ export class Worker {
     await this.#partitions.load(topology, deadLetterTopic, changelogTopics(topology, applicationId));
     await this.#sink.open();
     this.#cleaner.start();
+    this.#troubles.start();
     this.#loop = this.#run().catch((error: unknown) => this.#fail(error));
-    await this.#membership.start();
+    await Promise.race([this.#membership.start(), this.#finished.promise]); // a join that is given up rejects here
   }
 
   /** Finishes what is in hand, commits, checkpoints, leaves. Safe to call at any time and more than once. */
@@ -302,6 +308,7 @@ export class Worker {
   async #stop(): Promise<void> {
     this.#shutdown.cancel();
     this.#stopRequested.abort();
+    this.#troubles.stop();
     const failed = this.state === "ERROR";
     this.#status.to("PENDING_SHUTDOWN");
     this.#processing.wake();
@@ -378,6 +385,7 @@ export class Worker {
   #fail(error: unknown): void {
     if (this.state === "ERROR" || this.state === "NOT_RUNNING" || this.state === "PENDING_SHUTDOWN") return;
     this.#logger.error({ err: error }, "worker failed");
+    this.#troubles.stop();
     this.#status.to("ERROR");
     this.#finished.reject(error instanceof Error ? error : new Error(String(error)));
     this.#processing.wake();

@@ -1,6 +1,6 @@
 /** An event log whose commits fail on demand: to reach every branch of the commit protocol's error handling. */
 import { LogError, type LogErrorCode } from "../../eventlog/errors.ts";
-import type { Admin, EventLog, GroupMember, PlainWriter, TxnWriter } from "../../eventlog/port.ts";
+import type { Admin, EventLog, GroupMember, PlainWriter, Trouble, TxnWriter } from "../../eventlog/port.ts";
 
 /** `after-commit`: the transaction commits and the answer is lost. */
 export type FaultPoint = "write" | "offsets" | "commit" | "after-commit";
@@ -12,6 +12,10 @@ export class FaultyLog {
   #staleInjected = false;
   /** Nothing is written or begun anew, as if the log were gone, until it is unset. */
   away: LogErrorCode | undefined;
+  /** Committed offsets cannot be read, until it is unset. */
+  offsetsAway: LogErrorCode | undefined;
+  /** No member joins, for this reason; only to be set before the group is started. */
+  joinTrouble: Trouble | undefined;
   /** `max.message.bytes` as describeTopics has it, by topic, whatever it is: a change that not every broker knows of. */
   readonly describedLimits = new Map<string, number>();
   /** How often a fault was injected. */
@@ -81,13 +85,17 @@ export class FaultyLog {
   /** A generation that was injected as stale has no next one. */
   #wrapGroup(inner: GroupMember): GroupMember {
     return {
-      start: () => inner.start(),
+      start: () => (this.joinTrouble === undefined ? inner.start() : new Promise(() => undefined)),
       metadata: () => inner.metadata(),
       renewed: (stale) =>
         this.#staleInjected ? Promise.reject(new LogError("stale-generation", "injected: the membership is lost")) : inner.renewed(stale),
       rejoin: () => inner.rejoin(),
-      committed: (partitions) => inner.committed(partitions),
+      committed: async (partitions) => {
+        if (this.offsetsAway !== undefined) throw new LogError(this.offsetsAway, "injected: no offsets");
+        return inner.committed(partitions);
+      },
       commitOffsets: (offsets) => inner.commitOffsets(offsets),
+      trouble: this.joinTrouble,
       leave: () => inner.leave(),
     };
   }
