@@ -32,21 +32,35 @@ export const LOG_ERROR_ACTIONS = {
 
 export type LogErrorCode = keyof typeof LOG_ERROR_ACTIONS;
 
+/** A batch as it was sent: its bytes, header included, and records. Of one record, that record is what is too large. */
+export interface RefusedBatch {
+  readonly bytes: number;
+  readonly records: number;
+}
+
 export class LogError extends Error {
   override readonly name = "LogError";
   readonly code: LogErrorCode;
   readonly action: LogErrorAction;
   /** The partitions the error speaks of, where it does. */
   readonly partitions: readonly { readonly topic: string; readonly partition: number }[];
+  /** With `record-too-large`: the batch that was refused. */
+  readonly refused: RefusedBatch | undefined;
 
   constructor(
     code: LogErrorCode,
     message: string,
-    options: { cause?: unknown; partitions?: readonly { topic: string; partition: number }[]; action?: LogErrorAction } = {},
+    options: {
+      cause?: unknown;
+      partitions?: readonly { topic: string; partition: number }[];
+      action?: LogErrorAction;
+      refused?: RefusedBatch;
+    } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.action = options.action ?? LOG_ERROR_ACTIONS[code];
     this.partitions = options.partitions ?? [];
+    this.refused = options.refused;
   }
 }

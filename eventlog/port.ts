@@ -40,10 +40,18 @@ export interface ReaderOptions {
   readonly maxWaitMs?: number;
 }
 
+/** Something that keeps failing for a passing reason and is tried again; whoever sees it decides how long that may go on. */
+export interface Trouble {
+  /** When it began, performance.now(). */
+  readonly since: number;
+  /** The first error: later ones may be of its making. */
+  readonly error: Error;
+}
+
 /**
  * Pull-based reader. One caller at a time: poll() is never called while another poll() is pending.
  * Errors: `offset-out-of-range` and `batch-too-large` (with `.partitions`; the caller decides and seeks), `unknown-topic`,
- * `unauthorized`. Retriable trouble (leader moves, lost connections) is retried inside, bounded by poll's wait.
+ * `unauthorized`. Retriable trouble (leader moves, lost connections) is retried inside, without an end: see `trouble`.
  */
 export interface LogReader {
   /** Replaces the whole assignment; positions of partitions that stay are kept unless the offset differs. Buffered data of dropped partitions is discarded. */
@@ -56,6 +64,8 @@ export interface LogReader {
   poll(waitMs: number): Promise<FetchedBatch[]>;
   /** Ends a pending poll early. */
   wakeup(): void;
+  /** What keeps assigned partitions from being read now: of several the oldest. */
+  readonly trouble: Trouble | undefined;
   close(): Promise<void>;
 }
 
@@ -194,6 +204,8 @@ export interface GroupMember {
   committed(partitions: readonly TopicPartition[]): Promise<readonly CommittedOffset[]>;
   /** Non-transactional commit (at-least-once mode), stamped with the current generation; one that a rebalance overtakes, with the next. */
   commitOffsets(offsets: readonly CommittedOffset[]): Promise<void>;
+  /** What keeps this member from joining, or from telling the group that it is alive. Both are tried again without an end. */
+  readonly trouble: Trouble | undefined;
   /** Leaves (dynamic member) or just stops heartbeats (static member). The listener hears nothing of it. */
   leave(): Promise<void>;
 }

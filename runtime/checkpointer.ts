@@ -1,6 +1,8 @@
 /** Moves committed rows into the state engines beside the loop: one task at a time, every so often or so many bytes. */
 import type { Logger } from "pino";
+import type { Trouble } from "../eventlog/port.ts";
 import { CorruptTaskError, isMendedByWipe } from "./corrupt-tasks.ts";
+import { messageOf } from "./errors.ts";
 import type { Task } from "./task.ts";
 import type { TaskDirectories } from "./task-directories.ts";
 
@@ -16,6 +18,7 @@ export class Checkpointer {
   readonly #lastAt = new WeakMap<Task, number>();
   #underWay: Promise<void> | undefined;
   #corrupt: CorruptTaskError | undefined;
+  readonly #failing = new Map<Task, Trouble>();
 
   /** @param maxBytes committed rows of all tasks that wait: above it the task with the most is checkpointed at once; bounds memory and replay. */
   constructor(intervalMs: number, maxBytes: number, directories: TaskDirectories) {
@@ -34,6 +37,16 @@ export class Checkpointer {
   /** Nothing more may be processed before a checkpoint is done. */
   isBehind(tasks: readonly Task[]): boolean {
     return uncheckpointedBytes(tasks) >= BEHIND_FACTOR * this.#maxBytes;
+  }
+
+  /** Of the task whose checkpoints have failed longest. */
+  get trouble(): Trouble | undefined {
+    let oldest: Trouble | undefined;
+    for (const [task, trouble] of this.#failing) {
+      if (task.status === "closed") this.#failing.delete(task);
+      else if (oldest === undefined || trouble.since < oldest.since) oldest = trouble;
+    }
+    return oldest;
   }
 
   /** Resolves when no checkpoint is under way; never rejects. */
@@ -72,10 +85,15 @@ export class Checkpointer {
     try {
       await task.state.checkpoint();
       await this.#directories.savePosition(task.taskId, task.state);
+      this.#failing.delete(task);
     } catch (error) {
       if (isMendedByWipe(error)) this.#corrupt = new CorruptTaskError(task.taskId, error);
       else if (task.status !== "closed") {
-        logger.error({ taskId: task.taskId, err: error }, "checkpoint failed; it will be tried again");
+        if (!this.#failing.has(task)) {
+          const first = new Error(`checkpoint of task ${task.taskId}: ${messageOf(error)}`, { cause: error });
+          this.#failing.set(task, { since: performance.now(), error: first });
+        }
+        logger.debug({ taskId: task.taskId, err: error }, "checkpoint failed; it will be tried again");
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
     }

@@ -8,12 +8,13 @@
  *
  * A failure anywhere leaves N and N+1 uncommitted: the worker reopens its tasks from the last checkpoint and changelog.
  */
-import type { CommittedOffset, GroupMember } from "../eventlog/port.ts";
+import type { CommittedOffset, GroupMember, Trouble } from "../eventlog/port.ts";
 import type { RecordSet } from "../eventlog/records/record-set.ts";
 import { ofTask } from "./corrupt-tasks.ts";
 import type { LogSink } from "./log-sink.ts";
 import type { OutputCollector } from "./output-collector.ts";
 import { encodeClocks } from "./position-metadata.ts";
+import { refusedOutput, type RefusedOutput } from "./refused-output.ts";
 import type { Task, TaskCommit } from "./task.ts";
 import type { WorkerMetrics } from "./worker-metrics.ts";
 
@@ -26,6 +27,8 @@ const CATCH_UP_FACTOR = 8;
 /** What a changed row, which cannot leave the cache, holds for each byte of its encoding, and beside that (state/object-cache.ts). */
 const DECODED_FACTOR = 4;
 const ROW_OVERHEAD_BYTES = 200;
+/** Commits take milliseconds; one that a slow broker takes longer for is worth saying. */
+const SLOW_COMMIT_MS = 5_000;
 /** Positions that only moved past control batches are committed this rarely. */
 const IDLE_POSITION_COMMIT_MS = 5_000;
 
@@ -49,7 +52,9 @@ export class Committer {
   readonly #options: CommitterOptions;
   #inFlight: Promise<void> | undefined;
   #failure: Error | undefined;
+  #refused: RefusedOutput | undefined;
   #lastBeginAt = 0;
+  #inFlightSince = 0;
 
   constructor(options: CommitterOptions) {
     this.#options = options;
@@ -64,6 +69,18 @@ export class Committer {
     return this.#failure;
   }
 
+  /** The log has not answered the commit in flight for long. */
+  get trouble(): Trouble | undefined {
+    const since = this.#inFlightSince;
+    if (!this.busy || performance.now() - since < SLOW_COMMIT_MS) return undefined;
+    return { since, error: new Error("no answer yet") };
+  }
+
+  /** What of the last commit was too large, where that is what it failed of, until clearFailure(). */
+  get refused(): RefusedOutput | undefined {
+    return this.#refused;
+  }
+
   /** As if the commit in flight had failed, which must be settled: nothing since the last commit may go out. */
   failWith(error: Error): void {
     this.#failure ??= error;
@@ -71,6 +88,7 @@ export class Committer {
 
   clearFailure(): void {
     this.#failure = undefined;
+    this.#refused = undefined;
   }
 
   /** Resolves when no commit is in flight; never rejects (see failure). */
@@ -112,9 +130,11 @@ export class Committer {
       .filter((task) => task.needsCommit || task.positionMoved)
       .map((task) => ofTask(task.taskId, () => task.freeze()));
     const records = collector.take();
+    this.#inFlightSince = performance.now();
     this.#inFlight = this.#commit(commits, records)
       .catch((error: unknown) => {
         this.#failure = error instanceof Error ? error : new Error(String(error));
+        this.#refused = refusedOutput(error, records);
       })
       .finally(() => {
         collector.release(records);

@@ -1,20 +1,46 @@
 /** Records that cannot be processed or written: what the handlers say, and dead letters in the same commit as everything else. */
-import { DEAD_LETTER_KEPT_BYTES, deadLetterHeaders, truncateDeadLetter } from "../eventlog/dead-letter.ts";
 import type { RecordHeader } from "../topology/processor.ts";
+import { letterRecord, type LetterContent } from "./dead-letter-record.ts";
 import { decide, type ErrorHandlers, type ErrorKind } from "./error-handlers.ts";
 import { messageOf, RuntimeError } from "./errors.ts";
 import type { OutputCollector } from "./output-collector.ts";
+import type { PartitionCounts } from "./partition-counts.ts";
 import type { SourceCursor } from "./source-cursor.ts";
 import { reasonOf } from "./task.ts";
+import type { WorkerOptions } from "./worker-options.ts";
+
+/** Default of WorkerOptions.maxDeadLetterBytes. */
+const MAX_VALUE_BYTES = 1_000_000;
 
 export interface DeadLetterOptions {
   /** Undefined: a record that cannot be processed stops the worker, unless a handler says otherwise. */
   readonly topic: string | undefined;
   readonly partitions: number;
-  /** A longer value is cut to DEAD_LETTER_KEPT_BYTES, with its length and hash. */
+  /** A longer value is cut to its beginning (DEAD_LETTER_KEPT_BYTES), with its length and hash. */
   readonly maxValueBytes: number;
+  /** What the topic takes, bytes: more of a letter is cut away. Without it everything fits. */
+  readonly maxRecordBytes?: number;
   readonly handlers?: ErrorHandlers;
   readonly now: () => number;
+}
+
+/** Of a worker: partitions and limit are known once its topics are loaded. */
+export function deadLetterOptions(
+  { deadLetterTopic: topic, maxDeadLetterBytes = MAX_VALUE_BYTES, handlers }: WorkerOptions,
+  topics: PartitionCounts,
+): DeadLetterOptions {
+  return {
+    topic,
+    get partitions() {
+      return topic === undefined ? 1 : topics.of(topic);
+    },
+    get maxRecordBytes() {
+      return topic === undefined ? Infinity : topics.recordLimitOf(topic).bytes;
+    },
+    maxValueBytes: maxDeadLetterBytes,
+    handlers,
+    now: Date.now,
+  };
 }
 
 /** A sink's record that was not written. Sizes in bytes. */
@@ -42,26 +68,17 @@ export class DeadLetters {
     this.#collector = collector;
   }
 
-  /** @throws RuntimeError `processing-failed` without a dead-letter topic. */
+  /** @throws RuntimeError `processing-failed` without a dead-letter topic, `record-too-large` when that takes no letter. */
   send(source: SourceCursor, reason: string, message: string, stage: string): void {
-    const { topic, partitions, maxValueBytes, now } = this.#options;
+    const { topic } = this.#options;
     const position = positionOf(source);
     if (topic === undefined)
       throw new RuntimeError("processing-failed", `${position}: ${reason}: ${message} (and no dead-letter topic is set)`);
     const identity = `${position}|${reason}`;
     if (identity === this.#last) return;
     this.#last = identity;
-    const key = source.keyBytes();
-    const whole = source.valueBytes();
-    const { value, cut } =
-      whole === null || whole.length <= maxValueBytes
-        ? { value: whole, cut: undefined }
-        : truncateDeadLetter(whole, DEAD_LETTER_KEPT_BYTES);
-    const headers = deadLetterHeaders({ reason, message, stage, source: position, ts: now(), original: source.headers(), cut });
-    const valueBytes = value === null ? null : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-    this.#collector.set
-      .partition(topic, source.partition % partitions)
-      .append(source.timestamp, key, 0, key?.length ?? 0, valueBytes, 0, valueBytes?.length ?? 0, headers);
+    const content = { key: source.keyBytes(), value: source.valueBytes(), headers: source.headers() };
+    this.#write(topic, source, source.timestamp, content, { reason, message, stage });
   }
 
   /**
@@ -77,25 +94,34 @@ export class DeadLetters {
   }
 
   /**
-   * A record of ours that its topic would not take. The letter holds that record, cut, and not the source record, which may have
-   * little to do with it (a timer's or flush()'s output).
+   * A record of ours that its topic would not take. The letter holds that record, and not the source record, which may have little to
+   * do with it (a timer's or flush()'s output).
    */
   onProductionError(source: SourceCursor, record: RefusedRecord, stage: string): "continue" | "dead-letter" {
     const message = `a record of ${record.bytes} bytes is over what topic ${record.topic} takes (${record.maxBytes})`;
     const action = this.#decide("production", source, new RuntimeError("record-too-large", message), stage);
     if (action === "continue") return action;
-    const { topic, partitions, now } = this.#options;
-    const position = positionOf(source);
-    if (topic === undefined) throw new RuntimeError("processing-failed", `${position}: ${message} (and no dead-letter topic is set)`);
-    const { value, cut } =
-      record.value === null ? { value: null, cut: undefined } : truncateDeadLetter(record.value, DEAD_LETTER_KEPT_BYTES);
-    const original = record.headers;
-    const headers = deadLetterHeaders({ reason: RECORD_TOO_LARGE, message, stage, source: position, ts: now(), original, cut });
-    const key = record.key?.subarray(0, DEAD_LETTER_KEPT_BYTES) ?? null;
+    const { topic } = this.#options;
+    if (topic === undefined)
+      throw new RuntimeError("processing-failed", `${positionOf(source)}: ${message} (and no dead-letter topic is set)`);
+    const content = { key: record.key, value: record.value, headers: record.headers ?? [] };
+    this.#write(topic, source, record.timestamp, content, { reason: RECORD_TOO_LARGE, message, stage });
+    return action;
+  }
+
+  #write(
+    topic: string,
+    source: SourceCursor,
+    timestamp: number,
+    content: LetterContent,
+    about: { readonly reason: string; readonly message: string; readonly stage: string },
+  ): void {
+    const { partitions, maxValueBytes, maxRecordBytes = Infinity, now } = this.#options;
+    const letter = { ...about, source: positionOf(source), ts: now() };
+    const { key, value, headers } = letterRecord(letter, content, { maxValueBytes, maxRecordBytes });
     this.#collector.set
       .partition(topic, source.partition % partitions)
-      .append(record.timestamp, key, 0, key?.length ?? 0, value, 0, value?.length ?? 0, headers);
-    return action;
+      .append(timestamp, key, 0, key?.length ?? 0, value, 0, value?.length ?? 0, headers);
   }
 
   #decide(kind: ErrorKind, source: SourceCursor, error: unknown, stage: string): "continue" | "dead-letter" {

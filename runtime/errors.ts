@@ -4,7 +4,8 @@
  * - `topology-mismatch`: topics or partition counts do not fit the topology; a person must change something.
  * - `illegal-transition`: a bug in the runtime's state machines.
  * - `processing-failed`: a processor or serde threw and the handler says fail.
- * - `record-too-large`: a sink's record is larger than its topic takes; handlers are given it.
+ * - `record-too-large`: a sink's record is larger than its topic takes; handlers are given it. Or the dead-letter topic takes none.
+ * - `row-too-large`: a store's row is larger than its changelog takes; a person must raise that, or the topology keep less under a key.
  * - `task-not-ready`: the task is not running here now.
  * - `state-busy`: another process holds the task's state directory.
  * - `state-mismatch`: local state does not belong to the changelog it should continue; it is rebuilt.
@@ -19,6 +20,7 @@ export type RuntimeErrorCode =
   | "illegal-transition"
   | "processing-failed"
   | "record-too-large"
+  | "row-too-large"
   | "task-not-ready"
   | "state-busy"
   | "state-mismatch"

@@ -28,15 +28,16 @@ export class ExactlyOnceSink implements LogSink {
   /** Steps 2 and 3 of the commit protocol (design, section 5). */
   async commit(records: RecordSet, offsets: readonly CommittedOffset[], group: GroupMember): Promise<readonly WrittenRange[]> {
     this.#writer.begin();
-    // both are under way at once; both are over before anything else is asked of the writer
-    const [written, sent] = await Promise.allSettled([
-      records.recordCount > 0 ? this.#writer.write(records) : [],
-      offsets.length > 0 ? this.#sendOffsets(offsets, group) : undefined,
+    // Both are under way at once; both are over before anything else is asked of the writer. What fails last fails of what failed first.
+    const errors: unknown[] = [];
+    const note = (error: unknown): undefined => void errors.push(error);
+    const [ranges] = await Promise.all([
+      records.recordCount > 0 ? this.#writer.write(records).catch(note) : [],
+      offsets.length > 0 ? this.#sendOffsets(offsets, group).catch(note) : undefined,
     ]);
-    if (sent.status === "rejected") throw sent.reason;
-    if (written.status === "rejected") throw written.reason;
+    if (ranges === undefined || errors.length > 0) throw errors[0];
     await this.#writer.commit();
-    return written.value;
+    return ranges;
   }
   /**
    * A rebalance may overtake the commit. What it carries is still ours in the generation after, since nothing was given up

@@ -7,7 +7,7 @@
  *     membership lost    -> everything is dropped without a commit -> join as a new member
  */
 import type { Logger } from "pino";
-import type { EventLog, GroupMember } from "../eventlog/port.ts";
+import type { EventLog, GroupMember, Trouble } from "../eventlog/port.ts";
 import type { Topology } from "../topology/topology.ts";
 import type { ApplicationShutdown } from "./application-shutdown.ts";
 import { taskAssignor } from "./assignor.ts";
@@ -77,6 +77,11 @@ export class Membership {
   get group(): GroupMember {
     if (this.#member === undefined) throw new RuntimeError("not-running", "the worker has not been started");
     return this.#member;
+  }
+
+  /** Of joining, or staying in, the group. */
+  get trouble(): Trouble | undefined {
+    return this.#member?.trouble;
   }
 
   /**

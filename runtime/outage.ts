@@ -34,6 +34,11 @@ export class Outage {
     return Math.round(most * (1 - random / 2));
   }
 
+  /** Attempts to recover since a commit last went through. */
+  get attempts(): number {
+    return this.#attempts;
+  }
+
   get ms(): number {
     return this.#before + (this.#since === undefined ? 0 : performance.now() - this.#since);
   }
@@ -48,10 +53,12 @@ export class Outage {
     this.#since = undefined;
   }
 
-  /** A commit went through. */
-  over(): void {
+  /** A commit went through. Returns the attempts to recover that it took. */
+  over(): number {
+    const attempts = this.#attempts;
     this.#attempts = 0;
     this.#before = 0;
     this.#since = undefined;
+    return attempts;
   }
 }

@@ -6,14 +6,15 @@ const MAX_BATCH_BYTES = 900_000;
 
 /** Two sets take turns: one is being filled while the other is on its way to the log. */
 export class OutputCollector {
+  readonly #maxBatchBytes: (topic: string) => number;
   #filling: RecordSet;
   #spare: RecordSet | undefined;
 
-  /** @param maxBytesOf largest record batch that a topic takes, bytes; asked once a partition and set */
+  /** @param maxBytesOf largest record batch that a topic takes, bytes; asked once a partition and set, until limitsChanged() */
   constructor(maxBytesOf: (topic: string) => number = () => MAX_BATCH_BYTES) {
-    const maxBatchBytes = (topic: string): number => Math.min(MAX_BATCH_BYTES, maxBytesOf(topic));
-    this.#filling = new RecordSet(maxBatchBytes);
-    this.#spare = new RecordSet(maxBatchBytes);
+    this.#maxBatchBytes = (topic) => Math.min(MAX_BATCH_BYTES, maxBytesOf(topic));
+    this.#filling = new RecordSet(this.#maxBatchBytes);
+    this.#spare = new RecordSet(this.#maxBatchBytes);
   }
 
   get set(): RecordSet {
@@ -33,6 +34,12 @@ export class OutputCollector {
   release(set: RecordSet): void {
     set.clear();
     this.#spare = set;
+  }
+
+  /** Drops what has gathered, and asks anew what each topic takes. Nothing may be in flight. */
+  limitsChanged(): void {
+    this.#filling = new RecordSet(this.#maxBatchBytes);
+    this.#spare = new RecordSet(this.#maxBatchBytes);
   }
 
   /** Drops what has gathered (abort). */

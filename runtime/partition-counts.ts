@@ -1,4 +1,5 @@
-/** Partition counts and record limits of the topics a topology names, loaded once at start. */
+/** Partition counts and size limits of the topics a topology names: loaded at start, and a limit again when its topic refuses a batch. */
+import type { RefusedBatch } from "../eventlog/errors.ts";
 import type { EventLog } from "../eventlog/port.ts";
 import type { Topology } from "../topology/topology.ts";
 import { RuntimeError } from "./errors.ts";
@@ -6,10 +7,22 @@ import { RuntimeError } from "./errors.ts";
 /** Kafka's default of max.message.bytes. */
 const DEFAULT_MAX_MESSAGE_BYTES = 1_048_588;
 
+/** The largest record that a topic takes. */
+export interface RecordLimit {
+  /** Of a batch of that record alone. */
+  readonly bytes: number;
+  /** A record was refused: the next ones are weighed with all they have, however small they look. */
+  readonly isTight: boolean;
+}
+
 export class PartitionCounts {
   readonly #log: EventLog;
   readonly #counts = new Map<string, number>();
-  readonly #maxBytes = new Map<string, number>();
+  /** `max.message.bytes`, as it was last asked for. */
+  readonly #limits = new Map<string, number>();
+  /** What refusals have taught beside that, bytes. */
+  readonly #recordLimits = new Map<string, number>();
+  readonly #batchLimits = new Map<string, number>();
   constructor(log: EventLog) {
     this.#log = log;
   }
@@ -18,14 +31,36 @@ export class PartitionCounts {
     const topics = new Set(topology.subtopologies.flatMap(({ sources, sinks }) => [...sources, ...sinks].map((node) => node.topic)));
     if (deadLetterTopic !== undefined) topics.add(deadLetterTopic);
     await Promise.all([...topics].map(async (topic) => this.#counts.set(topic, await this.#log.partitionCount(topic))));
-    for (const { name, config } of await this.#log.admin.describeTopics([...topics, ...changelogs])) {
-      const limit = Number(config["max.message.bytes"]);
-      if (limit > 0) this.#maxBytes.set(name, limit);
-    }
+    await this.#loadLimits([...topics, ...changelogs]);
   }
-  /** Largest record batch the topic takes, bytes. */
-  maxBytesOf(topic: string): number {
-    return this.#maxBytes.get(topic) ?? DEFAULT_MAX_MESSAGE_BYTES;
+  recordLimitOf(topic: string): RecordLimit {
+    const described = this.#limits.get(topic) ?? DEFAULT_MAX_MESSAGE_BYTES;
+    const learned = this.#recordLimits.get(topic);
+    return { bytes: Math.min(described, learned ?? Infinity), isTight: learned !== undefined };
+  }
+  /** Largest batch of several records that the topic takes, bytes. */
+  maxBatchBytesOf(topic: string): number {
+    return Math.min(this.recordLimitOf(topic).bytes, this.#batchLimits.get(topic) ?? Infinity);
+  }
+  /**
+   * The topic takes less than was known. Its limit is asked for anew, and the refusal counts beside it, since not every broker may
+   * know of a change yet: never again is a batch sent that is as large.
+   * @param canShrink what was refused can be made smaller, so it need not be found out byte by byte
+   */
+  async refused(topic: string, batch: RefusedBatch, canShrink: boolean): Promise<void> {
+    await this.#loadLimits([topic]);
+    if (batch.records > 1) {
+      if (this.maxBatchBytesOf(topic) >= batch.bytes) this.#batchLimits.set(topic, batch.bytes >>> 1);
+      return;
+    }
+    const most = canShrink && this.recordLimitOf(topic).bytes >= batch.bytes ? batch.bytes >>> 1 : batch.bytes - 1;
+    this.#recordLimits.set(topic, Math.min(this.#recordLimits.get(topic) ?? Infinity, most));
+  }
+  async #loadLimits(topics: readonly string[]): Promise<void> {
+    for (const { name, config } of await this.#log.admin.describeTopics(topics)) {
+      const limit = Number(config["max.message.bytes"]);
+      if (limit > 0) this.#limits.set(name, limit);
+    }
   }
   /** Undefined before load(). */
   ifKnown(topic: string): number | undefined {

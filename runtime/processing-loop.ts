@@ -1,6 +1,6 @@
 /** The loop's turn: fetch if little is left, process one slice, commit if one is due. The worker calls it under its mutex. */
 import type { Logger } from "pino";
-import type { LogReader } from "../eventlog/port.ts";
+import type { LogReader, Trouble } from "../eventlog/port.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { Committer } from "./committer.ts";
 import { CorruptTaskError, ofTask } from "./corrupt-tasks.ts";
@@ -58,6 +58,15 @@ export class ProcessingLoop {
     this.#reader.wakeup();
   }
 
+  /** Of reading the sources. */
+  get readTrouble(): Trouble | undefined {
+    return this.#reader.trouble;
+  }
+
+  get checkpointTrouble(): Trouble | undefined {
+    return this.#checkpointer.trouble;
+  }
+
   get paused(): boolean {
     return this.#paused;
   }
@@ -106,6 +115,7 @@ export class ProcessingLoop {
 
   #commitIfDue(running: readonly Task[], backlog: boolean): void {
     const committer = this.#committer;
+    if (committer.failure !== undefined) return; // it failed during this turn: the next one recovers
     if (!committer.busy && (this.#draining !== undefined || committer.dueInMs(running, backlog, performance.now()) === 0)) {
       committer.begin(running);
       this.#suspendFrozen();

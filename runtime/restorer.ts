@@ -3,7 +3,7 @@
  * applied in slices, so that neither records nor heartbeats wait for it.
  */
 import type { Logger } from "pino";
-import type { EventLog, FetchedBatch, IsolationLevel, LogReader } from "../eventlog/port.ts";
+import type { EventLog, FetchedBatch, IsolationLevel, LogReader, Trouble } from "../eventlog/port.ts";
 import { changelogSpans, replay } from "./changelogs.ts";
 import type { RestoreProgress } from "./queries.ts";
 import { RestoreMeter } from "./restore-meter.ts";
@@ -99,6 +99,11 @@ export class Restorer {
 
   progress(task: Task): RestoreProgress[] {
     return (this.#active.get(task)?.stores ?? []).map(({ store, meter }) => meter.progress(store, performance.now()));
+  }
+
+  /** Of reading changelogs, while a task waits for them. */
+  get trouble(): Trouble | undefined {
+    return this.#active.size > 0 ? this.#reader?.trouble : undefined;
   }
 
   async close(): Promise<void> {

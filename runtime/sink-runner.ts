@@ -5,12 +5,13 @@ import { ByteWriter } from "../state/byte-writer.ts";
 import type { SinkNode } from "../topology/graph.ts";
 import type { StreamRecord } from "../topology/processor.ts";
 import type { Receiver } from "./edge-output.ts";
+import { aloneBytes } from "./record-size.ts";
 import type { TaskServices } from "./task-context.ts";
 
-/** Of a batch of one record, header included; varints at their longest. */
-const OVERHEAD_BYTES = 61 + 40;
-const HEADER_OVERHEAD_BYTES = 10;
-/** Headers are only weighed where they could matter: below the limit by more than this, a record fits whatever its headers (or the broker refuses it). */
+/**
+ * Headers are only weighed where they could matter: below the limit by more than this, a record fits whatever its headers. Or the
+ * broker refuses it; then the topic's records are weighed one and all.
+ */
 const HEADERS_ROOM_BYTES = 65_536;
 
 /** One for all sinks of a process: records are copied out before the next is written. */
@@ -24,6 +25,8 @@ export class SinkRunner implements Receiver {
 
   readonly #services: TaskServices;
   readonly #maxBytes: number;
+  /** Of key and value; above it a record is weighed. */
+  readonly #unweighedBytes: number;
 
   constructor(node: SinkNode, collector: OutputCollector, partitions: number, services: TaskServices) {
     this.node = node;
@@ -31,7 +34,9 @@ export class SinkRunner implements Receiver {
     this.#partitions = partitions;
     this.#ownPartition = services.partition % partitions;
     this.#services = services;
-    this.#maxBytes = services.maxRecordBytesOf(node.topic);
+    const { bytes, isTight } = services.recordLimitOf(node.topic);
+    this.#maxBytes = bytes;
+    this.#unweighedBytes = isTight ? -1 : bytes - HEADERS_ROOM_BYTES;
   }
 
   process(record: StreamRecord<unknown, unknown>): void {
@@ -47,7 +52,7 @@ export class SinkRunner implements Receiver {
     }
     const isTombstone = value === null || value === undefined;
     if (!isTombstone) node.value.write(value, scratch);
-    if (scratch.position > this.#maxBytes - HEADERS_ROOM_BYTES && this.#isRefused(record, keyEnd)) return;
+    if (scratch.position > this.#unweighedBytes && this.#isRefused(record, keyEnd)) return;
     const { buffer } = scratch;
     this.#collector.set
       .partition(node.topic, partition)
@@ -65,8 +70,7 @@ export class SinkRunner implements Receiver {
 
   /** The broker would refuse the whole commit for it, each time it is tried. */
   #isRefused({ key, value, headers, timestamp }: StreamRecord<unknown, unknown>, keyEnd: number): boolean {
-    let bytes = scratch.position + OVERHEAD_BYTES;
-    for (const header of headers ?? []) bytes += Buffer.byteLength(header.key) + (header.value?.length ?? 0) + HEADER_OVERHEAD_BYTES;
+    const bytes = aloneBytes(scratch.position, headers);
     if (bytes <= this.#maxBytes) return false;
     this.#services.onProductionError(
       {

@@ -76,8 +76,8 @@ export class SupervisedWorker {
 
   /** A failure to start the first worker rejects here. */
   async start(): Promise<void> {
-    this.#watch(this.#worker);
     await this.#worker.start();
+    this.#watch(this.#worker);
   }
 
   pause(): void {

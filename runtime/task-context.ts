@@ -4,6 +4,7 @@ import type { Output, Outputs, ProcessorContext, Punctuation, PunctuationClock }
 import type { RefusedRecord } from "./dead-letters.ts";
 import type { EdgeOutput } from "./edge-output.ts";
 import { RuntimeError } from "./errors.ts";
+import type { RecordLimit } from "./partition-counts.ts";
 import type { SourceCursor } from "./source-cursor.ts";
 
 /** The part of the task that its processors' contexts share. */
@@ -18,7 +19,7 @@ export interface TaskServices {
   inBackground(work: () => Promise<void>): void;
   deadLetter(reason: string, message: string, stage: string): void;
   count(name: string, reason: string, by: number): void;
-  maxRecordBytesOf(topic: string): number;
+  recordLimitOf(topic: string): RecordLimit;
   onProductionError(record: RefusedRecord, stage: string): void;
 }
 

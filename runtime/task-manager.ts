@@ -2,13 +2,16 @@
  * The tasks of one worker: opens and closes them as the group assigns. Opening goes on in the background and reports back through
  * `onReady` and `onFailed`.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
-import type { GroupMember } from "../eventlog/port.ts";
+import { LogError } from "../eventlog/errors.ts";
+import type { GroupMember, Trouble } from "../eventlog/port.ts";
 import type { Topology } from "../topology/topology.ts";
 import { CorruptTasks, isMendedByWipe } from "./corrupt-tasks.ts";
 import { DeadLetters, type DeadLetterOptions } from "./dead-letters.ts";
 import { RuntimeError } from "./errors.ts";
 import type { AssignedMember, WorkerAssignment } from "./group-protocol.ts";
+import { Outage } from "./outage.ts";
 import type { OutputCollector } from "./output-collector.ts";
 import type { PartitionCounts } from "./partition-counts.ts";
 import type { Restorer } from "./restorer.ts";
@@ -42,6 +45,10 @@ interface Slot {
   /** Assigned away: committed and closed as soon as may be, and never resumed or opened again. */
   leaving: boolean;
   closed: boolean;
+  /** Ends the wait before the next attempt to open it. */
+  readonly closing: AbortController;
+  /** Opening it has failed for a passing reason. */
+  trouble: Trouble | undefined;
   /** The opening, until it is over; never rejects. */
   opening: Promise<void>;
 }
@@ -80,6 +87,14 @@ export class TaskManager {
   /** What is leaving does not count. */
   get allRunning(): boolean {
     return [...this.#slots.values()].every((slot) => slot.leaving || slot.task?.status === "running");
+  }
+
+  /** Of the task that has been tried to be opened longest. */
+  get trouble(): Trouble | undefined {
+    let oldest: Trouble | undefined;
+    for (const { trouble } of this.#slots.values())
+      if (trouble !== undefined && (oldest === undefined || trouble.since < oldest.since)) oldest = trouble;
+    return oldest;
   }
 
   /** What stays is not touched, what is new comes up. Returns the running ones that go: closeLeaving() once they are committed. */
@@ -123,14 +138,22 @@ export class TaskManager {
 
   /** All are held before the first is opened: each gets its share of the cache by how many there are. */
   #open(taskIds: readonly string[], group: GroupMember): void {
-    const slots = taskIds.map((taskId): Slot => ({ taskId, task: undefined, leaving: false, closed: false, opening: Promise.resolve() }));
+    const slots = taskIds.map((taskId): Slot => ({
+      taskId,
+      task: undefined,
+      leaving: false,
+      closed: false,
+      closing: new AbortController(),
+      trouble: undefined,
+      opening: Promise.resolve(),
+    }));
     for (const slot of slots) this.#slots.set(slot.taskId, slot);
     for (const slot of slots) this.#begin(slot, group);
   }
 
   #begin(slot: Slot, group: GroupMember): void {
     const { taskId } = slot;
-    slot.opening = this.#bringUp(slot, group).then(
+    slot.opening = this.#bringUpPatiently(slot, group).then(
       () => {
         if (!slot.closed && slot.task !== undefined) this.#options.onReady(slot.task);
       },
@@ -138,6 +161,26 @@ export class TaskManager {
         if (!slot.closed) this.#options.onFailed(taskId, error);
       },
     );
+  }
+
+  /** A log that is away for a moment costs the task that moment, see `trouble`. */
+  async #bringUpPatiently(slot: Slot, group: GroupMember): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.#bringUp(slot, group);
+        slot.trouble = undefined;
+        return;
+      } catch (error) {
+        if (slot.closed || !(error instanceof LogError) || error.action !== "retriable") throw error;
+        slot.trouble ??= { since: performance.now(), error };
+        this.#options.logger.debug({ taskId: slot.taskId, err: error }, "the task cannot be opened yet");
+        await slot.task?.close();
+        slot.task = undefined;
+        const { signal } = slot.closing;
+        await delay(Outage.waitMs(attempt, Math.random()), undefined, { signal }).catch(() => undefined); // aborted: closed
+        if (slot.closed) return;
+      }
+    }
   }
 
   async #bringUp(slot: Slot, group: GroupMember, isRebuild = false): Promise<void> {
@@ -158,7 +201,7 @@ export class TaskManager {
         state,
         collector,
         partitionsOf: (topic) => topics.of(topic),
-        maxRecordBytesOf: (topic) => topics.maxBytesOf(topic),
+        recordLimitOf: (topic) => topics.recordLimitOf(topic),
         changelogOf,
         deadLetters: new DeadLetters(deadLetters, collector),
         now: Date.now,
@@ -187,6 +230,7 @@ export class TaskManager {
 
   async #shut(slot: Slot): Promise<void> {
     slot.closed = true;
+    slot.closing.abort();
     this.#slots.delete(slot.taskId);
     const { task } = slot;
     const wasUp = task?.isUp === true;

@@ -16,6 +16,7 @@ import { BackgroundWork } from "./background-work.ts";
 import { RECORD_TOO_LARGE, type DeadLetters, type RefusedRecord } from "./dead-letters.ts";
 import { RuntimeError } from "./errors.ts";
 import type { OutputCollector } from "./output-collector.ts";
+import type { RecordLimit } from "./partition-counts.ts";
 import { Punctuators } from "./punctuators.ts";
 import type { TaskStatus } from "./queries.ts";
 import { ReadAheadPacer } from "./read-ahead-pacer.ts";
@@ -34,8 +35,8 @@ export interface TaskOptions {
   readonly state: TaskState;
   readonly collector: OutputCollector;
   readonly partitionsOf: (topic: string) => number;
-  /** Largest record batch that a topic takes, bytes. Without it none is too large. */
-  readonly maxRecordBytesOf?: (topic: string) => number;
+  /** Without it no record is too large. */
+  readonly recordLimitOf?: (topic: string) => RecordLimit;
   /** Changelog topic of a store. */
   readonly changelogOf: (storeName: string) => string;
   readonly deadLetters: DeadLetters;
@@ -269,8 +270,8 @@ export class Task implements TaskServices {
     this.count("dead_letters", reason, 1);
   }
 
-  maxRecordBytesOf(topic: string): number {
-    return this.#options.maxRecordBytesOf?.(topic) ?? Infinity;
+  recordLimitOf(topic: string): RecordLimit {
+    return this.#options.recordLimitOf?.(topic) ?? { bytes: Infinity, isTight: false };
   }
 
   onProductionError(record: RefusedRecord, stage: string): void {

@@ -209,12 +209,13 @@ async function openTask(
     state,
     collector,
     partitionsOf: () => 1,
-    maxRecordBytesOf: () => options.maxMessageBytes ?? Infinity,
+    recordLimitOf: () => ({ bytes: options.maxMessageBytes ?? Infinity, isTight: false }),
     changelogOf: (store) => changelogTopic(APPLICATION_ID, store),
     deadLetters: new DeadLetters(
       {
         topic: options.deadLetterTopic,
         partitions: 1,
+        maxRecordBytes: options.maxMessageBytes,
         maxValueBytes: options.maxDeadLetterBytes ?? 1_000_000,
         handlers: options.handlers,
         now,

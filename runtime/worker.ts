@@ -11,12 +11,12 @@ import { hostname } from "node:os";
 import { setImmediate as yieldToEventLoop } from "node:timers/promises";
 import type { Logger } from "pino";
 import { Registry } from "prom-client";
-import { LogError } from "../eventlog/errors.ts";
 import type { EventLog, LogReader } from "../eventlog/port.ts";
 import { changelogTopic } from "../state/changelog.ts";
 import type { Topology } from "../topology/topology.ts";
 import { ApplicationShutdown } from "./application-shutdown.ts";
 import { Committer } from "./committer.ts";
+import { deadLetterOptions } from "./dead-letters.ts";
 import { DeadWorkerFence } from "./dead-worker-fence.ts";
 import { messageOf, RuntimeError } from "./errors.ts";
 import { TopicFeed } from "./feed.ts";
@@ -30,6 +30,7 @@ import { Outage } from "./outage.ts";
 import { OutputCollector } from "./output-collector.ts";
 import { PartitionCounts } from "./partition-counts.ts";
 import type { Feed, Queries, WorkerInfo } from "./queries.ts";
+import { Recovery } from "./recovery.ts";
 import { ACCEPTABLE_LAG } from "./placement.ts";
 import { ProcessingLoop } from "./processing-loop.ts";
 import { RepartitionPurger } from "./repartition-purger.ts";
@@ -41,6 +42,7 @@ import type { Task } from "./task.ts";
 import { TaskDirectories } from "./task-directories.ts";
 import { TaskManager } from "./task-manager.ts";
 import { TaskOpener } from "./task-opener.ts";
+import { Troubles } from "./troubles.ts";
 import type { WorkerOptions } from "./worker-options.ts";
 import { WorkerMetrics } from "./worker-metrics.ts";
 import { WorkerQueries } from "./worker-queries.ts";
@@ -86,6 +88,8 @@ export class Worker {
   readonly #outage: Outage;
   readonly #stopRequested = new AbortController();
   readonly #membership: Membership;
+  readonly #recovery: Recovery;
+  readonly #troubles: Troubles;
   #loop: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -105,9 +109,10 @@ export class Worker {
       restoring: (task) => this.#restorer.progress(task),
       standbys: () => this.#standbys.info(),
     });
-    this.#outage = new Outage(options.processing.recoveryTimeoutMs ?? RECOVERY_TIMEOUT_MS);
+    const recoveryTimeoutMs = options.processing.recoveryTimeoutMs ?? RECOVERY_TIMEOUT_MS;
+    this.#outage = new Outage(recoveryTimeoutMs);
     this.#partitions = new PartitionCounts(this.#log);
-    this.#collector = new OutputCollector((topic) => this.#partitions.maxBytesOf(topic));
+    this.#collector = new OutputCollector((topic) => this.#partitions.maxBatchBytesOf(topic));
     this.#reader = this.#log.reader({
       isolation: "read_committed",
       maxBufferedBytes: memory.fetchBytes,
@@ -159,22 +164,13 @@ export class Worker {
       standbys: this.#standbys,
       restorer: this.#restorer,
       changelogOf,
-      deadLetters: {
-        topic: options.deadLetterTopic,
-        get partitions() {
-          return options.deadLetterTopic === undefined ? 1 : partitionsOf(options.deadLetterTopic);
-        },
-        maxValueBytes: options.maxDeadLetterBytes ?? 1_000_000,
-        handlers: options.handlers,
-        now: Date.now,
-      },
+      deadLetters: deadLetterOptions(options, this.#partitions),
       topics: this.#partitions,
       logger: this.#logger,
       onReady: (task) => void this.#onTaskReady(task).catch((error: unknown) => this.#fail(error)),
       onFailed: (taskId, error) =>
         this.#fail(new RuntimeError("task-not-ready", `task ${taskId} cannot start: ${messageOf(error)}`, error)),
     });
-    const partitionsOf = (topic: string): number => this.#partitions.of(topic);
     const { repartitionPurgeIntervalMs } = options.processing;
     const purger = new RepartitionPurger(this.#log.admin, this.#topology, this.#logger, repartitionPurgeIntervalMs);
     this.#committer = new Committer({
@@ -186,7 +182,8 @@ export class Worker {
       maxGatheredBytes: memory.gatheredBytes,
       metrics: this.#metrics,
       onCommitted: (commits) => {
-        this.#outage.over();
+        const attempts = this.#outage.over();
+        if (attempts > 0) this.#logger.info({ attempts }, "commits go through again");
         purger.committed(commits);
       },
       onSettled: () => this.#processing.wake(),
@@ -221,6 +218,34 @@ export class Worker {
       onShutdown: (request) =>
         this.#fail(new RuntimeError("application-shut-down", `asked to stop with all workers of the application: ${request}`)),
       onFatal: (error) => this.#fail(error),
+    });
+    const stores = this.#topology.subtopologies.flatMap((subtopology) => subtopology.stores.map(({ name }) => name));
+    this.#recovery = new Recovery({
+      sink: this.#sink,
+      committer: this.#committer,
+      collector: this.#collector,
+      tasks: this.#tasks,
+      processing: this.#processing,
+      membership: this.#membership,
+      topics: this.#partitions,
+      outage: this.#outage,
+      deadLetterTopic: options.deadLetterTopic,
+      storeOf: (topic) => stores.find((store) => changelogOf(store) === topic),
+      metrics: this.#metrics,
+      logger: this.#logger,
+    });
+    this.#troubles = new Troubles({
+      sources: [
+        { doing: "membership of the group", trouble: () => this.#membership.trouble },
+        { doing: "reading the source topics", trouble: () => this.#processing.readTrouble },
+        { doing: "opening a task", trouble: () => this.#tasks.trouble },
+        { doing: "reading changelogs for a restore", trouble: () => this.#restorer.trouble },
+        { doing: "writing checkpoints", trouble: () => this.#processing.checkpointTrouble },
+        { doing: "a commit", over: "the log has answered the commit", trouble: () => this.#committer.trouble },
+      ],
+      timeoutMs: recoveryTimeoutMs,
+      logger: this.#logger,
+      onGivenUp: (error) => this.#fail(error),
     });
     const isAssigned = (taskId: string): boolean => this.#tasks.taskIds.includes(taskId) || this.#standbys.taskIds.includes(taskId);
     this.#cleaner = new StateCleaner(directories, isAssigned, this.#logger);
@@ -260,8 +285,9 @@ export class Worker {
     await this.#partitions.load(topology, deadLetterTopic, changelogTopics(topology, applicationId));
     await this.#sink.open();
     this.#cleaner.start();
+    this.#troubles.start();
     this.#loop = this.#run().catch((error: unknown) => this.#fail(error));
-    await this.#membership.start();
+    await Promise.race([this.#membership.start(), this.#finished.promise]); // a join that is given up rejects here
   }
 
   /** Finishes what is in hand, commits, checkpoints, leaves. Safe to call at any time and more than once. */
@@ -282,6 +308,7 @@ export class Worker {
   async #stop(): Promise<void> {
     this.#shutdown.cancel();
     this.#stopRequested.abort();
+    this.#troubles.stop();
     const failed = this.state === "ERROR";
     this.#status.to("PENDING_SHUTDOWN");
     this.#processing.wake();
@@ -331,41 +358,12 @@ export class Worker {
     return this.state === "REBALANCING" || this.state === "RUNNING";
   }
 
-  /** One turn of the loop, or the way back after a failed commit. */
+  /** One turn of the loop, or an attempt to come back after a failed commit. */
   async #turn(): Promise<void> {
     if (!this.#isLive) return;
-    await (this.#committer.failure === undefined ? this.#processing.turn() : this.#recover());
-  }
-
-  /** After a failed commit: whatever went through is in the log; every task begins again from there. */
-  async #recover(): Promise<void> {
     const { failure } = this.#committer;
-    const action = failure instanceof LogError ? failure.action : "unknown-outcome";
-    this.#logger.warn({ err: failure, action }, "commit failed: recovering");
-    this.#metrics.recovered(action);
-    if (action === "fatal") return this.#fail(failure);
-    if (this.#outage.isTooLong) {
-      const seconds = Math.round(this.#outage.ms / 1000);
-      return this.#fail(
-        new RuntimeError("recovery-timeout", `no commit has gone through for ${seconds} s: ${messageOf(failure)}`, failure),
-      );
-    }
-    this.#collector.discard();
-    const isFenced = action === "fenced";
-    const ownedTasks = this.#tasks.taskIds.length > 0;
-    if (isFenced) await this.#tasks.closeAll();
-    try {
-      await this.#sink.recover();
-    } catch (error) {
-      if (error instanceof LogError && error.action === "fatal") return this.#fail(error);
-      this.#logger.warn({ err: error }, "the log is not back yet");
-      return;
-    }
-    this.#outage.recovered();
-    this.#committer.clearFailure();
-    if (isFenced && ownedTasks) this.#membership.startOver();
-    else await this.#tasks.reopenAll(this.#membership.group);
-    this.#processing.assign();
+    if (failure === undefined) return this.#processing.turn();
+    await this.#recovery.attempt(failure);
     this.#followTasks();
   }
 
@@ -387,6 +385,7 @@ export class Worker {
   #fail(error: unknown): void {
     if (this.state === "ERROR" || this.state === "NOT_RUNNING" || this.state === "PENDING_SHUTDOWN") return;
     this.#logger.error({ err: error }, "worker failed");
+    this.#troubles.stop();
     this.#status.to("ERROR");
     this.#finished.reject(error instanceof Error ? error : new Error(String(error)));
     this.#processing.wake();

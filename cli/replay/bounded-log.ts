@@ -33,6 +33,9 @@ function boundedReader(inner: LogReader, endOf: ReadonlyMap<string, number>): Lo
       return batches;
     },
     wakeup: () => inner.wakeup(),
+    get trouble() {
+      return inner.trouble;
+    },
     close: () => inner.close(),
   };
 }

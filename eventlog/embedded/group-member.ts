@@ -5,6 +5,8 @@ import type { GroupSeat } from "./group-seat.ts";
 import type { Groups } from "./groups.ts";
 
 export class EmbeddedGroupMember implements GroupMember {
+  /** What fails in one process does not pass: it is thrown. */
+  readonly trouble = undefined;
   readonly #groups: Groups;
   readonly #options: GroupOptions;
   #seat: GroupSeat | undefined;

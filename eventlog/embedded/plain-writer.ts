@@ -170,7 +170,7 @@ export class EmbeddedPlainWriter implements PlainWriter {
     const partition = this.#topics.find(to.topic, to.partition);
     if (partition === undefined) return unknownTopic(to);
     const { maxMessageBytes } = partition.config;
-    if (HEADER_BYTES + bytes > maxMessageBytes) return tooLarge(partition, HEADER_BYTES + bytes);
+    if (HEADER_BYTES + bytes > maxMessageBytes) return tooLarge(partition, HEADER_BYTES + bytes, 1);
     this.#filling.bytes += bytes;
     const { builders } = this.#filling;
     const name = `${to.topic}/${to.partition}`;

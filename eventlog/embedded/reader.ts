@@ -29,6 +29,8 @@ interface Assigned extends TopicPartition {
 }
 
 export class EmbeddedReader implements LogReader {
+  /** What fails in one process does not pass: it is thrown. */
+  readonly trouble = undefined;
   readonly #database: Database;
   readonly #topics: Topics;
   readonly #maxBufferedBytes: number;

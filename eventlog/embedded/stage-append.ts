@@ -35,7 +35,7 @@ export function stageAppend(topics: Topics, builders: Iterable<BatchBuilder>, co
     const partition = topics.partition(builder);
     const batches = builder.batches.map((pending): EncodedBatch => {
       const bytes = encodeBatch(pending, { compression });
-      if (bytes.length > partition.config.maxMessageBytes) throw tooLarge(partition, bytes.length);
+      if (bytes.length > partition.config.maxMessageBytes) throw tooLarge(partition, bytes.length, pending.recordCount);
       return {
         bytes: own && bytes.buffer === pending.buffer.buffer ? Buffer.from(bytes) : bytes,
         recordCount: pending.recordCount,
@@ -82,9 +82,10 @@ export async function writeStaged(database: Database, appends: readonly StagedAp
   for (const staged of appends) decideAppend(staged);
 }
 
-export function tooLarge(partition: Partition, bytes: number): LogError {
+export function tooLarge(partition: Partition, bytes: number, records: number): LogError {
   const limit = partition.config.maxMessageBytes;
   return new LogError("record-too-large", `a batch of ${bytes} bytes is over max.message.bytes (${limit}) of topic ${partition.topic}`, {
     partitions: [{ topic: partition.topic, partition: partition.partition }],
+    refused: { bytes, records },
   });
 }

@@ -1,5 +1,5 @@
 /** Kafka's error codes: names, what they mean for the port, and which are worth another try. Source: Kafka's protocol guide, "Error Codes". */
-import { LogError, type LogErrorCode } from "../errors.ts";
+import { LogError, type LogErrorCode, type RefusedBatch } from "../errors.ts";
 
 export const NONE = 0;
 export const OFFSET_OUT_OF_RANGE = 1;
@@ -99,16 +99,21 @@ export function errorName(errorCode: number): string {
   return KNOWN[errorCode]?.[0] ?? `error ${errorCode}`;
 }
 
-/** @param what names the request and its object, e.g. "Produce to orders/3". */
+/**
+ * @param what names the request and its object, e.g. "Produce to orders/3".
+ * @param refused the batch, should it be too large.
+ */
 export function protocolError(
   errorCode: number,
   what: string,
   partitions: readonly { readonly topic: string; readonly partition: number }[] = [],
+  refused?: RefusedBatch,
 ): LogError {
   const code = KNOWN[errorCode]?.[1] ?? "invalid-state";
   // Copies: callers pass their own records of partitions, which must not hang on the error.
   return new LogError(code, `${what}: ${errorName(errorCode)}`, {
     partitions: partitions.map(({ topic, partition }) => ({ topic, partition })),
+    refused: code === "record-too-large" ? refused : undefined,
   });
 }
 

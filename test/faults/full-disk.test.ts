@@ -67,13 +67,7 @@ test(
     t.after(() => cleanup.run());
     const disk = mountDisk(cleanup);
     const kafka = await startKafka(cleanup, { config: { "log.dirs": disk, "metadata.log.dir": tempDir(cleanup, "metadata") } });
-    const job = await JobUnderFaults.create(cleanup, {
-      kafka,
-      partitions: 2,
-      seed: 1,
-      events: 4 * EVENTS,
-      config: { log: { level: "debug" } },
-    });
+    const job = await JobUnderFaults.create(cleanup, { kafka, partitions: 2, seed: 1, events: 4 * EVENTS });
     await job.fleet.start("w1");
     await job.write(2 * EVENTS);
     await job.untilCommitted(EVENTS);
@@ -81,12 +75,12 @@ test(
     await waitFor("the broker ends", () => kafka.pids[0] === 0, { deadlineMs: 30_000 });
     assert.match(kafka.log(), /No space left on device/);
     const worker = job.fleet.get("w1");
-    // Said at debug: at info it was silent for an outage this short.
-    await worker.waitForOutput(/ECONNREFUSED/);
+    await worker.waitForOutput(/reading the source topics fails/);
     rmSync(ballast);
     await kafka.restart();
     await job.write(2 * EVENTS);
     await job.drained();
+    await worker.waitForOutput(/reading the source topics works again/);
     assert.ok(worker.running(), "the same worker");
     assert.equal(job.fleet.rebuilds, 0, "the worker did not throw its state away");
     await job.fleet.stopAll();

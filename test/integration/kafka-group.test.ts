@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
-import type { LogError } from "../../eventlog/errors.ts";
+import { LogError } from "../../eventlog/errors.ts";
 import type { EventLog, GroupMember, GroupMetadata } from "../../eventlog/port.ts";
 import { startKafka } from "../support/kafka.ts";
 import { need } from "../support/need.ts";
@@ -28,6 +28,8 @@ interface Options {
   readonly instanceId?: string;
   readonly topics?: readonly string[];
   readonly onAssigned?: () => Promise<void>;
+  /** Before the leader assigns. */
+  readonly onAssign?: () => void;
 }
 
 function join(t: TestContext, log: EventLog, options: Options): Seen {
@@ -48,7 +50,8 @@ function join(t: TestContext, log: EventLog, options: Options): Seen {
     userData: () => Buffer.from(options.name),
     assignor: {
       name: "everyone",
-      assign: (members) => {
+      assign: async (members) => {
+        options.onAssign?.();
         const names = members.map(({ userData }) => userData.toString()).sort();
         return Promise.resolve(
           new Map(members.map(({ memberId, userData }) => [memberId, Buffer.from(`${userData.toString()} of ${names.join()}`)])),
@@ -179,6 +182,18 @@ test("committed offsets come back with their metadata, and a stale generation ca
   await a.member.leave();
   await log.admin.deleteGroupOffsets(groupId);
   assert.deepEqual(await log.admin.groupOffsets(groupId, both), []);
+});
+
+test("a leader whose log is away for a moment while it assigns joins again", { skip }, async (t) => {
+  const log = openLog(t, (await sharedKafka()).bootstrap);
+  let assigned = 0;
+  const onAssign = (): void => {
+    if (++assigned === 1) throw new LogError("timed-out", "no end offsets yet");
+  };
+  const one = join(t, log, { groupId: uniqueName("group"), name: "one", onAssign });
+  await one.member.start();
+  assert.deepEqual([assigned, one.assignment, one.fatal], [2, "one of one", undefined]);
+  assert.equal(one.member.trouble, undefined);
 });
 
 test("a callback that fails makes the member give up", { skip }, async (t) => {

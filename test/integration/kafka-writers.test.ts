@@ -141,7 +141,12 @@ test("a batch over the topic's own limit is split; only a record that is too lar
   t.after(() => txn.close());
   await txn.open();
   txn.begin();
-  await assert.rejects(() => txn.write(recordSet(topic, [{ partition: 0, value: "x".repeat(3_000) }])), { code: "record-too-large" });
+  const large = Array.from({ length: 2 }, () => ({ partition: 0, value: "x".repeat(3_000) }));
+  await assert.rejects(() => txn.write(recordSet(topic, large)), {
+    code: "record-too-large",
+    partitions: [{ topic, partition: 0 }],
+    refused: { bytes: 6_079, records: 2 },
+  });
   await txn.abort();
   txn.begin();
   await txn.write(recordSet(topic, [{ partition: 0, value: "after" }]));

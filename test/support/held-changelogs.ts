@@ -54,6 +54,9 @@ export class HeldChangelogs {
         this.#changes.emit("change");
         reader.wakeup();
       },
+      get trouble() {
+        return reader.trouble;
+      },
       close: () => reader.close(),
     };
   }

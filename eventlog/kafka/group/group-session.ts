@@ -132,7 +132,10 @@ export class GroupSession {
     try {
       assigned = await assignor.assign(members);
     } catch (error) {
-      throw new LogError("invalid-state", `the assignor "${assignor.name}" of group ${identity.groupId} failed`, { cause: error });
+      // Nothing is assigned then, and the group joins once more: what passes, passes.
+      const code = error instanceof LogError && error.action === "retriable" ? "unavailable" : "invalid-state";
+      const why = error instanceof Error ? error.message : String(error);
+      throw new LogError(code, `the assignor "${assignor.name}" of group ${identity.groupId} failed: ${why}`, { cause: error });
     } finally {
       heartbeats.stop();
     }

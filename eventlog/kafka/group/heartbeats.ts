@@ -1,5 +1,6 @@
 /** Keeps a membership alive on a timer of its own, whatever the member's owner is busy with. */
 import { LogError } from "../../errors.ts";
+import type { Trouble } from "../../port.ts";
 import type { CoordinatorClient } from "../connection/coordinator-client.ts";
 import { ILLEGAL_GENERATION, isTransient, NONE, protocolError, REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID } from "../protocol-errors.ts";
 import { heartbeatRequest, type GroupIdentity } from "../requests/group.ts";
@@ -21,6 +22,7 @@ export class Heartbeats {
   readonly #listener: HeartbeatListener;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
+  #trouble: Trouble | undefined;
 
   /** Starts at once. @param options.timeoutMs of one heartbeat: the session time-out, after which the answer is of no use. */
   constructor(
@@ -34,6 +36,11 @@ export class Heartbeats {
     this.#options = options;
     this.#listener = listener;
     this.#schedule(options.intervalMs);
+  }
+
+  /** Since when heartbeats are not answered. */
+  get trouble(): Trouble | undefined {
+    return this.#trouble;
   }
 
   stop(): void {
@@ -50,15 +57,16 @@ export class Heartbeats {
     try {
       errorCode = await this.#coordinator.send(heartbeatRequest(this.#who), (code) => code, this.#options.timeoutMs);
     } catch (error) {
-      if (error instanceof LogError && error.action === "retriable") this.#schedule(Math.min(RETRY_MS, this.#options.intervalMs));
+      if (error instanceof LogError && error.action === "retriable") this.#retry(error);
       else this.#lost(error instanceof LogError ? error : new LogError("invalid-state", "heartbeat failed", { cause: error }), true);
       return;
     }
     if (this.#stopped) return;
     if (isTransient(errorCode)) {
-      this.#schedule(Math.min(RETRY_MS, this.#options.intervalMs));
+      this.#retry(protocolError(errorCode, `heartbeat of ${this.#who.memberId} in ${this.#who.groupId}`));
       return;
     }
+    this.#trouble = undefined;
     if (errorCode !== NONE && errorCode !== REBALANCE_IN_PROGRESS) {
       const { memberId, groupId, generationId } = this.#who;
       const error = protocolError(errorCode, `heartbeat of ${memberId} in ${groupId} (generation ${generationId})`);
@@ -67,6 +75,11 @@ export class Heartbeats {
     }
     this.#schedule(this.#options.intervalMs);
     if (errorCode === REBALANCE_IN_PROGRESS) this.#listener.rebalance();
+  }
+
+  #retry(error: LogError): void {
+    this.#trouble ??= { since: performance.now(), error };
+    this.#schedule(Math.min(RETRY_MS, this.#options.intervalMs));
   }
 
   #lost(error: LogError, final: boolean): void {

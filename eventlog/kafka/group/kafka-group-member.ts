@@ -7,7 +7,7 @@
  */
 import type { Logger } from "pino";
 import { LogError } from "../../errors.ts";
-import type { CommittedOffset, GroupMember, GroupMetadata, GroupOptions, TopicPartition } from "../../port.ts";
+import type { CommittedOffset, GroupMember, GroupMetadata, GroupOptions, TopicPartition, Trouble } from "../../port.ts";
 import type { Cluster } from "../connection/cluster.ts";
 import type { Connections } from "../connection/connections.ts";
 import { CoordinatorClient } from "../connection/coordinator-client.ts";
@@ -45,6 +45,7 @@ export class KafkaGroupMember implements GroupMember {
   readonly #session: GroupSession;
   readonly #generations: Generations;
   #heartbeats: Heartbeats | undefined;
+  #joinTrouble: Trouble | undefined;
   #started = false;
   #left = false;
   #reason: Reason | undefined;
@@ -123,6 +124,10 @@ export class KafkaGroupMember implements GroupMember {
     });
   }
 
+  get trouble(): Trouble | undefined {
+    return this.#joinTrouble ?? this.#heartbeats?.trouble;
+  }
+
   async leave(): Promise<void> {
     if (this.#left) return;
     this.#left = true;
@@ -165,11 +170,13 @@ export class KafkaGroupMember implements GroupMember {
       } catch (error) {
         if (this.#left) return undefined;
         if (!(error instanceof LogError) || error.action !== "retriable") throw error;
-        this.#logger.warn({ err: error, groupId: this.#options.groupId }, "joining the group failed, trying again");
+        this.#joinTrouble ??= { since: performance.now(), error };
+        this.#logger.debug({ err: error, groupId: this.#options.groupId }, "joining the group failed, trying again");
         await delay(delayMs);
         delayMs = Math.min(delayMs * 2, MAX_JOIN_DELAY_MS);
         continue;
       }
+      this.#joinTrouble = undefined;
       if (attempt === "lost") await this.#lostWhileJoining();
       else if (attempt !== "again") return attempt;
     }

@@ -1,5 +1,6 @@
 /** What a reader keeps for one partition of its assignment. A seek makes a new one, so that an answer to the old position is recognized. */
 import type { LogError } from "../../errors.ts";
+import type { Trouble } from "../../port.ts";
 import type { FetchedChunk, OutgoingBatch } from "./fetched-chunk.ts";
 
 /** First pause after a failed fetch, doubled up to the second: short for a moved leader, bounded for a broker that is down. */
@@ -22,6 +23,8 @@ export class AssignedPartition {
   notBefore = 0;
   /** When the topic was first answered to be unknown, or undefined. */
   unknownSince: number | undefined;
+  /** Since its fetches, or looking for its leader, have failed. */
+  trouble: Trouble | undefined;
   #failures = 0;
   #chunks: FetchedChunk[] = [];
 
@@ -65,10 +68,12 @@ export class AssignedPartition {
 
   succeeded(): void {
     this.#failures = 0;
+    this.trouble = undefined;
     this.unknownSince = undefined;
   }
 
-  backOff(now: number): void {
+  backOff(now: number, error: Error): void {
+    this.trouble ??= { since: now, error };
     this.notBefore = now + Math.min(FIRST_BACKOFF_MS * 2 ** this.#failures, MAX_BACKOFF_MS);
     this.#failures = Math.min(this.#failures + 1, 16);
   }

@@ -1,7 +1,7 @@
 /** The reader: one fetch in flight per broker, answers buffered undecoded, decoded in slices as they are handed out. */
 import type { Logger } from "pino";
 import { LogError } from "../../errors.ts";
-import type { FetchedBatch, LogReader, PartitionOffset, ReaderOptions, TopicPartition } from "../../port.ts";
+import type { FetchedBatch, LogReader, PartitionOffset, ReaderOptions, TopicPartition, Trouble } from "../../port.ts";
 import { NO_LEADER, type Cluster } from "../connection/cluster.ts";
 import type { Connections } from "../connection/connections.ts";
 import { isTransient, NONE, protocolError, UNKNOWN_TOPIC_OR_PARTITION } from "../protocol-errors.ts";
@@ -19,6 +19,8 @@ const HAND_OUT_BYTES = 1024 * 1024;
 const MAX_PARTITION_ANSWERS = 2;
 /** A topic may be unknown for a moment after it was made, or while a broker starts. */
 const UNKNOWN_TOPIC_GRACE_MS = 2_000;
+/** A broker that says nothing for so long beyond the fetch's own wait is in trouble; the request's time-out is much later. */
+const SLOW_ANSWER_MS = 5_000;
 
 export class KafkaReader implements LogReader {
   readonly #cluster: Cluster;
@@ -31,8 +33,8 @@ export class KafkaReader implements LogReader {
   readonly #maxBatchBytes: number | undefined;
   /** In the order in which they are served next. */
   #partitions = new Map<string, AssignedPartition>();
-  /** Bytes that the fetches in flight may bring, by broker. */
-  readonly #inFlight = new Map<number, number>();
+  /** By broker: bytes that the fetch in flight may bring, and when it set off (performance.now()). */
+  readonly #inFlight = new Map<number, { readonly maxBytes: number; readonly since: number }>();
   #timer: NodeJS.Timeout | undefined;
   #wake: (() => void) | undefined;
   #woken = false;
@@ -104,6 +106,18 @@ export class KafkaReader implements LogReader {
     this.#wake?.();
   }
 
+  get trouble(): Trouble | undefined {
+    let oldest: Trouble | undefined;
+    const consider = (trouble: Trouble): void => {
+      if (oldest === undefined || trouble.since < oldest.since) oldest = trouble;
+    };
+    for (const { paused, trouble } of this.#partitions.values()) if (!paused && trouble !== undefined) consider(trouble);
+    const overdue = performance.now() - this.#maxWaitMs - SLOW_ANSWER_MS;
+    for (const [leader, { since }] of this.#inFlight)
+      if (since < overdue) consider({ since, error: new LogError("timed-out", `Fetch: no answer from broker ${leader} yet`) });
+    return oldest;
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
@@ -169,7 +183,7 @@ export class KafkaReader implements LogReader {
       if (list === undefined) byLeader.set(leader, [one]);
       else list.push(one);
     }
-    for (const reserved of this.#inFlight.values()) buffered += reserved;
+    for (const { maxBytes } of this.#inFlight.values()) buffered += maxBytes;
     const enough = Math.min(this.#maxPartitionBytes, this.#maxBufferedBytes / 4);
     for (const [leader, partitions] of byLeader) {
       const room = this.#maxBufferedBytes - buffered;
@@ -183,7 +197,7 @@ export class KafkaReader implements LogReader {
   }
 
   async #fetch(leader: number, partitions: readonly AssignedPartition[], maxBytes: number): Promise<void> {
-    this.#inFlight.set(leader, maxBytes);
+    this.#inFlight.set(leader, { maxBytes, since: performance.now() });
     for (const one of partitions) one.busy = true;
     const asked = partitions.map(({ topic, partition, fetchOffset }) => ({
       topic,
@@ -253,7 +267,7 @@ export class KafkaReader implements LogReader {
     if (this.#closed) return;
     const now = performance.now();
     this.#cluster.forget(partitions.map(({ topic }) => topic));
-    for (const one of partitions) one.backOff(now);
+    for (const one of partitions) one.backOff(now, error);
     this.#logger.debug(
       { err: error, partitions: partitions.map(({ topic, partition }) => partitionId(topic, partition)) },
       "fetch failed, trying again",

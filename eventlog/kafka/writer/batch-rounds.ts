@@ -58,6 +58,7 @@ export async function writeInRounds(records: RecordSet, context: RoundsContext):
     if (tooLarge !== undefined)
       throw new LogError("record-too-large", `a record for ${topic}/${partition} is over ${MAX_BATCH_BYTES} bytes`, {
         partitions: [{ topic, partition }],
+        refused: { bytes: tooLarge.end - tooLarge.start, records: tooLarge.recordCount },
       });
   }
   const started = performance.now();
@@ -155,8 +156,12 @@ async function sendRequest(leader: number, lanes: readonly Lane[], context: Roun
     const lane = lanes[index];
     if (result.kind === "unanswered") failures.push(result.error);
     else if (result.errorCode === NONE) written(lane, result.baseOffset, sequences);
-    else if (mayPass(result.errorCode)) failures.push(produceError(result.errorCode, batches[index]));
-    else throw produceError(result.errorCode, batches[index]);
+    else {
+      const sent = { bytes: batches[index].bytes.length, records: lane.batches[lane.next].recordCount };
+      const error = produceError(result.errorCode, batches[index], sent);
+      if (!mayPass(result.errorCode)) throw error;
+      failures.push(error);
+    }
   }
 }
 

@@ -232,7 +232,7 @@ export class KafkaPlainWriter implements PlainWriter {
       this.#finish(queue, errorCode === NONE ? result.baseOffset : -1, undefined);
       return;
     }
-    const error = produceError(errorCode, queue);
+    const error = produceError(errorCode, queue, { bytes: head.encoded?.length ?? head.byteLength, records: head.recordCount });
     const unknownTopic = errorCode === UNKNOWN_TOPIC_OR_PARTITION && this.#mayAppear(queue);
     if (isTransient(errorCode) || errorCode === CORRUPT_MESSAGE || unknownTopic) this.#retryLater(queue, error);
     else if (errorCode === MESSAGE_TOO_LARGE && head.recordCount > 1) this.#split(queue, head);

@@ -167,7 +167,7 @@ export class KafkaTxnWriter implements TxnWriter {
     try {
       this.#producer = await this.#coordinator.init(this.#options.timeoutMs, current);
     } catch (error) {
-      if (isFenced(error)) this.#states.to("fenced");
+      if (isFenced(error)) this.#states.to("fenced", error);
       throw error;
     }
     this.#sequences.reset();
@@ -211,8 +211,8 @@ export class KafkaTxnWriter implements TxnWriter {
   /** An error in an open transaction: it can only be aborted, or is another's now. */
   #failed(error: unknown): unknown {
     if (this.#states.state === "closed") return error;
-    if (isFenced(error)) this.#states.to("fenced");
-    else if (this.#states.state === "open") this.#states.to("failed");
+    if (isFenced(error)) this.#states.to("fenced", error);
+    else if (this.#states.state === "open") this.#states.to("failed", error);
     // Nothing of an open transaction counts before its commit, so what is retriable or unknown elsewhere is abortable here.
     if (error instanceof LogError && (error.action === "retriable" || error.action === "unknown-outcome")) {
       return new LogError("transaction-aborted", error.message, { cause: error, partitions: error.partitions });
@@ -224,10 +224,10 @@ export class KafkaTxnWriter implements TxnWriter {
   #lost(error: unknown): unknown {
     if (this.#states.state === "closed") return error;
     if (isFenced(error)) {
-      this.#states.to("fenced");
+      this.#states.to("fenced", error);
       return error;
     }
-    this.#states.to("unknown");
+    this.#states.to("unknown", error);
     return new LogError("unknown-outcome", `the end of ${this.transactionalId}'s transaction is not known`, { cause: error });
   }
 

@@ -1,5 +1,5 @@
 /** Sends one Produce request and says for each batch what became of it. */
-import { LogError } from "../../errors.ts";
+import { LogError, type RefusedBatch } from "../../errors.ts";
 import type { TopicPartition } from "../../port.ts";
 import type { Connections } from "../connection/connections.ts";
 import { protocolError } from "../protocol-errors.ts";
@@ -34,6 +34,7 @@ export async function produce(
   }
 }
 
-export function produceError(errorCode: number, { topic, partition }: TopicPartition): LogError {
-  return protocolError(errorCode, `Produce to ${topic}/${partition}`, [{ topic, partition }]);
+/** @param batch as it was sent. */
+export function produceError(errorCode: number, { topic, partition }: TopicPartition, batch: RefusedBatch): LogError {
+  return protocolError(errorCode, `Produce to ${topic}/${partition}`, [{ topic, partition }], batch);
 }

@@ -7,7 +7,7 @@
  *     any ──another took the id over──> fenced          any ──close──> closed
  *     any but closed ──open──> ready: a new epoch ends whatever was
  */
-import { LogError } from "../../errors.ts";
+import { LogError, type LogErrorCode } from "../../errors.ts";
 
 export type TxnState = "new" | "ready" | "open" | "failed" | "unknown" | "fenced" | "closed";
 
@@ -21,8 +21,18 @@ const TRANSITIONS: Readonly<Record<TxnState, readonly TxnState[]>> = {
   closed: ["closed"],
 };
 
+/** The code that a call not allowed in the state gets: what the caller may do. */
+const REFUSALS: Partial<Record<TxnState, LogErrorCode>> = {
+  closed: "closed",
+  fenced: "fenced",
+  unknown: "unknown-outcome",
+  failed: "transaction-aborted",
+};
+
 export class TxnStateMachine {
   #state: TxnState = "new";
+  /** What led to the state, where an error did. */
+  #cause: unknown;
   readonly #name: string;
 
   constructor(name: string) {
@@ -36,17 +46,16 @@ export class TxnStateMachine {
   /** Throws `closed`, `fenced`, `transaction-aborted` or `invalid-state` when the call is not allowed now. */
   require(call: string, ...allowed: readonly TxnState[]): void {
     if (allowed.includes(this.#state)) return;
-    const message = `${call}() of transactional writer ${this.#name} while it is ${this.#state}`;
-    if (this.#state === "closed") throw new LogError("closed", message);
-    if (this.#state === "fenced") throw new LogError("fenced", message);
-    if (this.#state === "unknown") throw new LogError("unknown-outcome", message);
-    if (this.#state === "failed") throw new LogError("transaction-aborted", message);
-    throw new LogError("invalid-state", message);
+    const why = this.#cause instanceof Error ? `: ${this.#cause.message}` : "";
+    const message = `${call}() of transactional writer ${this.#name} while it is ${this.#state}${why}`;
+    throw new LogError(REFUSALS[this.#state] ?? "invalid-state", message, { cause: this.#cause });
   }
 
-  to(next: TxnState): void {
+  /** @param cause the error that leads there; later refusals name it. The first one counts while the state stays. */
+  to(next: TxnState, cause?: unknown): void {
     if (!TRANSITIONS[this.#state].includes(next))
       throw new LogError("invalid-state", `transactional writer ${this.#name}: ${this.#state} to ${next}`);
+    if (next !== this.#state) this.#cause = cause;
     this.#state = next;
   }
 }

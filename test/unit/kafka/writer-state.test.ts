@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { LogError } from "../../../eventlog/errors.ts";
 import { Sequences } from "../../../eventlog/kafka/writer/sequences.ts";
 import { Tally } from "../../../eventlog/kafka/writer/tally.ts";
 import { TxnStateMachine } from "../../../eventlog/kafka/writer/txn-state.ts";
@@ -32,6 +33,22 @@ test("a call in the wrong state gets the error that says what to do", () => {
   assert.throws(() => states.to("open"), { code: "invalid-state" });
   states.to("closed");
   assert.throws(() => states.require("begin", "ready"), { code: "closed" });
+});
+
+test("a call after a failure names what failed first", () => {
+  const states = new TxnStateMachine("x");
+  states.to("ready");
+  states.to("open");
+  const root = new LogError("unauthorized", "no right to write");
+  states.to("failed", root);
+  states.to("failed", new Error("a consequence"));
+  assert.throws(() => states.require("begin", "ready"), {
+    code: "transaction-aborted",
+    message: "begin() of transactional writer x while it is failed: no right to write",
+    cause: root,
+  });
+  states.to("ready");
+  assert.throws(() => states.require("commit", "open"), { message: "commit() of transactional writer x while it is ready" });
 });
 
 test("a tally is done with the last record and gives each partition's range", async () => {

@@ -44,3 +44,19 @@ test("a commit whose membership is lost fails, and is not committed", async () =
   await assert.rejects(commit(), { code: "stale-generation" });
   assert.deepEqual(calls, ["begin", "offsets of generation 1"]);
 });
+
+test("a commit fails of what failed first, whichever of its two halves that was", async () => {
+  const root = new LogError("unauthorized", "no right to write");
+  const late = Promise.withResolvers<never>();
+  const writer = {
+    begin: () => undefined,
+    write: () => Promise.reject(root),
+    sendOffsets: () => late.promise,
+  } as unknown as TxnWriter;
+  const group = { metadata: () => ({ groupId: "g", memberId: "m", generationId: 1 }) } as unknown as GroupMember;
+  const records = new RecordSet(1_000);
+  records.partition("out", 0).append(0, null, 0, 0, null, 0, 0);
+  const committed = assert.rejects(new ExactlyOnceSink(writer).commit(records, OFFSETS, group), root);
+  setImmediate(() => late.reject(new LogError("transaction-aborted", "sendOffsets() while it is failed")));
+  await committed;
+});

@@ -2,27 +2,15 @@
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { Writable } from "node:stream";
 import { test } from "node:test";
-import { pino, type Logger } from "pino";
 import type { RestoreProgress } from "../../../runtime/queries.ts";
 import { RestoreMeter, totalTimeLeftMs } from "../../../runtime/restore-meter.ts";
 import { RestoreReport } from "../../../runtime/restore-report.ts";
 import { HeldChangelogs } from "../../support/held-changelogs.ts";
+import { recorder } from "../../support/log-recorder.ts";
 import { waitUntilDrained } from "../../support/telemetry.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { assertExact, PARTITIONS, setUp } from "./support/counting-worker.ts";
-
-type Line = Record<string, unknown> & { msg: string };
-
-function recorder(): { logger: Logger; lines: Line[]; said: (msg: string) => Line[] } {
-  const lines: Line[] = [];
-  const write = (chunk: Buffer, _encoding: string, done: () => void): void => {
-    lines.push(JSON.parse(String(chunk)) as Line);
-    done();
-  };
-  return { logger: pino(new Writable({ write })), lines, said: (msg) => lines.filter((line) => line.msg === msg) };
-}
 
 test("what is left is counted in offsets, and the time left goes by offsets, not by the fewer records of a compacted changelog", () => {
   const meter = new RestoreMeter(1_000, 11_000, 0);

@@ -171,6 +171,27 @@ for (const [point, code] of FAULTS) {
   });
 }
 
+test("a commit that fails while the next one is due fails the worker with what it failed of itself", async (t) => {
+  const setup = await setUp(t);
+  const worker = setup.worker();
+  await worker.start();
+  await setup.feed(8, 1);
+  await waitUntilDrained(setup.log, "app", "in");
+  const gate = Promise.withResolvers<void>();
+  setup.faults.faultGate = gate.promise;
+  setup.faults.failNext("offsets", "unauthorized");
+  await setup.feed(8, 1);
+  await waitFor("a commit is about to fail", () => setup.faults.faultsHeld === 1);
+  await setup.feed(8, 1);
+  await waitFor("there is work for another", async () =>
+    /sluice_polled_records_total 24\n/.test(
+      await worker.registry.getSingleMetricAsString("sluice_polled_records_total").then((text) => `${text}\n`),
+    ),
+  );
+  gate.resolve();
+  await assert.rejects(worker.finished, { code: "unauthorized", message: "injected at offsets" });
+});
+
 test("tasks are shared when a second worker joins, and taken back when it leaves", async (t) => {
   const setup = await setUp(t);
   const first = setup.worker();
