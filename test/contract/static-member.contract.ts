@@ -13,6 +13,10 @@ import { assertExact, PARTITIONS, setUp, type Setup } from "../unit/runtime/supp
 const KEYS = 20;
 const ROUNDS = 10;
 
+/** Nothing that this long holds up ends within a test. */
+const LONG_SESSION_MS = 300_000;
+const BACK_WITHIN_MS = 20_000;
+
 export interface StaticMemberOptions {
   /** Long enough for a worker to come back in, short enough to wait for its end. */
   readonly sessionTimeoutMs: number;
@@ -21,7 +25,7 @@ export interface StaticMemberOptions {
 interface Job {
   readonly setup: Setup;
   /** By instance id, on the disk it always has. */
-  readonly start: (instanceId: string, log?: EventLog) => Promise<Worker>;
+  readonly start: (instanceId: string, log?: EventLog, sessionMs?: number) => Promise<Worker>;
   /** One more time, and all of it counted. */
   readonly more: () => Promise<void>;
 }
@@ -37,10 +41,10 @@ export function staticMemberContract(
     const disks = new Map<string, string>();
     return {
       setup,
-      start: async (instanceId, log = setup.log) => {
+      start: async (instanceId, log = setup.log, sessionMs = sessionTimeoutMs) => {
         const dir = disks.get(instanceId) ?? tempDir(t, instanceId);
         disks.set(instanceId, dir);
-        const worker = setup.worker({ instanceId, log, sessionTimeoutMs, state: { dir, engine: "level", cacheMiB: 4 } });
+        const worker = setup.worker({ instanceId, log, sessionTimeoutMs: sessionMs, state: { dir, engine: "level", cacheMiB: 4 } });
         await worker.start();
         return worker;
       },
@@ -80,6 +84,22 @@ export function staticMemberContract(
     await runs(second, PARTITIONS, sessionTimeoutMs + 10_000);
     await job.more();
     await assertExact(job.setup, KEYS, 3 * ROUNDS);
+  });
+
+  test(`${name}: a static member that dies with a transaction open and is back at once waits for no session (KIP-345; Kafka Streams: 46 s)`, async (t) => {
+    const { setup, start, more } = await newJob(t);
+    const mortal = new MortalLog(setup.log);
+    const first = await start("w1", mortal.log, LONG_SESSION_MS);
+    const second = await start("w2", setup.log, LONG_SESSION_MS);
+    await bothRun(first, second);
+    await more();
+    mortal.killInCommit();
+    await setup.feed(KEYS, ROUNDS);
+    await waitFor("it dies in a commit", () => mortal.dead);
+    await first.stop();
+    await start("w1", setup.log, LONG_SESSION_MS);
+    await waitUntilDrained(setup.log, setup.applicationId, setup.source, BACK_WITHIN_MS);
+    await assertExact(setup, KEYS, 2 * ROUNDS);
   });
 }
 

@@ -2,29 +2,37 @@
 import { LogError } from "../../eventlog/errors.ts";
 import type { EventLog, GroupMember, GroupOptions, TxnWriter } from "../../eventlog/port.ts";
 import { decodeAssignment, type WorkerAssignment } from "../../runtime/group-protocol.ts";
+import { wrappedLog } from "./wrapped-log.ts";
 
-/** For static members: they send no farewell when they go, so that the group cannot tell a stop from a death. */
+/** A static member sends no farewell when it goes, so that its group cannot tell it from a dead one; another's session ends with it. */
 export class MortalLog {
   readonly log: EventLog;
   readonly #diesOn: (assignment: WorkerAssignment) => boolean;
+  #member: GroupMember | undefined;
   #dead = false;
+  #diesInCommit = false;
 
-  /** @param diesOn with an assignment that it never hears of. */
-  constructor(inner: EventLog, diesOn: (assignment: WorkerAssignment) => boolean) {
+  /** @param diesOn with an assignment that it never hears of. Default: it dies by kill(). */
+  constructor(inner: EventLog, diesOn: (assignment: WorkerAssignment) => boolean = () => false) {
     this.#diesOn = diesOn;
-    this.log = {
-      reader: (options) => inner.reader(options),
+    this.log = wrappedLog(inner, {
       txnWriter: (options) => this.#txnWriter(inner.txnWriter(options)),
-      plainWriter: (options) => inner.plainWriter(options),
       group: (options) => this.#group(inner, options),
-      admin: inner.admin,
-      partitionCount: (topic) => inner.partitionCount(topic),
-      close: () => inner.close(),
-    };
+    });
   }
 
   get dead(): boolean {
     return this.#dead;
+  }
+
+  kill(): void {
+    this.#dead = true;
+    void this.#member?.leave();
+  }
+
+  /** With the next transaction's records written and its offsets sent, and no word of whether it counts. */
+  killInCommit(): void {
+    this.#diesInCommit = true;
   }
 
   #group(inner: EventLog, options: GroupOptions): GroupMember {
@@ -33,7 +41,7 @@ export class MortalLog {
       ...options,
       listener: {
         onAssigned: async (assignment, metadata) => {
-          if (!this.#dead && this.#diesOn(decodeAssignment(assignment))) this.#die(member);
+          if (!this.#dead && this.#diesOn(decodeAssignment(assignment))) this.kill();
           if (!this.#dead) await listener.onAssigned(assignment, metadata);
         },
         onLost: async (error) => {
@@ -44,6 +52,7 @@ export class MortalLog {
         },
       },
     });
+    this.#member = member;
     return {
       start: () => member.start(),
       metadata: () => member.metadata(),
@@ -57,11 +66,6 @@ export class MortalLog {
     };
   }
 
-  #die(member: GroupMember): void {
-    this.#dead = true;
-    void member.leave(); // of a static member: its heartbeats end
-  }
-
   #txnWriter(writer: TxnWriter): TxnWriter {
     return {
       transactionalId: writer.transactionalId,
@@ -69,9 +73,12 @@ export class MortalLog {
       begin: () => writer.begin(),
       write: (records) => this.#alive(() => writer.write(records)),
       sendOffsets: (offsets, group) => this.#alive(() => writer.sendOffsets(offsets, group)),
-      commit: () => this.#alive(() => writer.commit()),
+      commit: () => {
+        if (this.#diesInCommit) this.kill();
+        return this.#alive(() => writer.commit());
+      },
       abort: () => this.#alive(() => writer.abort()),
-      close: () => writer.close(),
+      close: () => (this.#dead ? Promise.resolve() : writer.close()),
     };
   }
 
