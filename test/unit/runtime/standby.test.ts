@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { StateUnavailableError } from "../../../runtime/queries.ts";
 import type { Worker } from "../../../runtime/worker.ts";
+import { HeldChangelogs } from "../../support/held-changelogs.ts";
 import { MortalLog } from "../../support/mortal-log.ts";
 import { waitUntilDrained } from "../../support/telemetry.ts";
 import { tempDir } from "../../support/temp-dir.ts";
@@ -67,6 +68,35 @@ for (const engine of ["level", "memory"] as const)
     assert.deepEqual(standbyLags(second), []);
     await assertExact(setup, KEYS, 2 * ROUNDS);
   });
+
+test("a copy that lags behind is brought up to date before it takes over (kafka-streams #12540)", async (t) => {
+  const setup = await setUp(t);
+  const held = new HeldChangelogs(setup.log);
+  const state = { dir: tempDir(t, "own-state"), engine: "level" as const, cacheMiB: 4 };
+  const processing = { guarantee: "exactly-once" as const, commitIntervalMs: 10, standbyReplicas: 1 };
+  const first = workerOf(t, setup, { standbyReplicas: 1 });
+  const second = setup.worker({ log: held.log, state, processing });
+  await first.start();
+  await second.start();
+  await Promise.all([allRunning(first, 2), allRunning(second, 2)]);
+  await setup.feed(KEYS, ROUNDS);
+  await waitUntilDrained(setup.log, "app", "in");
+  await caughtUp(second, 2);
+  held.allow(0);
+  await setup.feed(KEYS, ROUNDS);
+  await waitUntilDrained(setup.log, "app", "in");
+  await first.stop();
+  await waitFor(
+    "it waits for what its copies lack",
+    () => second.queries.worker().tasks.filter(({ status }) => status === "restoring").length === 2,
+  );
+  await setup.feed(KEYS, ROUNDS);
+  held.allow(Infinity);
+  await waitUntilDrained(setup.log, "app", "in");
+  await assertExact(setup, KEYS, 3 * ROUNDS);
+  const lacked = await metric(second, "sluice_restored_records_total");
+  assert.ok(lacked > 0 && lacked <= KEYS * ROUNDS, `${lacked} records, and not all that there were`);
+});
 
 test("a task of a large state moves to a new worker only when that has caught up, and is not restored there (KIP-441)", async (t) => {
   const setup = await setUp(t);
