@@ -9,6 +9,12 @@ export interface LocalAnswer {
   readonly missing: readonly MissingWorker[];
 }
 
+/** What a worker answers when it is asked for copies. */
+export interface CopiesAnswer {
+  /** Those it has. */
+  readonly sources: readonly { readonly taskId: string }[];
+}
+
 export interface GroupAnswer<T> {
   readonly answers: readonly T[];
   readonly missing: readonly MissingWorker[];
@@ -36,6 +42,41 @@ export class Group {
     const answers = results.filter((result) => "answer" in result).map((result) => result.answer);
     const unasked = results.filter((result) => "gap" in result).map((result) => result.gap);
     return { answers, missing: [...unasked, ...answers.flatMap((answer) => answer.missing)] };
+  }
+
+  /**
+   * Asks for copies of these tasks: each task of one worker at a time, this one first, until one has it fresh enough. What no copy will
+   * do for is in no answer.
+   */
+  async askCopies<T extends CopiesAnswer>(
+    request: FastifyRequest,
+    taskIds: readonly string[],
+    local: (taskIds: readonly string[]) => Promise<T>,
+  ): Promise<T[]> {
+    const { workerId, standbys, members } = this.#queries.worker();
+    const askMember = (member: (typeof members)[number]) => async (wanted: readonly string[]) => {
+      const result = await this.#askMember<T>(member, localPath(request.url, { copiesOf: wanted.join() }), request);
+      return "answer" in result ? result.answer : undefined;
+    };
+    const holders = [
+      { unasked: new Set(standbys.map(({ taskId }) => taskId)), ask: local },
+      ...members
+        .filter((member) => member.workerId !== workerId)
+        .map((member) => ({ unasked: new Set(member.standbys), ask: askMember(member) })),
+    ];
+    const answers: T[] = [];
+    const lacking = new Set(taskIds);
+    for (;;) {
+      const round = holders.map(({ unasked, ask }) => ({ unasked, ask, wanted: [] as string[] }));
+      for (const taskId of lacking) round.find(({ unasked }) => unasked.delete(taskId))?.wanted.push(taskId);
+      const asked = round.filter(({ wanted }) => wanted.length > 0);
+      if (asked.length === 0) return answers;
+      for (const answer of await Promise.all(asked.map(({ ask, wanted }) => ask(wanted)))) {
+        if (answer === undefined) continue;
+        answers.push(answer);
+        for (const { taskId } of answer.sources) lacking.delete(taskId);
+      }
+    }
   }
 
   /** `[]`, or this worker with the reason why its rows are not all of what it was given. */
@@ -73,9 +114,9 @@ export function requireComplete(missing: readonly MissingWorker[], partial: bool
   });
 }
 
-function localPath(requestUrl: string): string {
+function localPath(requestUrl: string, parameters: Readonly<Record<string, string>> = {}): string {
   const url = new URL(requestUrl, "http://worker");
-  url.searchParams.set("scope", "local");
+  for (const [name, value] of Object.entries({ scope: "local", ...parameters })) url.searchParams.set(name, value);
   if (/^\/v1\/(tenants|stores)\b/.test(url.pathname)) url.searchParams.set("partial", "true");
   return url.pathname + url.search;
 }

@@ -33,12 +33,20 @@ const state = {
 };
 const identity = { bootId: string, seq: count };
 const list = (field: string, items: object) =>
-  object({
-    [field]: arrayOf(items),
-    next: { type: ["string", "null"], description: "`after` of the next page; null at the end" },
-    complete: { type: "boolean" },
-    missing: arrayOf(ref("MissingWorker")),
-  });
+  object(
+    {
+      [field]: arrayOf(items),
+      next: { type: ["string", "null"], description: "`after` of the next page; null at the end" },
+      complete: { type: "boolean" },
+      missing: arrayOf(ref("MissingWorker")),
+    },
+    {
+      sources: {
+        ...arrayOf(object({ taskId: string, stalenessMs: count })),
+        description: "With scope=local: the tasks whose rows these are. `stalenessMs` is 0 but for copies",
+      },
+    },
+  );
 
 export const SCHEMAS: Readonly<Record<string, object>> = {
   Problem: object({ type: string, title: string, status: count, detail: string, code: string }, { missing: arrayOf(ref("MissingWorker")) }),

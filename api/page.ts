@@ -1,5 +1,5 @@
 /** Pages of rows: scanned here under a bound, merged over workers. Order is that of the keys' UTF-8 bytes, as stores have it. */
-import type { Queries } from "../runtime/queries.ts";
+import type { RowsHere } from "../runtime/queries.ts";
 import { MAX_PAGE } from "./parameters.ts";
 
 /** Rows read for one page at most: some 50 ms of decoding. A filter that matches little gives short pages, not slow ones. */
@@ -12,7 +12,6 @@ export interface Page<T> {
 }
 
 export interface ScanRequest<T> {
-  readonly store: string;
   readonly prefix: string;
   /** Full store key to go on after. */
   readonly after: string | undefined;
@@ -25,12 +24,12 @@ export interface ScanRequest<T> {
   readonly cursorOf: (key: string) => string;
 }
 
-export async function scanPage<T>(queries: Queries, request: ScanRequest<T>): Promise<Page<T>> {
+export async function scanPage<T>(rowsHere: Pick<RowsHere, "scan">, request: ScanRequest<T>): Promise<Page<T>> {
   const chunk = request.filtered ? MAX_PAGE : request.limit;
   const items: T[] = [];
   let after = request.after;
   for (let scanned = 0; scanned < MAX_SCANNED_ROWS; scanned += chunk) {
-    const rows = await queries.scan(request.store, { prefix: request.prefix, limit: chunk, ...(after === undefined ? {} : { after }) });
+    const rows = await rowsHere.scan({ prefix: request.prefix, limit: chunk, ...(after === undefined ? {} : { after }) });
     for (const row of rows) {
       after = row.key;
       const item = request.toItem(row);

@@ -38,7 +38,14 @@ export const PARTIAL = {
 export const MAX_STALENESS = {
   type: "integer",
   minimum: 0,
-  description: "How many ms an answer may be behind, while its owner cannot be asked. Default: not at all",
+  description:
+    "How many ms an answer may be behind while its owner cannot be asked: then it comes from a copy, its age in x-sluice-staleness-ms. Default: not at all",
+} as const;
+export const COPIES_OF = {
+  type: "string",
+  pattern: "^\\d+_\\d+(,\\d+_\\d+)*$",
+  maxLength: 8000,
+  description: "With scope=local and maxStalenessMs: not the worker's own tasks, but its copies of these, by comma",
 } as const;
 
 export interface StalenessQuery {

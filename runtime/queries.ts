@@ -77,6 +77,22 @@ export interface StoreReader {
   get(store: string, key: string, partitionKey?: string): Promise<unknown>;
   /** A key's windows that start in [from, to), oldest first. Epoch ms. Otherwise as get(). */
   windows(store: string, key: string, options: { from: number; to: number; limit: number }): Promise<readonly StoreRow[]>;
+  /** Rows within all the bounds that are given, in key-byte order, at most `limit`. Otherwise as get(). */
+  scan(store: string, options: ScanOptions): Promise<readonly StoreRow[]>;
+}
+
+/** Rows of a store that one worker has. */
+export interface RowsHere {
+  /** Whose rows they are. `stalenessMs`: 0 of a task that runs here; of a copy, what it has is at most so old. */
+  readonly sources: readonly { readonly taskId: string; readonly stalenessMs: number }[];
+  /** Of all sources, as StoreReader.scan(). Throws StateUnavailableError when one of them went meanwhile. */
+  scan(options: ScanOptions): Promise<readonly StoreRow[]>;
+}
+
+/** Copies that are asked for, and how far they may be behind. */
+export interface CopiesOf {
+  readonly taskIds: readonly string[];
+  readonly maxStalenessMs: number;
 }
 
 /** Records per second over an edge of the graph since the start (cumulative counts; the reader takes differences). */
@@ -131,6 +147,8 @@ export interface ScanOptions {
   /** Go on after this row: rowCursor() of the last one. */
   readonly after?: string;
   readonly limit: number;
+  /** Only of the task that this source key belongs to. */
+  readonly partitionKey?: string;
 }
 
 export interface LocateOptions {
@@ -148,8 +166,12 @@ export interface Queries extends StoreReader {
   locate(key: string, options?: LocateOptions): Location;
   /** Copies that may answer for the key while its owner cannot: a local one that is fresh enough first, then those of others. */
   standbysOf(key: string, options: LocateOptions & { readonly maxStalenessMs: number }): readonly StandbyLocation[];
-  /** Rows of local tasks within all the bounds that are given, in key-byte order, at most `limit`. */
+  /** Of all local tasks, none of which may be on its way up, unless `partitionKey` names the one that is meant. */
   scan(store: string, options: ScanOptions): Promise<readonly StoreRow[]>;
+  /** All tasks that have this store, wherever they run. Undefined while the worker starts. */
+  tasksOf(store: string): readonly string[] | undefined;
+  /** Of the tasks that are up here; with `copies`, of those of these copies that are here and fresh enough. */
+  rowsHere(store: string, copies?: CopiesOf): RowsHere;
 }
 
 /** Digits of a window start: up to 2^53. */

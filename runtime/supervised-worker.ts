@@ -62,6 +62,8 @@ export class SupervisedWorker {
       get: (store, key, partitionKey) => this.#worker.queries.get(store, key, partitionKey),
       windows: (store, key, options) => this.#worker.queries.windows(store, key, options),
       scan: (store, scanned) => this.#worker.queries.scan(store, scanned),
+      tasksOf: (store) => this.#worker.queries.tasksOf(store),
+      rowsHere: (store, copies) => this.#worker.queries.rowsHere(store, copies),
     };
   }
 

@@ -3,15 +3,14 @@ import { partitionForKey } from "../eventlog/records/murmur2.ts";
 import { viewOf, type StoreSpec } from "../state/store.ts";
 import type { Topology } from "../topology/topology.ts";
 import {
-  parseWindowCursor,
-  rowCursor,
   StateUnavailableError,
+  type CopiesOf,
   type EdgeCount,
   type LocateOptions,
   type Location,
   type Queries,
+  type RowsHere,
   type StandbyLocation,
-  type StoreReader,
   type ScanOptions,
   type StoreInfo,
   type StoreRow,
@@ -20,15 +19,12 @@ import {
   type WorkerInfo,
 } from "./queries.ts";
 import type { Restorer } from "./restorer.ts";
-import type { StandbyTask } from "./standby-task.ts";
+import { StandbyTask } from "./standby-task.ts";
 import type { StandbyTasks } from "./standby-tasks.ts";
+import { RETRY_AFTER_MS, scanAll, standbyReader, taskReader } from "./store-rows.ts";
 import type { Task } from "./task.ts";
 import { taskIdOf } from "./task-id.ts";
 import type { TaskManager } from "./task-manager.ts";
-import { isStateError } from "./task-opener.ts";
-
-/** What a client is told to wait while a task moves or restores. */
-const RETRY_AFTER_MS = 1_000;
 
 export interface WorkerQueriesOptions {
   readonly workerId: string;
@@ -109,7 +105,7 @@ export class WorkerQueries implements Queries {
     if (taskId === undefined) return [];
     const locations: StandbyLocation[] = [];
     const local = standbys.get(taskId);
-    if (local?.isTailing === true && local.stalenessMs <= maxStalenessMs)
+    if (local !== undefined && isFresh(local, maxStalenessMs))
       locations.push({ kind: "local", stalenessMs: Math.ceil(local.stalenessMs), reader: standbyReader(local) });
     for (const member of tasks.members)
       if (member.workerId !== workerId && member.url !== undefined && member.standbys.includes(taskId))
@@ -130,31 +126,50 @@ export class WorkerQueries implements Queries {
   }
 
   async get(store: string, key: string, partitionKey: string = key): Promise<unknown> {
-    const task = this.#ownerOf(store, partitionKey);
-    return guard(task, () => rowsOf(task).get(store, key));
+    return taskReader(this.#ownerOf(store, partitionKey)).get(store, key);
   }
 
   async windows(store: string, key: string, options: { from: number; to: number; limit: number }): Promise<readonly StoreRow[]> {
-    const task = this.#ownerOf(store, key);
-    return guard(task, () => rowsOf(task).windows(store, key, options));
+    return taskReader(this.#ownerOf(store, key)).windows(store, key, options);
   }
 
   async scan(store: string, options: ScanOptions): Promise<readonly StoreRow[]> {
-    const rows: { row: StoreRow; cursor: Buffer }[] = [];
-    const { after, ...bounds } = options;
-    for (const task of this.#options.tasks.tasks) {
-      if (!task.stores.some((spec) => viewOf(spec, store))) continue;
-      if (!task.isUp) throw new StateUnavailableError(`task ${task.taskId} is ${task.status}`, RETRY_AFTER_MS);
-      const isWindowed = task.stores.some((spec) => spec.name === store && spec.kind === "window");
-      // A cursor without a window's start goes on after all windows of keys below it.
-      const from = isWindowed && after !== undefined ? (parseWindowCursor(after) ?? { key: after, windowStart: 0 }) : after;
-      for (const [key, value] of await guard(task, () => task.state.scanCommitted(store, { ...bounds, after: from }))) {
-        const row: StoreRow = isWindowed ? { ...toWindowRow(key), value } : { key: String(key), value };
-        rows.push({ row, cursor: Buffer.from(rowCursor(row)) });
-      }
-    }
-    rows.sort((a, b) => Buffer.compare(a.cursor, b.cursor));
-    return rows.slice(0, options.limit).map(({ row }) => row);
+    const { partitionKey } = options;
+    if (partitionKey !== undefined) return taskReader(this.#ownerOf(store, partitionKey)).scan(store, options);
+    const tasks = this.#tasksWith(store);
+    const waiting = tasks.find((task) => !task.isUp);
+    if (waiting !== undefined) throw new StateUnavailableError(`task ${waiting.taskId} is ${waiting.status}`, RETRY_AFTER_MS);
+    return scanAll(tasks.map(taskReader), store, options);
+  }
+
+  tasksOf(store: string): readonly string[] | undefined {
+    const { topology, partitionsOf } = this.#options;
+    const subtopology = topology.subtopologies.find(({ stores }) => stores.some((spec) => viewOf(spec, store)));
+    if (subtopology === undefined) return [];
+    const partitions = partitionsOf(subtopology.sources[0].topic);
+    return partitions === undefined ? undefined : Array.from({ length: partitions }, (_, n) => taskIdOf(subtopology.id, n).id);
+  }
+
+  rowsHere(store: string, copies?: CopiesOf): RowsHere {
+    const from = copies === undefined ? this.#tasksWith(store).filter(({ isUp }) => isUp) : this.#copies(store, copies);
+    const readers = from.map((source) => (source instanceof StandbyTask ? standbyReader(source) : taskReader(source)));
+    return {
+      sources: from.map((source) => ({
+        taskId: source.taskId,
+        stalenessMs: source instanceof StandbyTask ? Math.ceil(source.stalenessMs) : 0,
+      })),
+      scan: (options) => scanAll(readers, store, options),
+    };
+  }
+
+  #tasksWith(store: string): Task[] {
+    return this.#options.tasks.tasks.filter(({ stores }) => stores.some((spec) => viewOf(spec, store)));
+  }
+
+  #copies(store: string, { taskIds, maxStalenessMs }: CopiesOf): StandbyTask[] {
+    return this.#options.standbys.tasks.filter(
+      (copy) => taskIds.includes(copy.taskId) && isFresh(copy, maxStalenessMs) && copy.stores.some((spec) => viewOf(spec, store)),
+    );
   }
 
   #ownerOf(store: string, key: string): Task {
@@ -192,52 +207,12 @@ export class WorkerQueries implements Queries {
   }
 }
 
-/** Committed rows of a task or of a copy of one. */
-function rowsOf({ state, stores }: Pick<Task | StandbyTask, "state" | "stores">): StoreReader {
-  return {
-    // e.g. no store of alerts, in a job without rules
-    get: async (store, key) => (stores.some((spec) => viewOf(spec, store)) ? await state.getCommitted(store, key) : undefined),
-    windows: async (store, key, options) => {
-      const rows = await state.fetchCommitted(store, key, options);
-      return rows.map(([windowStart, value]) => ({ key, windowStart, value }));
-    },
-  };
-}
-
-/** A copy that became the task while it was read has all that it had. */
-function standbyReader(standby: StandbyTask): StoreReader {
-  const unlessClosed = async <T>(value: Promise<T>): Promise<T> => {
-    try {
-      return await value;
-    } catch (error) {
-      if (!isStateError(error, "closed")) throw error;
-      throw new StateUnavailableError(`the standby of task ${standby.taskId} was closed while it was asked`, RETRY_AFTER_MS);
-    }
-  };
-  const rows = rowsOf(standby);
-  return {
-    get: (store, key) => unlessClosed(rows.get(store, key)),
-    windows: (store, key, options) => unlessClosed(rows.windows(store, key, options)),
-  };
-}
-
-function toWindowRow(row: unknown): { key: string; windowStart: number } {
-  const { key, windowStart } = row as { key: unknown; windowStart: number };
-  return { key: String(key), windowStart };
-}
-
 /** A store may be named like a processor. */
 function storeNodeName(store: string): string {
   return `${store} (store)`;
 }
 
-/** A task that closes while the answer is being read has moved: never a wrong answer. */
-async function guard<T>(task: Task, read: () => Promise<T>): Promise<T> {
-  try {
-    const value = await read();
-    if (task.isUp) return value;
-  } catch (error) {
-    if (task.isUp) throw error;
-  }
-  throw new StateUnavailableError(`task ${task.taskId} moved while it was asked`, RETRY_AFTER_MS);
+/** Still a copy, and everything committed longer ago than this is in it. */
+function isFresh({ isTailing, stalenessMs }: StandbyTask, maxStalenessMs: number): boolean {
+  return isTailing && stalenessMs <= maxStalenessMs;
 }

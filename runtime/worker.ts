@@ -316,8 +316,8 @@ export class Worker {
     this.#processing.ended();
     try {
       await this.#mutex.run(async () => {
-        if (!failed) await this.#processing.commitAll();
-        await this.#tasks.closeAll();
+        const committed = failed ? Promise.resolve() : this.#processing.commitAll();
+        await committed.finally(() => this.#tasks.closeAll());
       });
     } catch (error) {
       this.#logger.error({ err: error }, "could not commit or checkpoint while stopping: the next start replays it");

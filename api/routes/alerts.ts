@@ -22,7 +22,7 @@ interface DeviceAlerts {
 }
 
 export function alertRoutes(app: FastifyInstance, services: Services): void {
-  const { options, ownership } = services;
+  const { ownership } = services;
 
   app.get<{ Params: DeviceParams; Querystring: StalenessQuery }>(
     "/v1/tenants/:tenant/devices/:id/alerts",
@@ -56,15 +56,15 @@ export function alertRoutes(app: FastifyInstance, services: Services): void {
         operation: { tag: "devices", summary: "Devices of a tenant with alerts that fire, by id", answers: "FiringList", problems: [503] },
       },
     },
-    (request) => {
+    (request, reply) => {
       const { after, limit } = request.query;
       const prefix = `${checkId(request.params.tenant, "tenant")}|`;
       if (after !== undefined) checkId(after, "after");
-      return answerList<DeviceAlerts>(services, request, {
+      return answerList<DeviceAlerts>(services, request, reply, {
         field: "devices",
-        local: () =>
-          scanPage(options.queries, {
-            store: STORES.alerts,
+        store: STORES.alerts,
+        local: (rows) =>
+          scanPage(rows, {
             prefix,
             after: after === undefined ? undefined : prefix + after,
             limit,

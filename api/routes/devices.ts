@@ -1,5 +1,5 @@
 /** `GET /v1/tenants/{tenant}/devices` and `…/devices/{id}`. */
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyReply } from "fastify";
 import { toLedgerView } from "../../processors/formats/ledger-view.ts";
 import { type AlertsRow, type DeviceStateRecord, type DeviceStateRowShape, STORES } from "../../processors/formats/records.ts";
 import { ApiError } from "../errors.ts";
@@ -41,7 +41,7 @@ export function deviceRoutes(app: FastifyInstance, services: Services): void {
         operation: { tag: "devices", summary: "Devices of a tenant with their last values, by id", answers: "DeviceList", problems: [503] },
       },
     },
-    (request) => listDevices(services, request),
+    (request, reply) => listDevices(services, request, reply),
   );
 
   app.get<{ Params: DeviceParams; Querystring: StalenessQuery }>(
@@ -77,16 +77,17 @@ export function deviceRoutes(app: FastifyInstance, services: Services): void {
 function listDevices(
   services: Services,
   request: Parameters<typeof answerList>[1] & { params: TenantParams; query: DevicesQuery },
+  reply: FastifyReply,
 ): Promise<unknown> {
   const { after, limit, contains } = request.query;
   const prefix = `${checkId(request.params.tenant, "tenant")}|`;
   if (after !== undefined) checkId(after, "after");
   const wanted = contains?.toLowerCase();
-  return answerList<DeviceStateRecord>(services, request, {
+  return answerList<DeviceStateRecord>(services, request, reply, {
     field: "devices",
-    local: () =>
-      scanPage(services.options.queries, {
-        store: STORES.deviceState,
+    store: STORES.deviceState,
+    local: (rows) =>
+      scanPage(rows, {
         prefix,
         after: after === undefined ? undefined : prefix + after,
         limit,

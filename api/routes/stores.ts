@@ -1,5 +1,5 @@
 /** `GET /v1/stores…`: the rows of any store, committed. For people and programs that know the topology; not by tenant. */
-import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { rowCursor, type StoreInfo, type StoreRow } from "../../runtime/queries.ts";
 import { ApiError } from "../errors.ts";
 import type { Page } from "../page.ts";
@@ -93,7 +93,7 @@ export function storeRoutes(app: FastifyInstance, services: Services): void {
         },
       },
     },
-    (request) => listRows(services, request),
+    (request, reply) => listRows(services, request, reply),
   );
 
   app.get<{ Params: RowParams; Querystring: RowQuery }>(
@@ -185,15 +185,20 @@ function requireStore({ options }: Services, name: string, kind?: StoreInfo["kin
     );
 }
 
-function listRows(services: Services, request: FastifyRequest<{ Params: StoreParams; Querystring: RowsQuery }>): Promise<unknown> {
+function listRows(
+  services: Services,
+  request: FastifyRequest<{ Params: StoreParams; Querystring: RowsQuery }>,
+  reply: FastifyReply,
+): Promise<unknown> {
   const { store } = request.params;
   const { prefix, from, to, after, limit } = request.query;
   requireStore(services, store);
-  return answerList<RowItem>(services, request, {
+  return answerList<RowItem>(services, request, reply, {
     field: "rows",
-    local: async (): Promise<Page<RowItem>> => {
+    store,
+    local: async (rowsHere): Promise<Page<RowItem>> => {
       const bounds = Object.fromEntries(Object.entries({ prefix, from, to, after }).filter(([, value]) => value !== undefined));
-      const rows = await services.options.queries.scan(store, { ...bounds, limit });
+      const rows = await rowsHere.scan({ ...bounds, limit });
       const last = rows.at(-1);
       return { items: rows.map((row) => toItem(store, row)), next: rows.length < limit || last === undefined ? null : rowCursor(last) };
     },

@@ -2,7 +2,7 @@
 import type { FastifyInstance } from "fastify";
 import { STORES } from "../../processors/formats/records.ts";
 import { parseDeviceKey } from "../../processors/formats/names.ts";
-import type { Queries } from "../../runtime/queries.ts";
+import type { RowsHere } from "../../runtime/queries.ts";
 import type { Page } from "../page.ts";
 import { checkId } from "../parameters.ts";
 import type { Services } from "../route.ts";
@@ -19,12 +19,13 @@ export function tenantRoutes(app: FastifyInstance, services: Services): void {
       schema: { querystring: { type: "object", additionalProperties: false, properties: LIST_QUERY } },
       config: { operation: { tag: "devices", summary: "Tenants that have devices, by name", answers: "TenantList", problems: [503] } },
     },
-    (request) => {
+    (request, reply) => {
       const { after, limit } = request.query;
       if (after !== undefined) checkId(after, "after");
-      return answerList<TenantItem>(services, request, {
+      return answerList<TenantItem>(services, request, reply, {
         field: "tenants",
-        local: () => localTenants(services.options.queries, after, limit),
+        store: STORES.deviceState,
+        local: (rows) => localTenants(rows, after, limit),
         keyOf: (item) => item.tenant,
         newer: (a) => a,
       });
@@ -33,11 +34,11 @@ export function tenantRoutes(app: FastifyInstance, services: Services): void {
 }
 
 /** One row a tenant: the next tenant starts after every `tenant|...`, and "}" is the byte after "|". */
-async function localTenants(queries: Queries, after: string | undefined, limit: number): Promise<Page<TenantItem>> {
+async function localTenants(rows: RowsHere, after: string | undefined, limit: number): Promise<Page<TenantItem>> {
   const items: TenantItem[] = [];
   let last = after;
   while (items.length < limit) {
-    const [row] = await queries.scan(STORES.deviceState, { limit: 1, ...(last === undefined ? {} : { after: `${last}}` }) });
+    const [row] = await rows.scan({ limit: 1, ...(last === undefined ? {} : { after: `${last}}` }) });
     const tenant = row === undefined ? undefined : parseDeviceKey(row.key)?.tenant;
     if (tenant === undefined) return { items, next: null };
     items.push({ tenant });

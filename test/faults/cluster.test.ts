@@ -30,7 +30,7 @@ test(`three workers on three brokers (seed ${seed})`, { skip, timeout: 240_000 }
   await t.test(`${WORKER_FAULTS} kill -9 and clean stops of workers`, async () => {
     await disturbWorkers(job, { faults: WORKER_FAULTS, eventsPerFault: EVENTS_PER_FAULT, seed });
   });
-  await t.test(`${BOUNCES} brokers killed or stopped in turn, and restarted: the workers go on`, async () => {
+  await t.test(`${BOUNCES} brokers killed or stopped in turn, and restarted: the workers go on (goka #172)`, async () => {
     await bounceBrokers(job, kafka, { bounces: BOUNCES, eventsPerFault: EVENTS_PER_FAULT });
   });
   await t.test("then no transaction is open, and every output is that of an undisturbed run", async (t) => {

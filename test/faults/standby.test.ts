@@ -63,7 +63,7 @@ async function untilCovered(fleet: WorkerFleet): Promise<void> {
 }
 
 test(
-  `standbys take over from workers that are stopped and killed, ${EVENTS} times (seed ${seed})`,
+  `standbys take over from workers that are stopped and killed, ${EVENTS} times (kafka-streams #12540, seed ${seed})`,
   { skip, timeout: 240_000 },
   async (t) => {
     const job = await JobUnderFaults.create(t, {

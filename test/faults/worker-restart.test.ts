@@ -24,7 +24,7 @@ const EVENTS_AFTER_CHECKPOINT = 30;
 const logger = pino({ level: "silent" });
 
 test(
-  "a worker killed after a checkpoint replays only what came after it, from the directory it had",
+  "a worker killed after a checkpoint replays only what came after it, from the directory it had (KIP-892)",
   { skip, timeout: 140_000 },
   async (t) => {
     const kafka = await sharedKafka();

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { Cluster } from "../../eventlog/kafka/connection/cluster.ts";
 import { CoordinatorClient } from "../../eventlog/kafka/connection/coordinator-client.ts";
 import { connectionSettings, parseAddress } from "../../eventlog/kafka/connection/options.ts";
+import { KafkaLog } from "../../eventlog/kafka/kafka-log.ts";
 import { initProducer } from "../../eventlog/kafka/init-producer.ts";
 import { need } from "../support/need.ts";
 import { sharedKafka } from "../support/shared-kafka.ts";
@@ -11,6 +12,7 @@ import { waitFor } from "../support/wait-for.ts";
 import { makeTopic, openLog, readAll, recordSet, sendText, silent } from "./kafka/harness.ts";
 
 const skip = await need("kafka");
+const TRANSACTIONS = 100;
 
 test("a transactional id taken over fences its old holder, whose data stays invisible", { skip }, async (t) => {
   const log = openLog(t, (await sharedKafka()).bootstrap);
@@ -119,6 +121,33 @@ test(
     await writer.abort();
     assert.deepEqual(await readAll(t, log, topic), []);
     assert.deepEqual(await log.admin.groupOffsets(groupId, [{ topic, partition: 0 }]), []);
+  },
+);
+
+test(
+  "transactions with offsets follow each other at once, though the one before is still being completed (KafkaJS #430, #1068)",
+  { skip },
+  async (t) => {
+    const log = new KafkaLog({ brokers: (await sharedKafka()).bootstrap, clientId: "sluice-test", logger: silent });
+    const topic = await makeTopic(log, 3);
+    const group = { groupId: uniqueName("group"), generationId: -1, memberId: "" };
+    const writer = log.txnWriter({ transactionalId: uniqueName("txn"), timeoutMs: 60_000 });
+    t.after(async () => {
+      await writer.close();
+      await log.close();
+    });
+    await writer.open();
+    for (let n = 0; n < TRANSACTIONS; n++) {
+      writer.begin();
+      // every other one begins with the offsets, so that each request is the first to meet what is not completed
+      if (n % 2 === 0) await writer.write(recordSet(topic, [{ partition: n % 3, value: String(n) }]));
+      await writer.sendOffsets([{ topic, partition: 0, offset: n + 1 }], group);
+      await writer.commit();
+    }
+    await waitFor("the last one is completed", async () => {
+      const [committed] = await log.admin.groupOffsets(group.groupId, [{ topic, partition: 0 }]);
+      return committed.offset === TRANSACTIONS && (await readAll(t, log, topic)).length === TRANSACTIONS / 2;
+    });
   },
 );
 

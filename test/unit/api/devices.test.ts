@@ -150,6 +150,7 @@ test("while its task moves, a device is answered from a copy to those who say ho
   const reader = {
     get: (store: string) => Promise.resolve(store === STORES.deviceState ? state : undefined),
     windows: () => Promise.resolve([]),
+    scan: () => Promise.resolve([]),
   };
   queries.standbyLocations = [{ kind: "local", stalenessMs: 9, reader }];
   const answer = await app.inject("/v1/tenants/demo/devices/d1?maxStalenessMs=1000");

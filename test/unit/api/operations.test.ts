@@ -55,7 +55,7 @@ test("every schema that /openapi.json refers to is in it, and parameters and pro
   const parameters: { name: string }[] = document.paths["/v1/tenants/{tenant}/devices"].get.parameters;
   assert.deepEqual(
     parameters.map(({ name }) => name),
-    ["tenant", "after", "limit", "scope", "partial", "contains"],
+    ["tenant", "after", "limit", "scope", "partial", "maxStalenessMs", "copiesOf", "contains"],
   );
 });
 

@@ -126,7 +126,11 @@ test("while its owner cannot be asked, a row comes from a copy that is fresh eno
   const { app, queries } = withStores(t);
   queries.location = () => ({ kind: "unavailable", retryAfterMs: 1_000 });
   queries.standbyLocations = [
-    { kind: "local", stalenessMs: 120, reader: { get: () => Promise.resolve({ count: 7 }), windows: () => Promise.resolve([]) } },
+    {
+      kind: "local",
+      stalenessMs: 120,
+      reader: { get: () => Promise.resolve({ count: 7 }), windows: () => Promise.resolve([]), scan: () => Promise.resolve([]) },
+    },
   ];
   assert.equal((await app.inject("/v1/stores/totals/k")).statusCode, 503, "only for those who say how old it may be");
   const answer = await app.inject("/v1/stores/totals/k?maxStalenessMs=500");
@@ -141,7 +145,11 @@ test("a row of a worker that is gone comes from a copy at another one", async (t
   one.queries.standbyLocations = [{ kind: "remote", url, workerId: "w2" }];
   two.queries.location = one.queries.location;
   two.queries.standbyLocations = [
-    { kind: "local", stalenessMs: 40, reader: { get: () => Promise.resolve({ count: 3 }), windows: () => Promise.resolve([]) } },
+    {
+      kind: "local",
+      stalenessMs: 40,
+      reader: { get: () => Promise.resolve({ count: 3 }), windows: () => Promise.resolve([]), scan: () => Promise.resolve([]) },
+    },
   ];
   assert.equal((await one.app.inject("/v1/stores/totals/k")).statusCode, 503);
   const answer = await one.app.inject("/v1/stores/totals/k?maxStalenessMs=500");

@@ -3,7 +3,10 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
+import { StateUnavailableError } from "../../../runtime/queries.ts";
 import type { Worker } from "../../../runtime/worker.ts";
+import { HeldChangelogs } from "../../support/held-changelogs.ts";
+import { MortalLog } from "../../support/mortal-log.ts";
 import { waitUntilDrained } from "../../support/telemetry.ts";
 import { tempDir } from "../../support/temp-dir.ts";
 import { waitFor } from "../../support/wait-for.ts";
@@ -66,6 +69,35 @@ for (const engine of ["level", "memory"] as const)
     await assertExact(setup, KEYS, 2 * ROUNDS);
   });
 
+test("a copy that lags behind is brought up to date before it takes over (kafka-streams #12540)", async (t) => {
+  const setup = await setUp(t);
+  const held = new HeldChangelogs(setup.log);
+  const state = { dir: tempDir(t, "own-state"), engine: "level" as const, cacheMiB: 4 };
+  const processing = { guarantee: "exactly-once" as const, commitIntervalMs: 10, standbyReplicas: 1 };
+  const first = workerOf(t, setup, { standbyReplicas: 1 });
+  const second = setup.worker({ log: held.log, state, processing });
+  await first.start();
+  await second.start();
+  await Promise.all([allRunning(first, 2), allRunning(second, 2)]);
+  await setup.feed(KEYS, ROUNDS);
+  await waitUntilDrained(setup.log, "app", "in");
+  await caughtUp(second, 2);
+  held.allow(0);
+  await setup.feed(KEYS, ROUNDS);
+  await waitUntilDrained(setup.log, "app", "in");
+  await first.stop();
+  await waitFor(
+    "it waits for what its copies lack",
+    () => second.queries.worker().tasks.filter(({ status }) => status === "restoring").length === 2,
+  );
+  await setup.feed(KEYS, ROUNDS);
+  held.allow(Infinity);
+  await waitUntilDrained(setup.log, "app", "in");
+  await assertExact(setup, KEYS, 3 * ROUNDS);
+  const lacked = await metric(second, "sluice_restored_records_total");
+  assert.ok(lacked > 0 && lacked <= KEYS * ROUNDS, `${lacked} records, and not all that there were`);
+});
+
 test("a task of a large state moves to a new worker only when that has caught up, and is not restored there (KIP-441)", async (t) => {
   const setup = await setUp(t);
   const processing = { acceptableRecoveryLag: 5 };
@@ -113,6 +145,35 @@ test("a standby answers with its age, within the bound that is given, and its ow
   assert.ok(asked > 0);
 });
 
+test("rows of a worker's own tasks and of its copies are all rows, each once, in pages; a copy that is too old is not read", async (t) => {
+  const setup = await setUp(t);
+  const [first, second] = await copiedPair(t, setup);
+  const { queries } = first;
+  const tasks = queries.tasksOf("totals");
+  assert.deepEqual(tasks, ["0_0", "0_1", "0_2", "0_3"]);
+  assert.deepEqual(queries.tasksOf("no-such-store"), []);
+  const own = queries.rowsHere("totals");
+  const copies = queries.rowsHere("totals", { taskIds: tasks, maxStalenessMs: 60_000 });
+  assert.deepEqual([...own.sources, ...copies.sources].map(({ taskId }) => taskId).sort(), tasks);
+  assert.ok(own.sources.every(({ stalenessMs }) => stalenessMs === 0) && copies.sources.every(({ stalenessMs }) => stalenessMs > 0));
+  const seen: string[] = [];
+  for (const rows of [own, copies])
+    for (let after: string | undefined; ;) {
+      const page = await rows.scan({ limit: 7, ...(after === undefined ? {} : { after }) });
+      for (const { value } of page) assert.equal((value as { count: number }).count, ROUNDS);
+      seen.push(...page.map(({ key }) => key));
+      if (page.length < 7) break;
+      after = page.at(-1)?.key;
+    }
+  assert.deepEqual(seen.sort(), Array.from({ length: KEYS }, (_, n) => `k${n}`).sort());
+  const [{ taskId }] = copies.sources;
+  assert.deepEqual(queries.rowsHere("totals", { taskIds: [taskId], maxStalenessMs: 60_000 }).sources.length, 1);
+  assert.deepEqual(queries.rowsHere("totals", { taskIds: tasks, maxStalenessMs: -1 }).sources, []);
+  await first.stop();
+  await assert.rejects(own.scan({ limit: 1 }), StateUnavailableError, "its tasks are another's");
+  await allRunning(second, PARTITIONS);
+});
+
 test("what a standby has read is on its disk when its worker stops, and is not read again", async (t) => {
   const setup = await setUp(t);
   const dir = tempDir(t, "own-state");
@@ -141,4 +202,36 @@ test("what a standby has read is on its disk when its worker stops, and is not r
   const read = (await metric(again, "sluice_standby_records_total")) + (await metric(again, "sluice_restored_records_total"));
   assert.equal(read, 0);
   await assertExact(setup, KEYS, ROUNDS);
+});
+
+test("a crash between the state's write and its commit leaves nothing in a standby, nor on the old owner's disk (KAFKA-9891)", async (t) => {
+  const setup = await setUp(t);
+  const processing = { guarantee: "exactly-once" as const, commitIntervalMs: 10, standbyReplicas: 1 };
+  const state = { dir: tempDir(t, "own-state"), engine: "level" as const, cacheMiB: 4 };
+  const mortal = new MortalLog(setup.log);
+  const first = setup.worker({ log: mortal.log, state, processing });
+  const second = workerOf(t, setup, { standbyReplicas: 1 });
+  await first.start();
+  await second.start();
+  await Promise.all([allRunning(first, 2), allRunning(second, 2)]);
+  await setup.feed(KEYS, ROUNDS);
+  await waitUntilDrained(setup.log, "app", "in");
+  await Promise.all([caughtUp(first, 2), caughtUp(second, 2)]);
+
+  mortal.killInCommit();
+  await setup.feed(KEYS, ROUNDS);
+  await waitFor("it dies with rows in the changelog that are not committed", () => mortal.dead);
+  await first.stop();
+  await waitUntilDrained(setup.log, "app", "in");
+  await assertExact(setup, KEYS, 2 * ROUNDS);
+
+  const again = setup.worker({ state, processing });
+  await again.start();
+  await Promise.all([allRunning(again, 2), allRunning(second, 2)]);
+  await caughtUp(again, 2);
+  await second.stop();
+  await allRunning(again, PARTITIONS);
+  await setup.feed(KEYS, ROUNDS);
+  await waitUntilDrained(setup.log, "app", "in");
+  await assertExact(setup, KEYS, 3 * ROUNDS);
 });

@@ -115,7 +115,7 @@ async function finishRun(setup: Setup, worker: Worker): Promise<void> {
   await assertExact(setup, 20, 40);
 }
 
-test("what goes in comes out once, and a restart after a clean stop replays nothing", async (t) => {
+test("what goes in comes out once, and a restart after a clean stop replays nothing (kafka-streams for Node #86)", async (t) => {
   const setup = await setUp(t);
   const first = await firstRun(setup);
   assert.equal(first.state, "NOT_RUNNING");
@@ -127,7 +127,7 @@ test("what goes in comes out once, and a restart after a clean stop replays noth
   await finishRun(setup, second);
 });
 
-test("state that is gone from disk comes back from the changelog", async (t) => {
+test("state that is gone from disk comes back from the changelog (kafka-streams for Node #86)", async (t) => {
   const setup = await setUp(t);
   await firstRun(setup);
   rmSync(join(setup.stateDir, "app"), { recursive: true });

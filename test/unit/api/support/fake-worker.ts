@@ -1,12 +1,14 @@
 /** A worker's Queries and Feed in memory, for API tests: rows by store and key, a feed that is pushed by hand. */
 import { rowCursor } from "../../../../runtime/queries.ts";
 import type {
+  CopiesOf,
   EdgeCount,
   Feed,
   FeedRecord,
   LocateOptions,
   Location,
   Queries,
+  RowsHere,
   ScanOptions,
   StandbyLocation,
   StoreInfo,
@@ -92,6 +94,29 @@ export class FakeQueries implements Queries {
   get(store: string, key: string): Promise<unknown> {
     if (this.failure !== undefined) return Promise.reject(this.failure);
     return Promise.resolve(this.rows.get(store)?.get(key));
+  }
+
+  /** Of the whole group, whatever the store. */
+  allTasks: readonly string[] | undefined = ["0_0"];
+  /** Of the tasks of others, with their age. */
+  readonly copies = new Map<string, { readonly stalenessMs: number; readonly queries: FakeQueries }>();
+
+  tasksOf(): readonly string[] | undefined {
+    return this.allTasks;
+  }
+
+  rowsHere(store: string, copies?: CopiesOf): RowsHere {
+    if (copies === undefined) {
+      const own = this.info.members.find(({ workerId }) => workerId === this.info.workerId)?.tasks ?? [];
+      const up = own.filter((id) => this.info.tasks.every(({ taskId, status }) => taskId !== id || status === "running"));
+      return { sources: up.map((taskId) => ({ taskId, stalenessMs: 0 })), scan: (options) => this.scan(store, options) };
+    }
+    const { taskIds, maxStalenessMs } = copies;
+    const fresh = [...this.copies].filter(([taskId, { stalenessMs }]) => taskIds.includes(taskId) && stalenessMs <= maxStalenessMs);
+    return {
+      sources: fresh.map(([taskId, { stalenessMs }]) => ({ taskId, stalenessMs })),
+      scan: async (options) => (await Promise.all(fresh.map(([, { queries }]) => queries.scan(store, options)))).flat(),
+    };
   }
 
   scan(store: string, options: ScanOptions): Promise<readonly StoreRow[]> {

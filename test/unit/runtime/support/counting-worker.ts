@@ -26,7 +26,7 @@ interface Row {
 export const totals = keyValueStore({ name: "totals", key: serdes.string, value: serdes.json<Row>() });
 
 /** Counts records per key; each output is `key -> running count`, so a lost or doubled record shows. */
-function countingTopology(padding: number): Topology {
+function countingTopology(source: string, sink: string, padding: number): Topology {
   class Counting {
     #store!: KeyValueStore<string, Row>;
     #context!: ProcessorContext<{ out: { key: string; value: number } }>;
@@ -43,14 +43,17 @@ function countingTopology(padding: number): Topology {
   }
   const builder = new StreamsBuilder();
   builder
-    .stream("in", { key: serdes.string, value: serdes.string })
+    .stream(source, { key: serdes.string, value: serdes.string })
     .process<{ out: { key: string; value: number } }>({ name: "count", outputs: ["out"], stores: [totals], create: () => new Counting() })
-    .out.to("out", { key: serdes.string, value: serdes.json<number>() });
+    .out.to(sink, { key: serdes.string, value: serdes.json<number>() });
   return builder.build();
 }
 
 export interface Setup {
   readonly log: EventLog;
+  readonly applicationId: string;
+  /** The topic that is counted, with PARTITIONS partitions. */
+  readonly source: string;
   readonly stateDir: string;
   worker(overrides?: Partial<WorkerOptions>): Worker;
   /** Writes `rounds` records for each of the keys k0..k(n-1). */
@@ -59,32 +62,42 @@ export interface Setup {
   counts(): Promise<Map<string, number[]>>;
 }
 
-/** @param padding characters beside each count in the state, to fill table files. */
+/**
+ * @param padding characters beside each count in the state, to fill table files.
+ * @param own a log of the caller's making, closed after the test, and what the names in it begin with. Default: an embedded one.
+ */
 export async function setUp(
   t: TestContext,
-  { engine = "level", padding = 0, logger = silent }: { engine?: EngineName; padding?: number; logger?: Logger } = {},
+  {
+    engine = "level",
+    padding = 0,
+    logger = silent,
+    own,
+  }: { engine?: EngineName; padding?: number; logger?: Logger; own?: { log: EventLog; prefix: string } } = {},
 ): Promise<Setup> {
-  const embedded = await EmbeddedLog.open({ dir: tempDir(t, "worker-log"), logger });
-  const log: EventLog = embedded;
+  const log: EventLog = own?.log ?? (await EmbeddedLog.open({ dir: tempDir(t, "worker-log"), logger }));
   const workers: Worker[] = [];
   t.after(async () => {
     await Promise.all(workers.map((worker) => worker.stop()));
-    await embedded.close();
+    await log.close();
   });
-  await log.admin.createTopics(["in", "out", "dlq"].map((name) => ({ name, partitions: PARTITIONS, config: {} })));
+  const [applicationId, source, sink, dlq] = ["app", "in", "out", "dlq"].map((name) => `${own?.prefix ?? ""}${name}`);
+  await log.admin.createTopics([source, sink, dlq].map((name) => ({ name, partitions: PARTITIONS, config: {} })));
   const stateDir = tempDir(t, "worker-state");
   return {
     log,
+    applicationId,
+    source,
     stateDir,
     worker(overrides = {}) {
       const worker = new Worker({
-        applicationId: "app",
-        topology: countingTopology(padding),
+        applicationId,
+        topology: countingTopology(source, sink, padding),
         log,
         state: { dir: stateDir, engine, cacheMiB: 4 },
         processing: { guarantee: "exactly-once", commitIntervalMs: 10 },
         sessionTimeoutMs: 5_000,
-        deadLetterTopic: "dlq",
+        deadLetterTopic: dlq,
         logger,
         ...overrides,
       });
@@ -92,12 +105,12 @@ export async function setUp(
       return worker;
     },
     async feed(keys, rounds) {
-      const writer = embedded.plainWriter({});
+      const writer = log.plainWriter({});
       for (let round = 0; round < rounds; round++) {
         const set = new RecordSet(100_000);
         for (let key = 0; key < keys; key++) {
           const bytes = Buffer.from(`k${key}`);
-          set.partition("in", key % PARTITIONS).append(round, bytes, 0, bytes.length, bytes, 0, bytes.length);
+          set.partition(source, key % PARTITIONS).append(round, bytes, 0, bytes.length, bytes, 0, bytes.length);
         }
         await writer.write(set);
       }
@@ -105,7 +118,7 @@ export async function setUp(
     },
     async counts() {
       const byKey = new Map<string, number[]>();
-      for (const record of await readTopic(log, "out")) {
+      for (const record of await readTopic(log, sink)) {
         const list = byKey.get(String(record.key)) ?? [];
         list.push(Number(String(record.value)));
         byKey.set(String(record.key), list);
