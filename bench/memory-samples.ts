@@ -33,13 +33,23 @@ export class MemorySamples {
     return { rssMiB: mib(this.#status(), "VmHWM"), anonMiB: this.#anon, fileMiB: this.#file };
   }
 
+  /** Seconds that the main thread gave to the garbage collector, by kind. */
+  async gcSeconds(): Promise<Record<string, number>> {
+    const found = (await this.#metrics()).matchAll(/^nodejs_gc_duration_seconds_(sum|count)\{kind="(\w+)"\} (\S+)/gm);
+    return Object.fromEntries(
+      [...found].map(([, what, kind, value]) => [`${kind}${what === "sum" ? "S" : "Count"}`, Math.round(Number(value) * 10) / 10]),
+    );
+  }
+
   /** One line of figures in MiB. */
   async line(): Promise<string> {
-    const metrics = await (await fetch(`${this.#url}/metrics`)).text();
+    const metrics = await this.#metrics();
     const value = (name: string): number =>
       Math.round(Number(new RegExp(`^${name.replace(/[{}"]/g, "\\$&")} (\\S+)`, "m").exec(metrics)?.[1]) / MIB);
     const space = (name: string): string =>
-      ["used", "size"].map((kind) => value(`nodejs_heap_space_size_${kind === "used" ? "used" : "total"}_bytes{space="${name}"}`)).join("/");
+      ["used", "size"]
+        .map((kind) => value(`nodejs_heap_space_size_${kind === "used" ? "used" : "total"}_bytes{space="${name}"}`))
+        .join("/");
     const status = this.#status();
     return [
       `rss ${mib(status, "VmRSS")} anon ${mib(status, "RssAnon")} file ${mib(status, "RssFile")}`,
@@ -47,6 +57,10 @@ export class MemorySamples {
       ...["new", "old", "large_object", "new_large_object", "code", "trusted"].map((name) => `${name} ${space(name)}`),
       `unchecked ${value("sluice_uncheckpointed_bytes")}`,
     ].join(" ");
+  }
+
+  async #metrics(): Promise<string> {
+    return (await fetch(`${this.#url}/metrics`)).text();
   }
 
   #status(): string {

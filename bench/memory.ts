@@ -106,12 +106,14 @@ async function drain(kafka: Kafka, log: KafkaLog, raw: string, total: number, di
   const seconds = (performance.now() - startedAt) / 1000;
   const peak = samples.peak();
   const cpuS = cpuSeconds(worker.pid);
+  const gc = await samples.gcSeconds();
   await worker.stop();
   const ends = await log.admin.listOffsets(await partitionsOf(log, topics.normalized), "latest", "read_committed");
   const normalized = ends.reduce((sum, { offset }) => sum + offset, 0);
   return {
     ...peak,
     eventsPerSecond: Math.round(total / seconds),
+    ...gc,
     cpuS: Math.round(cpuS * 10) / 10,
     // control records take offsets too
     normalizedAtLeast: distinct,
