@@ -6,8 +6,11 @@
 import { RuntimeError } from "./errors.ts";
 
 const MIB = 1024 * 1024;
-/** Node, our code and its libraries (about 100 MiB measured), the young generation of V8's heap, the HTTP API. MiB. */
-const PROCESS_MIB = 192;
+/**
+ * Node, our code and its libraries, the HTTP API (150 MiB before the first record); V8's young generation (32); what gathers in the old
+ * one beside the cache's share (60 % of what lives there: `--heap-growing-percent`, scripts/bootstrap-lib.mjs). MiB.
+ */
+const PROCESS_MIB = 256;
 /** A MiB of decoded rows by the cache's own count: the rows, and the garbage that V8 lets gather before it collects the old generation. */
 const CACHE_FACTOR = 4;
 /** Below it a record of 1 MB no longer fits everywhere. MiB. */
@@ -18,8 +21,6 @@ const DEFAULT_FLOW_MIB = 320;
 const UNITS = 40;
 
 export interface MemoryBudget {
-  /** The ceiling of the process's resident memory. */
-  readonly totalMiB: number;
   /** Fetched and not decoded yet. */
   readonly fetchBytes: number;
   /** One record batch, opened: its records and their columns. */
@@ -28,6 +29,12 @@ export interface MemoryBudget {
   readonly gatheredBytes: number;
   /** Committed rows that the state engines do not have yet, of all tasks. */
   readonly uncheckpointedBytes: number;
+  /** Of tasks that restore: fetched and not decoded yet, and as much in rows that the engines do not have yet. */
+  readonly restoreBytes: number;
+  /** Of all standbys: fetched and not decoded yet. Copies may lag; the running tasks' own fetches come first. */
+  readonly standbyFetchBytes: number;
+  /** Of all standbys: rows that the engines do not have yet. */
+  readonly standbyRowBytes: number;
 }
 
 /** `memoryMiB` when it is not set. */
@@ -50,10 +57,12 @@ export function memoryBudget(cacheMiB: number, memoryMiB = defaultMemoryMiB(cach
     );
   const unit = Math.floor(((memoryMiB - PROCESS_MIB - CACHE_FACTOR * cacheMiB) * MIB) / UNITS);
   return {
-    totalMiB: memoryMiB,
     fetchBytes: unit,
     batchBytes: 8 * unit,
     gatheredBytes: 2 * unit,
     uncheckpointedBytes: 4 * unit,
+    restoreBytes: 2 * unit,
+    standbyFetchBytes: unit,
+    standbyRowBytes: 2 * unit,
   };
 }

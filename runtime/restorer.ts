@@ -10,9 +10,7 @@ import { RestoreMeter } from "./restore-meter.ts";
 import { RestoreReport } from "./restore-report.ts";
 import type { Task } from "./task.ts";
 
-/** Restored rows are written to the engines when so many bytes wait, of all tasks that restore: bounds memory, keeps engine batches large. */
-const FLUSH_BYTES = 16 * 1024 * 1024;
-/** Each task's share of it at the least: below, the engine's syncs would take longer than its rows. */
+/** Each task's share of the rows that may wait at the least: below, the engine's syncs would take longer than its rows. */
 const MIN_FLUSH_BYTES = 256 * 1024;
 const POLL_WAIT_MS = 200;
 
@@ -43,6 +41,8 @@ export interface RestorerOptions {
   readonly changelogOf: (store: string) => string;
   readonly logger: Logger;
   readonly onRestored: (records: number) => void;
+  /** Fetched at most, and rows of all restoring tasks that wait for the engines: bounds memory, keeps engine batches large. */
+  readonly maxBytes: number;
 }
 
 export class Restorer {
@@ -115,8 +115,8 @@ export class Restorer {
   }
 
   #assign(): void {
-    const { log, isolation } = this.#options;
-    this.#reader ??= log.reader({ isolation, maxBufferedBytes: FLUSH_BYTES, maxPartitionBytes: 4 * 1024 * 1024 });
+    const { log, isolation, maxBytes } = this.#options;
+    this.#reader ??= log.reader({ isolation, maxBufferedBytes: maxBytes, maxPartitionBytes: 4 * 1024 * 1024 });
     const waiting = [...this.#active.values()].flatMap((active) => active.stores).filter(({ meter }) => !meter.done);
     this.#reader.assign(waiting.map(({ topic, partition, meter }) => ({ topic, partition, offset: meter.position })));
     this.#reader.wakeup();
@@ -146,7 +146,7 @@ export class Restorer {
     if (bytes === undefined) return;
     store.meter.advance(batch.nextOffset, records.count, bytes, performance.now());
     this.#options.onRestored(records.count);
-    if (state.restoredBytes >= Math.max(MIN_FLUSH_BYTES, FLUSH_BYTES / this.#active.size)) await this.#flush(store.task);
+    if (state.restoredBytes >= Math.max(MIN_FLUSH_BYTES, this.#options.maxBytes / this.#active.size)) await this.#flush(store.task);
   }
 
   #find(batch: FetchedBatch): StoreRestore | undefined {

@@ -22,14 +22,10 @@ import type { TaskOpener } from "./task-opener.ts";
 const POLL_WAIT_MS = 1_000;
 /** Between two looks at where the changelogs end: the resolution of lag and staleness. One small request a broker. */
 const ENDS_INTERVAL_MS = 1_000;
-/** Rows of all copies that wait for the engine: bounds memory, keeps engine batches large. */
-const MAX_UNFLUSHED_BYTES = 16 << 20;
 /** Bounds what a crash makes the copy read again. */
 const FLUSH_INTERVAL_MS = 5_000;
 /** Before a copy that failed is made anew, and before the next attempt to read. */
 const RETRY_MS = 2_000;
-/** Copies may lag; the running tasks' own fetches have the memory. */
-const MAX_BUFFERED_BYTES = 8 << 20;
 
 export interface StandbyTasksOptions {
   readonly log: EventLog;
@@ -40,6 +36,9 @@ export interface StandbyTasksOptions {
   readonly opener: TaskOpener;
   readonly directories: TaskDirectories;
   readonly acceptableLag: number;
+  readonly maxFetchedBytes: number;
+  /** Rows of all copies that wait for the engines: bounds memory, keeps engine batches large. */
+  readonly maxUnflushedBytes: number;
   readonly logger: Logger;
   /** A task that is meant for this worker could run here at once. Said again every second until it does. */
   readonly onWarm: (taskId: string) => void;
@@ -204,9 +203,9 @@ export class StandbyTasks {
   }
 
   #assign(): void {
-    const { log, isolation } = this.#options;
+    const { log, isolation, maxFetchedBytes } = this.#options;
     if (this.#stop.signal.aborted || (this.#reader === undefined && this.tasks.length === 0)) return;
-    this.#reader ??= log.reader({ isolation, maxBufferedBytes: MAX_BUFFERED_BYTES });
+    this.#reader ??= log.reader({ isolation, maxBufferedBytes: maxFetchedBytes });
     this.#reader.assign(
       this.tasks.flatMap(({ changelogs }) => changelogs.map(({ topic, partition, position }) => ({ topic, partition, offset: position }))),
     );
@@ -234,7 +233,7 @@ export class StandbyTasks {
 
   async #flushDue(): Promise<void> {
     const bytes = this.tasks.reduce((sum, { state }) => sum + state.restoredBytes, 0);
-    if (bytes < MAX_UNFLUSHED_BYTES && performance.now() - this.#flushedAt < FLUSH_INTERVAL_MS) return;
+    if (bytes < this.#options.maxUnflushedBytes && performance.now() - this.#flushedAt < FLUSH_INTERVAL_MS) return;
     this.#flushedAt = performance.now();
     for (const task of this.tasks) {
       if (task.state.restoredBytes === 0) continue;

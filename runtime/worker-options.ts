@@ -18,7 +18,7 @@ export interface WorkerOptions {
   readonly processing: {
     readonly guarantee: "exactly-once" | "at-least-once";
     readonly commitIntervalMs: number;
-    /** Ceiling of the process's memory (memory-budget.ts). Default 512 and four times the cache. */
+    /** Ceiling of the process's memory (memory-budget.ts). Default 576 and four times the cache. */
     readonly memoryMiB?: number;
     /** Committed rows reach the state engine this often. Default 5000. */
     readonly checkpointIntervalMs?: number;

@@ -130,6 +130,7 @@ export class Worker {
       changelogOf,
       logger: this.#logger,
       onRestored: (records) => this.#metrics.restored(records),
+      maxBytes: memory.restoreBytes,
     });
     const directories = new TaskDirectories(options.state.dir, options.applicationId, options.state.engine);
     const fence = new DeadWorkerFence(this.#log.admin, options.applicationId, this.#logger);
@@ -152,6 +153,8 @@ export class Worker {
       opener,
       directories,
       acceptableLag,
+      maxFetchedBytes: memory.standbyFetchBytes,
+      maxUnflushedBytes: memory.standbyRowBytes,
       logger: this.#logger,
       onWarm: (taskId) => this.#membership.warm(taskId),
       onReplayed: (records) => this.#metrics.replayed(records),

@@ -1,4 +1,5 @@
 export const NODE_FLAGS: readonly string[];
+export const MALLOC_ENV: Readonly<Record<string, string>>;
 interface LockFile {
   readonly packages?: Readonly<Record<string, { readonly version?: string; readonly optional?: boolean }>>;
 }

@@ -82,7 +82,7 @@ export const fullProcessingSchema = z
     guarantee: z.enum(["exactly-once", "at-least-once"]).default("exactly-once"),
     /** Under load; with little to do a commit comes sooner. */
     commitIntervalMs: z.int().min(1).max(60_000).default(100),
-    /** Ceiling of the worker's memory; absent: 512 and four times state.cacheMiB. */
+    /** Ceiling of the worker's memory; absent: 576 and four times state.cacheMiB. */
     memoryMiB: z.int().min(256).max(1_048_576).optional(),
     onDecodeError: errorAction,
     onProcessingError: errorAction,

@@ -1,11 +1,11 @@
 /**
  * LZ4 frames as Java's client reads and writes them for magic 2: independent blocks of 64 KiB, no checksums.
- * Source: lz4_Frame_format.md, lz4_Block_format.md; Lz4BlockInputStream.java refuses dependent blocks, so lz4js's own
- * frames (dependent blocks) will not do, and its decoder does not check bounds.
+ * Source: lz4_Frame_format.md, lz4_Block_format.md; Lz4BlockInputStream.java refuses dependent blocks. Of npm's packages, lz4js 0.2.0
+ * writes blocks that Java refuses (matches within the last twelve bytes), and its decoder does not check bounds.
  */
-import lz4js from "lz4js";
 import { LogError } from "../errors.ts";
 import { ByteSink } from "./byte-sink.ts";
+import { compressLz4Block, MAX_LZ4_BLOCK_BYTES } from "./lz4-block.ts";
 
 const MAGIC = 0x184d2204;
 const FLAG = {
@@ -19,28 +19,26 @@ const FLAG = {
 };
 /** Block size id 4 in the BD byte: 64 KiB. */
 const BLOCK_SIZE_64K = 0x40;
-const BLOCK_BYTES = 65_536;
 /** Second byte of xxHash32 over these two descriptor bytes, which never differ. */
 const HEADER = Buffer.from([0x04, 0x22, 0x4d, 0x18, FLAG.version | FLAG.independent, BLOCK_SIZE_64K, 0x82]);
 const STORED_BIT = 0x80000000;
 const MIN_MATCH = 4;
 /** Largest growth of a block that does not compress. */
-const WORST_BLOCK_BYTES = BLOCK_BYTES + Math.ceil(BLOCK_BYTES / 255) + 16;
+const WORST_BLOCK_BYTES = MAX_LZ4_BLOCK_BYTES + Math.ceil(MAX_LZ4_BLOCK_BYTES / 255) + 16;
 
 export function compressLz4Frame(bytes: Buffer): Buffer {
-  const out = Buffer.allocUnsafeSlow(HEADER.length + Math.ceil(bytes.length / BLOCK_BYTES) * (4 + WORST_BLOCK_BYTES) + 4);
-  const hashes = new Uint32Array(BLOCK_BYTES);
+  const out = Buffer.allocUnsafeSlow(HEADER.length + Math.ceil(bytes.length / MAX_LZ4_BLOCK_BYTES) * (4 + WORST_BLOCK_BYTES) + 4);
   let at = HEADER.copy(out);
-  for (let start = 0; start < bytes.length; start += BLOCK_BYTES) {
-    const block = bytes.subarray(start, Math.min(bytes.length, start + BLOCK_BYTES));
-    hashes.fill(0);
-    const length = lz4js.compressBlock(block, out.subarray(at + 4, at + 4 + WORST_BLOCK_BYTES), 0, block.length, hashes);
-    if (length > 0 && length < block.length) {
+  for (let start = 0; start < bytes.length; start += MAX_LZ4_BLOCK_BYTES) {
+    const end = Math.min(bytes.length, start + MAX_LZ4_BLOCK_BYTES);
+    const compressedEnd = compressLz4Block(bytes, start, end, out, at + 4);
+    const length = compressedEnd - at - 4;
+    if (length < end - start) {
       out.writeUInt32LE(length, at);
-      at += 4 + length;
+      at = compressedEnd;
     } else {
-      out.writeUInt32LE((block.length | STORED_BIT) >>> 0, at);
-      at += 4 + block.copy(out, at + 4);
+      out.writeUInt32LE(((end - start) | STORED_BIT) >>> 0, at);
+      at += 4 + bytes.copy(out, at + 4, start, end);
     }
   }
   out.writeUInt32LE(0, at);

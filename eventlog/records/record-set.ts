@@ -2,7 +2,7 @@
 import { BatchBuilder } from "./batch-builder.ts";
 
 /** A cleared set keeps buffers of so many times what it held, beside a little for each of many small ones. */
-const KEPT_FACTOR = 4;
+const KEPT_FACTOR = 2;
 const KEPT_BYTES = 4 * 1024 * 1024;
 
 export class RecordSet {

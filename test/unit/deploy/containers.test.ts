@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { parse } from "yaml";
 import { loadConfig } from "../../../cli/config/load.ts";
 import { buildProgram } from "../../../cli/program.ts";
+import { MALLOC_ENV, NODE_FLAGS } from "../../../scripts/bootstrap-lib.mjs";
 
 /** What can be said of the container files without a container engine. */
 const root = new URL("../../..", import.meta.url).pathname;
@@ -89,4 +90,12 @@ test("the image copies what exists, lets no more in, and runs as another user th
   const folders = [...read("scripts/import-rules.mjs").matchAll(/^ {2}(\w+): \[/gm)].map(([, folder]) => folder);
   assert.equal(folders.length, 7);
   for (const folder of [...folders, "cli"]) assert.match(dockerfile, new RegExp(`^COPY ${folder} `, "m"));
+});
+
+test("the image runs Node with the flags and settings of every other way to start it", () => {
+  const dockerfile = read("Dockerfile");
+  const entry = JSON.parse(/^ENTRYPOINT (.*)$/m.exec(dockerfile)?.[1] ?? "[]") as string[];
+  assert.deepEqual(entry, ["node", ...NODE_FLAGS, "cli/main.ts"]);
+  const env = /^ENV (.*)$/m.exec(dockerfile)?.[1].split(" ") ?? [];
+  for (const [name, value] of Object.entries(MALLOC_ENV)) assert.ok(env.includes(`${name}=${value}`), name);
 });

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { compress as rawSnappy } from "snappyjs";
 import type { Compression } from "../../../eventlog/port.ts";
 import { compress, decompress } from "../../../eventlog/records/compression.ts";
+import { compressLz4Block } from "../../../eventlog/records/lz4-block.ts";
 
 const KINDS: readonly Compression[] = ["none", "gzip", "snappy", "lz4", "zstd"];
 
@@ -49,3 +50,46 @@ test("snappy is read raw, as librdkafka writes it, and in xerial frames, as Java
 test("lz4 frames have independent blocks and the header that Java's client wants", () => {
   assert.equal(compress("lz4", INPUTS.text).toString("hex", 0, 7), "04224d18604082");
 });
+
+test("lz4 blocks end as the format wants it: Java refuses those with a match that begins within the last twelve bytes", () => {
+  let matches = 0;
+  for (let length = 0; length < 600; length++) {
+    // two equal halves: the only long match would reach the end, and begins at each distance from it
+    for (const period of [1, 7, 10, 11, 12, 13, 100]) {
+      const bytes = Buffer.from(Array.from({ length }, (_, i) => (i < length - period ? (i * 37) % 251 : ((i - period) * 37) % 251)));
+      const out = Buffer.alloc(length + 32);
+      const end = compressLz4Block(bytes, 0, length, out, 0);
+      const last = lastMatch(out.subarray(0, end));
+      if (last === undefined) continue;
+      matches++;
+      assert.ok(last.start <= length - 12 && last.end <= length - 5, `${length} bytes, period ${period}: ${JSON.stringify(last)}`);
+    }
+  }
+  assert.ok(matches > 1_000, `${matches}`);
+});
+
+/** Of a block: where in the decompressed bytes its last match begins and ends. */
+function lastMatch(block: Buffer): { start: number; end: number } | undefined {
+  let at = 0;
+  let position = 0;
+  let last: { start: number; end: number } | undefined;
+  const length = (inToken: number): number => {
+    let sum = inToken;
+    if (inToken === 15)
+      do sum += block[at];
+      while (block[at++] === 255);
+    return sum;
+  };
+  while (at < block.length) {
+    const token = block[at++];
+    const literals = length(token >>> 4);
+    at += literals;
+    position += literals;
+    if (at >= block.length) break;
+    at += 2;
+    const start = position;
+    position += length(token & 15) + 4;
+    last = { start, end: position };
+  }
+  return last;
+}

@@ -9,14 +9,16 @@ import { OutputCollector } from "../../../runtime/output-collector.ts";
 
 const MIB = 1024 * 1024;
 
-test("without a setting the shares are those of a cache of 64 MiB and 512 MiB beside it", () => {
-  assert.equal(defaultMemoryMiB(64), 768);
+test("without a setting the shares are those of a cache of 64 MiB and 576 MiB beside it", () => {
+  assert.equal(defaultMemoryMiB(64), 832);
   assert.deepEqual(memoryBudget(64), {
-    totalMiB: 768,
     fetchBytes: 8 * MIB,
     batchBytes: 64 * MIB,
     gatheredBytes: 16 * MIB,
     uncheckpointedBytes: 32 * MIB,
+    restoreBytes: 16 * MIB,
+    standbyFetchBytes: 8 * MIB,
+    standbyRowBytes: 16 * MIB,
   });
 });
 

@@ -61,6 +61,7 @@ test("a restore that begins in the moment the last one ends is not forgotten (Qu
       changelogOf: () => "s-changelog",
       logger: pino({ level: "silent" }),
       onRestored: () => undefined,
+      maxBytes: 16 * 1024 * 1024,
     });
     const second = restorer.restore(bareTask(1));
     const first = restorer.restore(bareTask(0, firstEnds.resolve));
