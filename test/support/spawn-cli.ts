@@ -36,6 +36,9 @@ export interface CliProcess {
   thaw(): void;
 }
 
+/** More than a service gives itself (STOP_TIMEOUT_MS in cli/service.ts): it ends by itself, or something is wrong. */
+const STOP_GRACE_MS = 30_000;
+
 /** Starts `sluice <args>` as users do, with this Node, in a process that dies with the test. */
 export async function spawnCli(t: Cleanup, args: readonly string[], options: CliOptions = {}): Promise<CliProcess> {
   const config: string[] = [];
@@ -68,7 +71,7 @@ export async function spawnCli(t: Cleanup, args: readonly string[], options: Cli
   };
   const stop = async () => {
     signal("SIGCONT");
-    await child.stop();
+    await child.stop(STOP_GRACE_MS);
     return exited;
   };
   t.after(async () => {
