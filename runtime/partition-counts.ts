@@ -62,6 +62,10 @@ export class PartitionCounts {
       if (limit > 0) this.#limits.set(name, limit);
     }
   }
+  /** For what is opened from now on. */
+  grown(topic: string, partitions: number): void {
+    this.#counts.set(topic, partitions);
+  }
   /** Undefined before load(). */
   ifKnown(topic: string): number | undefined {
     return this.#counts.get(topic);

@@ -1,5 +1,6 @@
 /** The source record in hand, as processors see it: one object per task, moved from record to record. */
-import { decodeHeaders, type RecordsView } from "../eventlog/records/view.ts";
+import { LogError } from "../eventlog/errors.ts";
+import type { RecordsView } from "../eventlog/records/view.ts";
 import type { RecordHeader, SourceRecord } from "../topology/processor.ts";
 
 export class SourceCursor implements SourceRecord {
@@ -32,17 +33,17 @@ export class SourceCursor implements SourceRecord {
   }
 
   headers(): RecordHeader[] {
-    return this.#view === undefined ? [] : decodeHeaders(this.#view.bytes, this.#view.headerStarts[this.#index]);
+    return this.#view === undefined ? [] : this.#view.headers(this.#index);
   }
 
   headerText(key: string): string | undefined {
     const view = this.#view;
-    return view === undefined ? undefined : findHeaderText(view.bytes, view.headerStarts[this.#index], key);
+    return view === undefined ? undefined : findHeaderText(view.bytes, view.headerStarts[this.#index], view.ends[this.#index], key);
   }
 }
 
-/** Walks the header section in place: no closure, and nothing decoded but the match. Keys are compared as ASCII. */
-function findHeaderText(bytes: Buffer, start: number, wanted: string): string | undefined {
+/** Walks the header section, up to `end`, in place: no closure, and nothing decoded but the match. Keys are compared as ASCII. */
+function findHeaderText(bytes: Buffer, start: number, end: number, wanted: string): string | undefined {
   const wantedLength = wanted.length;
   position = start;
   for (let left = readVarint(bytes); left > 0; left--) {
@@ -52,6 +53,7 @@ function findHeaderText(bytes: Buffer, start: number, wanted: string): string | 
     for (let at = 0; matches && at < keyLength; at++) matches = bytes[keyStart + at] === wanted.charCodeAt(at);
     position = keyStart + keyLength;
     const valueLength = readVarint(bytes);
+    if (keyLength < 0 || position + valueLength > end) throw new LogError("corrupt-batch", "a record's headers do not fit its bytes");
     if (matches) return valueLength < 0 ? undefined : bytes.toString("utf8", position, position + valueLength);
     if (valueLength > 0) position += valueLength;
   }

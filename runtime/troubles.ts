@@ -14,6 +14,28 @@ export interface TroubleSource {
   readonly trouble: () => Trouble | undefined;
 }
 
+interface Troubled {
+  readonly trouble: Trouble | undefined;
+}
+
+/** Of a worker's parts. */
+export function troubleSources(
+  membership: Troubled,
+  processing: { readonly readTrouble: Trouble | undefined; readonly checkpointTrouble: Trouble | undefined },
+  tasks: Troubled,
+  restorer: Troubled,
+  committer: Troubled,
+): TroubleSource[] {
+  return [
+    { doing: "membership of the group", trouble: () => membership.trouble },
+    { doing: "reading the source topics", trouble: () => processing.readTrouble },
+    { doing: "opening a task", trouble: () => tasks.trouble },
+    { doing: "reading changelogs for a restore", trouble: () => restorer.trouble },
+    { doing: "writing checkpoints", trouble: () => processing.checkpointTrouble },
+    { doing: "a commit", over: "the log has answered the commit", trouble: () => committer.trouble },
+  ];
+}
+
 export interface TroublesOptions {
   readonly sources: readonly TroubleSource[];
   /** After so long something that fails is given up. */

@@ -24,6 +24,8 @@ export interface WorkerOptions {
     readonly checkpointIntervalMs?: number;
     /** What was processed of repartition topics is deleted this often. Default 30000. */
     readonly repartitionPurgeIntervalMs?: number;
+    /** Partition counts of the source topics are looked at this often. Default 30000. */
+    readonly sourceCheckIntervalMs?: number;
     /** After so long in recovery without a commit that goes through, the worker fails with `recovery-timeout`. Default 300000. */
     readonly recoveryTimeoutMs?: number;
     /** When the log does not have the next record. Default `earliest`. */

@@ -35,6 +35,7 @@ import { ACCEPTABLE_LAG } from "./placement.ts";
 import { ProcessingLoop } from "./processing-loop.ts";
 import { RepartitionPurger } from "./repartition-purger.ts";
 import { Restorer } from "./restorer.ts";
+import { SourceWatch } from "./source-watch.ts";
 import { StandbyTasks } from "./standby-tasks.ts";
 import { StateCleaner } from "./state-cleaner.ts";
 import { StateMachine } from "./state-machine.ts";
@@ -42,13 +43,15 @@ import type { Task } from "./task.ts";
 import { TaskDirectories } from "./task-directories.ts";
 import { TaskManager } from "./task-manager.ts";
 import { TaskOpener } from "./task-opener.ts";
-import { Troubles } from "./troubles.ts";
+import { Troubles, troubleSources } from "./troubles.ts";
 import type { WorkerOptions } from "./worker-options.ts";
 import { WorkerMetrics } from "./worker-metrics.ts";
 import { WorkerQueries } from "./worker-queries.ts";
 
 /** As Kafka Streams' task.timeout.ms: a broker restart, an election or a deployment is over by then. */
 const RECOVERY_TIMEOUT_MS = 300_000;
+/** Kafka aborts a transaction nobody ends after this; take-over does not wait for it. */
+const TRANSACTION_TIMEOUT_MS = 60_000;
 
 type WorkerState = WorkerInfo["state"];
 
@@ -90,6 +93,7 @@ export class Worker {
   readonly #membership: Membership;
   readonly #recovery: Recovery;
   readonly #troubles: Troubles;
+  readonly #sourceWatch: SourceWatch;
   #loop: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -238,17 +242,19 @@ export class Worker {
       logger: this.#logger,
     });
     this.#troubles = new Troubles({
-      sources: [
-        { doing: "membership of the group", trouble: () => this.#membership.trouble },
-        { doing: "reading the source topics", trouble: () => this.#processing.readTrouble },
-        { doing: "opening a task", trouble: () => this.#tasks.trouble },
-        { doing: "reading changelogs for a restore", trouble: () => this.#restorer.trouble },
-        { doing: "writing checkpoints", trouble: () => this.#processing.checkpointTrouble },
-        { doing: "a commit", over: "the log has answered the commit", trouble: () => this.#committer.trouble },
-      ],
+      sources: troubleSources(this.#membership, this.#processing, this.#tasks, this.#restorer, this.#committer),
       timeoutMs: recoveryTimeoutMs,
       logger: this.#logger,
       onGivenUp: (error) => this.#fail(error),
+    });
+    this.#sourceWatch = new SourceWatch({
+      admin: this.#log.admin,
+      topology: this.#topology,
+      topics: this.#partitions,
+      intervalMs: options.processing.sourceCheckIntervalMs,
+      logger: this.#logger,
+      onGrown: () => this.#membership.group.rejoin(),
+      onMismatch: (error) => this.#fail(error),
     });
     const isAssigned = (taskId: string): boolean => this.#tasks.taskIds.includes(taskId) || this.#standbys.taskIds.includes(taskId);
     this.#cleaner = new StateCleaner(directories, isAssigned, this.#logger);
@@ -289,6 +295,7 @@ export class Worker {
     await this.#sink.open();
     this.#cleaner.start();
     this.#troubles.start();
+    this.#sourceWatch.start();
     this.#loop = this.#run().catch((error: unknown) => this.#fail(error));
     await Promise.race([this.#membership.start(), this.#finished.promise]); // a join that is given up rejects here
   }
@@ -327,7 +334,7 @@ export class Worker {
     }
     await this.#membership.leave();
     await Promise.allSettled(
-      [this.#cleaner, this.#standbys, this.#restorer, this.#feed, this.#sink, this.#reader].map((part) => part.close()),
+      [this.#cleaner, this.#sourceWatch, this.#standbys, this.#restorer, this.#feed, this.#sink, this.#reader].map((part) => part.close()),
     );
     this.#metrics.close();
     this.#status.to("NOT_RUNNING");
@@ -394,6 +401,3 @@ export class Worker {
     this.#processing.wake();
   }
 }
-
-/** Kafka aborts a transaction nobody ends after this; take-over does not wait for it. */
-const TRANSACTION_TIMEOUT_MS = 60_000;

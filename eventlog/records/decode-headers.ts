@@ -3,15 +3,16 @@ import { LogError } from "../errors.ts";
 import type { RecordHeader } from "../port.ts";
 
 /**
- * The headers whose count stands at `start`; values are slices of `bytes`. Throws `corrupt-batch` on lengths that do not fit.
+ * The headers whose count stands at `start` and which must end at `end`, with their record; values are slices of `bytes`. Throws
+ * `corrupt-batch` on a count or lengths that do not fit.
  * Source: record format v2 of Kafka's protocol guide: count, then (key length, key, value length, value)*, all zigzag varints.
  */
-export function decodeHeaders(bytes: Buffer, start: number): RecordHeader[] {
+export function decodeHeaders(bytes: Buffer, start: number, end: number): RecordHeader[] {
   let position = start;
   const varint = (): number => {
     let bits = 0;
     for (let shift = 0; shift <= 28; shift += 7) {
-      if (position >= bytes.length) throw corrupt();
+      if (position >= end) throw corrupt();
       const byte = bytes[position++];
       bits |= (byte & 0x7f) << shift;
       if (byte < 0x80) return (bits >>> 1) ^ -(bits & 1);
@@ -19,7 +20,7 @@ export function decodeHeaders(bytes: Buffer, start: number): RecordHeader[] {
     throw corrupt();
   };
   const take = (length: number): number => {
-    if (length < 0 || length > bytes.length - position) throw corrupt();
+    if (length < 0 || length > end - position) throw corrupt();
     position += length;
     return position;
   };
@@ -37,6 +38,7 @@ export function decodeHeaders(bytes: Buffer, start: number): RecordHeader[] {
       headers.push({ key, value: bytes.subarray(valueEnd - valueLength, valueEnd) });
     }
   }
+  if (position !== end) throw corrupt();
   return headers;
 }
 

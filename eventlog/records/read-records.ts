@@ -13,8 +13,8 @@ export interface RecordsFrame {
   readonly isLogAppendTime: boolean;
 }
 
-/** What a record takes in the columns of a view, beside its own bytes: two doubles and five positions. */
-export const COLUMN_BYTES = 2 * 8 + 5 * 4;
+/** What a record takes in the columns of a view, beside its own bytes: two doubles and six positions. */
+export const COLUMN_BYTES = 2 * 8 + 6 * 4;
 
 /** Records before `fromOffset` are left out. Throws `corrupt-batch` where bytes and frame do not fit together. */
 export function readRecords(bytes: Buffer, start: number, end: number, frame: RecordsFrame, fromOffset: number): RecordsView {
@@ -24,12 +24,13 @@ export function readRecords(bytes: Buffer, start: number, end: number, frame: Re
   const logAppendTime = frame.isLogAppendTime ? frame.maxTimestamp : undefined;
   const offsets = new Float64Array(recordCount);
   const timestamps = new Float64Array(recordCount);
-  const positions = new Int32Array(recordCount * 5);
+  const positions = new Int32Array(recordCount * 6);
   const keyStarts = positions.subarray(0, recordCount);
   const keyEnds = positions.subarray(recordCount, recordCount * 2);
   const valueStarts = positions.subarray(recordCount * 2, recordCount * 3);
   const valueEnds = positions.subarray(recordCount * 3, recordCount * 4);
-  const headerStarts = positions.subarray(recordCount * 4);
+  const headerStarts = positions.subarray(recordCount * 4, recordCount * 5);
+  const ends = positions.subarray(recordCount * 5);
 
   const cursor = new Cursor(bytes, start, end, frame);
   let count = 0;
@@ -62,13 +63,14 @@ export function readRecords(bytes: Buffer, start: number, end: number, frame: Re
       valueStarts[count] = valueLength < 0 ? -1 : valueStart;
       valueEnds[count] = cursor.at;
       headerStarts[count] = cursor.at;
+      ends[count] = recordEnd;
       count++;
     }
     cursor.at = recordEnd;
     cursor.end = end;
   }
   if (cursor.at !== end) throw corrupt(frame, "bytes are left after the last record");
-  return new RecordsView({ bytes, count, offsets, timestamps, keyStarts, keyEnds, valueStarts, valueEnds, headerStarts });
+  return new RecordsView({ bytes, count, offsets, timestamps, keyStarts, keyEnds, valueStarts, valueEnds, headerStarts, ends });
 }
 
 class Cursor {

@@ -2,8 +2,6 @@
 import type { RecordHeader } from "../port.ts";
 import { decodeHeaders } from "./decode-headers.ts";
 
-export { decodeHeaders };
-
 /**
  * Positions index `bytes`. A start of -1 means null (no key, or a tombstone value). The buffer belongs to the
  * fetch response: valid as long as the view is referenced, but slices pin the whole response, so copy what is kept.
@@ -19,6 +17,8 @@ export class RecordsView {
   readonly valueEnds: Int32Array;
   /** Where the record's header count (zigzag varint) stands. */
   readonly headerStarts: Int32Array;
+  /** Behind the record, where its headers must end. */
+  readonly ends: Int32Array;
 
   constructor(columns: {
     bytes: Buffer;
@@ -30,6 +30,7 @@ export class RecordsView {
     valueStarts: Int32Array;
     valueEnds: Int32Array;
     headerStarts: Int32Array;
+    ends: Int32Array;
   }) {
     this.bytes = columns.bytes;
     this.count = columns.count;
@@ -40,6 +41,7 @@ export class RecordsView {
     this.valueStarts = columns.valueStarts;
     this.valueEnds = columns.valueEnds;
     this.headerStarts = columns.headerStarts;
+    this.ends = columns.ends;
   }
 
   /** A slice of the shared buffer, or null. */
@@ -56,7 +58,7 @@ export class RecordsView {
 
   /** Decoded on demand; values are slices of the shared buffer. */
   headers(index: number): RecordHeader[] {
-    return decodeHeaders(this.bytes, this.headerStarts[index]);
+    return decodeHeaders(this.bytes, this.headerStarts[index], this.ends[index]);
   }
 }
 
@@ -71,4 +73,5 @@ export const EMPTY_RECORDS = new RecordsView({
   valueStarts: new Int32Array(0),
   valueEnds: new Int32Array(0),
   headerStarts: new Int32Array(0),
+  ends: new Int32Array(0),
 });

@@ -1,5 +1,6 @@
 /** Rights of one principal on a broker that asks for them: given and taken away as an administrator does, under load. */
 import kafkajs, { Kafka as KafkaClient, logLevel, type AclEntry } from "kafkajs";
+import type { Operation, Resource, Right } from "../../cli/acls.ts";
 import type { Cleanup } from "../support/cleanup.ts";
 import { startKafka, type Kafka } from "../support/kafka.ts";
 
@@ -9,22 +10,18 @@ const { AclOperationTypes, AclPermissionTypes, AclResourceTypes, ResourcePattern
 const USER = "worker";
 const PASSWORD = "of-the-worker";
 
-const RESOURCES = { topic: AclResourceTypes.TOPIC, group: AclResourceTypes.GROUP, transactionalId: AclResourceTypes.TRANSACTIONAL_ID };
-const OPERATIONS = {
-  read: AclOperationTypes.READ,
-  write: AclOperationTypes.WRITE,
-  create: AclOperationTypes.CREATE,
-  "describe-configs": AclOperationTypes.DESCRIBE_CONFIGS,
+const RESOURCES: Readonly<Record<Resource, number>> = {
+  Topic: AclResourceTypes.TOPIC,
+  Group: AclResourceTypes.GROUP,
+  TransactionalId: AclResourceTypes.TRANSACTIONAL_ID,
 };
-
-/** One right: Kafka's ACL without the principal. */
-export interface Right {
-  readonly operation: keyof typeof OPERATIONS;
-  readonly resource: keyof typeof RESOURCES;
-  readonly name: string;
-  /** `name` is the beginning of names. Default false. */
-  readonly prefix?: boolean;
-}
+const OPERATIONS: Readonly<Record<Operation, number>> = {
+  Read: AclOperationTypes.READ,
+  Write: AclOperationTypes.WRITE,
+  Create: AclOperationTypes.CREATE,
+  Describe: AclOperationTypes.DESCRIBE,
+  DescribeConfigs: AclOperationTypes.DESCRIBE_CONFIGS,
+};
 
 /**
  * A broker whose proxied listener asks for SASL PLAIN and for rights, as `saslClient` has them; on its plain listener, the

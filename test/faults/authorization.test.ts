@@ -1,31 +1,23 @@
 /** A right taken away from a running worker: waiting cannot bring it back, so it ends and says which right it misses. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { connectAsync } from "mqtt";
+import { ingressRights, workerRights, type Right } from "../../cli/acls.ts";
+import { startMosquitto } from "../support/mosquitto.ts";
 import { need } from "../support/need.ts";
-import { Acls, saslClient, startGuardedKafka, type Right } from "./acls.ts";
+import { spawnCli } from "../support/spawn-cli.ts";
+import { readTopic } from "../support/telemetry.ts";
+import { waitFor } from "../support/wait-for.ts";
+import { Acls, saslClient, startGuardedKafka } from "./acls.ts";
 import { assertExact } from "./assert-exact.ts";
 import { JobUnderFaults, SESSION_TIMEOUT_MS } from "./job-under-faults.ts";
 
-const skip = await need("kafka", "kcat");
+const skip = await need("kafka", "kcat", "mosquitto");
 const EVENTS = 1_000;
 
-/** All that a worker needs: no other right is given. */
+/** All that a worker needs, and the documentation lists: no other right is given. */
 function rightsOf({ topics, group }: JobUnderFaults): readonly Right[] {
-  const { raw, ...outputs } = topics;
-  return [
-    { operation: "read", resource: "topic", name: raw },
-    ...Object.values(topics).map((name: string): Right => ({ operation: "describe-configs", resource: "topic", name })),
-    ...Object.values(outputs).map((name: string): Right => ({ operation: "write", resource: "topic", name })),
-    // its changelogs
-    ...(["create", "read", "write", "describe-configs"] as const).map((operation): Right => ({
-      operation,
-      resource: "topic",
-      name: `${group}-`,
-      prefix: true,
-    })),
-    { operation: "read", resource: "group", name: group },
-    { operation: "write", resource: "transactionalId", name: `${group}/`, prefix: true },
-  ];
+  return workerRights({ applicationId: group, topics });
 }
 
 interface Loss {
@@ -38,17 +30,18 @@ interface Loss {
 const losses: readonly Loss[] = [
   {
     right: "Write on an output topic",
-    of: ({ topics }) => ({ operation: "write", resource: "topic", name: topics.normalized }),
-    says: ({ topics }) => new RegExp(`(AddPartitionsToTxn for|Produce to|metadata of) ${topics.normalized}.*TOPIC_AUTHORIZATION_FAILED`),
+    of: ({ topics }) => ({ operation: "Write", resource: "Topic", name: topics.normalized }),
+    says: ({ topics }) =>
+      new RegExp(`(AddPartitionsToTxn of \\S+ for|Produce to|metadata of) ${topics.normalized}.*TOPIC_AUTHORIZATION_FAILED`),
   },
   {
     right: "Read on the source topic",
-    of: ({ topics }) => ({ operation: "read", resource: "topic", name: topics.raw }),
+    of: ({ topics }) => ({ operation: "Read", resource: "Topic", name: topics.raw }),
     says: ({ topics }) => new RegExp(`(reading|offsets of|metadata of) ${topics.raw}.*TOPIC_AUTHORIZATION_FAILED`),
   },
   {
     right: "Read on the group",
-    of: ({ group }) => ({ operation: "read", resource: "group", name: group }),
+    of: ({ group }) => ({ operation: "Read", resource: "Group", name: group }),
     says: ({ group }) =>
       new RegExp(
         `(heartbeat|TxnOffsetCommit|AddOffsetsToTxn|JoinGroup|committed offsets?) (of|for) .*${group}.*GROUP_AUTHORIZATION_FAILED`,
@@ -56,7 +49,7 @@ const losses: readonly Loss[] = [
   },
   {
     right: "Write on its transactional ids",
-    of: ({ group }) => ({ operation: "write", resource: "transactionalId", name: `${group}/`, prefix: true }),
+    of: ({ group }) => ({ operation: "Write", resource: "TransactionalId", name: `${group}/`, prefix: true }),
     says: ({ group }) =>
       new RegExp(
         `(AddPartitionsToTxn|AddOffsetsToTxn|InitProducerId|EndTxn|coordinator) (of|of transaction) ${group}/.*TRANSACTIONAL_ID_AUTHORIZATION_FAILED`,
@@ -98,5 +91,26 @@ test(
     }
     await job.fleet.stopAll();
     assertExact(t, await job.differences());
+
+    await t.test("an ingress with the rights listed for it, and no other, writes what it is sent", async (t) => {
+      for (const right of rightsOf(job)) await acls.revoke(right);
+      await acls.grant(ingressRights(job));
+      const mosquitto = await startMosquitto(t);
+      const ingress = await spawnCli(t, ["ingress"], {
+        config: {
+          kafka: { brokers: [kafka.proxies[0].address], sasl: saslClient.config },
+          mqtt: { url: mosquitto.url },
+          topics: job.topics,
+        },
+        env: saslClient.env,
+      });
+      await ingress.waitForOutput(/ingress takes telemetry/);
+      const device = await connectAsync(mosquitto.url);
+      t.after(() => device.endAsync(true));
+      const before = (await readTopic(job.log, job.topics.raw)).length;
+      await device.publishAsync("t/demo/d/d1/telemetry", JSON.stringify({ seq: 1, tempC: 1 }), { qos: 1 });
+      await waitFor("it is in raw", async () => (await readTopic(job.log, job.topics.raw)).length === before + 1);
+      await ingress.stop();
+    });
   },
 );

@@ -18,6 +18,8 @@ export class FaultyLog {
   joinTrouble: Trouble | undefined;
   /** `max.message.bytes` as describeTopics has it, by topic, whatever it is: a change that not every broker knows of. */
   readonly describedLimits = new Map<string, number>();
+  /** Partition counts as describeTopics has them, by topic. */
+  readonly describedPartitions = new Map<string, number>();
   /** How often a fault was injected. */
   injected = 0;
   /** A fault that is due waits for it. */
@@ -71,7 +73,8 @@ export class FaultyLog {
     const describeTopics: Admin["describeTopics"] = async (names) =>
       (await inner.describeTopics(names)).map((topic) => {
         const limit = this.describedLimits.get(topic.name);
-        return limit === undefined ? topic : { ...topic, config: { ...topic.config, "max.message.bytes": String(limit) } };
+        const config = limit === undefined ? topic.config : { ...topic.config, "max.message.bytes": String(limit) };
+        return { ...topic, partitions: this.describedPartitions.get(topic.name) ?? topic.partitions, config };
       });
     return new Proxy(inner, {
       get(target, name) {

@@ -54,7 +54,7 @@ export class TransactionCoordinator {
     for (;;) {
       const answers = await this.#ask(this.#coordinator, request, worst);
       if (worst(answers) !== UNKNOWN_TOPIC_OR_PARTITION || performance.now() > graceEnd) {
-        throwFirst(answers, "AddPartitionsToTxn for");
+        throwFirst(answers, `AddPartitionsToTxn of ${this.#transactionalId} for`);
         return;
       }
       await delay(UNKNOWN_TOPIC_DELAY_MS);

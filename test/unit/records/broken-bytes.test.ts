@@ -10,6 +10,8 @@ import { crc32c } from "../../../eventlog/records/crc32c.ts";
 import { decodeHeaders } from "../../../eventlog/records/decode-headers.ts";
 import { encodeBatch } from "../../../eventlog/records/encode-batch.ts";
 import { parseBatches } from "../../../eventlog/records/parse-batches.ts";
+import type { RecordsView } from "../../../eventlog/records/view.ts";
+import { SourceCursor } from "../../../runtime/source-cursor.ts";
 import { JAVA_BATCHES, javaBatch } from "../../golden/java-batch.ts";
 
 const CRC_AT = AT.crc;
@@ -136,8 +138,33 @@ test("records that claim the same offset, or one past the batch's last, are corr
 test("headers whose lengths are negative or past the end are corrupt", () => {
   const [count, none, tooLong, missing] = [2, 0, 100, 1]; // zigzag: 1, 0, 50, -1
   const hostile = [[missing], [count, missing, none], [count, tooLong, none], [count, none, tooLong], [tooLong, none, none]];
-  for (const bytes of hostile) assert.throws(() => decodeHeaders(Buffer.from(bytes), 0), { code: "corrupt-batch" }, bytes.join(" "));
-  assert.deepEqual(decodeHeaders(Buffer.from([count, none, missing]), 0), [{ key: "", value: null }]);
+  for (const bytes of hostile)
+    assert.throws(() => decodeHeaders(Buffer.from(bytes), 0, bytes.length), { code: "corrupt-batch" }, bytes.join(" "));
+  assert.deepEqual(decodeHeaders(Buffer.from([count, none, missing]), 0, 3), [{ key: "", value: null }]);
+});
+
+test("a header count that reaches into the next record is corrupt, and so is one that leaves bytes over", () => {
+  const builder = new BatchBuilder("t", 0, 1000);
+  const value = Buffer.alloc(3, 0); // read as headers: empty keys and values
+  for (const headers of [[], [{ key: "a", value: Buffer.from("b") }]])
+    builder.append(0, null, 0, 0, value, 0, value.length, headers.length === 0 ? undefined : headers);
+  const whole = Buffer.from(encodeBatch(builder.batches[0], {}));
+  const view = (bytes: Buffer): RecordsView => [...parseBatches(seal(bytes))][0].records();
+  const { headerStarts } = view(whole);
+  for (const [record, count] of [
+    [0, 1],
+    [0, 3],
+    [1, 0],
+    [1, 2],
+  ]) {
+    const bytes = Buffer.from(whole);
+    bytes[headerStarts[record]] = count * 2; // zigzag
+    const broken = view(bytes);
+    assert.throws(() => broken.headers(record), { code: "corrupt-batch" }, `record ${record} with ${count} headers`);
+    const cursor = new SourceCursor();
+    cursor.moveTo("t", 0, broken, record);
+    if (count > record) assert.throws(() => cursor.headerText("wanted"), { code: "corrupt-batch" });
+  }
 });
 
 for (const name of JAVA_BATCHES) {

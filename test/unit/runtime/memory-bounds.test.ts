@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { BatchBuilder } from "../../../eventlog/records/batch-builder.ts";
 import { encodeBatch } from "../../../eventlog/records/encode-batch.ts";
 import { parseBatches } from "../../../eventlog/records/parse-batches.ts";
+import { COLUMN_BYTES } from "../../../eventlog/records/read-records.ts";
 import { RecordSet } from "../../../eventlog/records/record-set.ts";
 import { defaultMemoryMiB, memoryBudget, minMemoryMiB } from "../../../runtime/memory-budget.ts";
 import { OutputCollector } from "../../../runtime/output-collector.ts";
@@ -68,8 +69,9 @@ for (const compression of ["gzip", "snappy", "lz4", "zstd"] as const) {
     for (let n = 0; n < 10_000; n++) builder.append(0, null, 0, 0, null, 0, 0);
     const [batch] = parseBatches(Buffer.from(encodeBatch(builder.batches[0], { compression })));
     const opened = batch.records();
-    const needed = opened.bytes.length + 10_000 * 36;
+    const needed = opened.bytes.length + 10_000 * COLUMN_BYTES;
     assert.equal(batch.records(0, needed).count, 10_000);
-    for (const maxBytes of [needed - 1, 10_000 * 36, 1_000]) assert.throws(() => batch.records(0, maxBytes), { code: "batch-too-large" });
+    for (const maxBytes of [needed - 1, 10_000 * COLUMN_BYTES, 1_000])
+      assert.throws(() => batch.records(0, maxBytes), { code: "batch-too-large" });
   });
 }
