@@ -26,8 +26,10 @@ const MEMORY_MIB = 512;
 const CACHE_MIB = 16;
 /** 200,000 records of this test are 25 MB. */
 const MAX_MESSAGE_BYTES = 40_000_000;
-/** Of the slow broker's test: two commits and the queues. The backlog has three times as many. */
-const MAX_RECORDS_UNDER_WAY = 70_000;
+/** The least that is allowed with this cache. */
+const LEAST_MIB = minMemoryMiB(CACHE_MIB);
+/** Of the slow broker's test: 44,000 seen (3 MiB in the queues, and two commits), and 80,000 of its 84,000 when nothing waits for a commit. */
+const MAX_RECORDS_UNDER_WAY = 60_000;
 const START_TS = Date.now() - 3_600_000;
 
 interface Job {
@@ -124,28 +126,34 @@ async function metric(worker: CliProcess, name: string): Promise<number> {
 
 test("a huge backlog of far more devices than the cache holds, under the least ceiling there is", { skip, timeout: 120_000 }, async (t) => {
   const job = await newJob(t, await sharedKafka(), { partitions: 4 });
-  await writeEvents(job, 20_000, 15);
-  const memoryMiB = minMemoryMiB(CACHE_MIB);
-  await drained(t, job, await startWorker(t, job, memoryMiB), memoryMiB);
+  await writeEvents(job, 20_000, 10);
+  await drained(t, job, await startWorker(t, job, LEAST_MIB), LEAST_MIB);
 });
 
 test("a slow broker: what has been fetched waits for it, no more is, and nothing is lost", { skip, timeout: 120_000 }, async (t) => {
   const kafka = await startKafka(t, { proxied: true });
   const [proxy] = kafka.proxies;
   const job = await newJob(t, kafka, { partitions: 4, brokers: [proxy.address] });
-  const distinct = await writeEvents(job, 20_000, 10);
+  const distinct = await writeEvents(job, 20_000, 4);
   // requests drip at 4 MB/s and connection, answers come as they are: input is plenty, and output can hardly leave
   proxy.shape("up", { pieceBytes: 40_000, pieceEveryMs: 10 });
-  const worker = await startWorker(t, job, MEMORY_MIB);
-  const committed = (): Promise<number> => committedSum(job.log, job.applicationId, job.topics.raw);
-  const steps = new Set<number>();
-  await waitFor("commits through the drip", async () => steps.add(await committed()).size > 3, { deadlineMs: 60_000 });
-  const done = await committed();
-  const polled = await metric(worker, "sluice_polled_records_total");
-  t.diagnostic(`${polled} records fetched, ${done} committed, of ${1.05 * distinct}`);
-  assert.ok(polled - done < MAX_RECORDS_UNDER_WAY, `${polled} records fetched, and ${done} committed`);
+  const worker = await startWorker(t, job, LEAST_MIB);
+  const commits = new Set<number>();
+  let underWay = 0;
+  await waitFor(
+    "commits through the drip",
+    async () => {
+      const polled = await metric(worker, "sluice_polled_records_total");
+      const committed = await committedSum(job.log, job.applicationId, job.topics.raw);
+      underWay = Math.max(underWay, polled - committed);
+      return commits.add(committed).size > 3;
+    },
+    { deadlineMs: 60_000 },
+  );
+  t.diagnostic(`up to ${underWay} records fetched and not committed, of ${1.05 * distinct}`);
+  assert.ok(underWay < MAX_RECORDS_UNDER_WAY, `${underWay} records fetched and not committed`);
   proxy.calm();
-  await drained(t, job, worker, MEMORY_MIB);
+  await drained(t, job, worker, LEAST_MIB);
   assert.equal((await readTopic(job.log, job.topics.normalized)).length, distinct);
 });
 
@@ -165,6 +173,6 @@ test("records of 1 MB", { skip, timeout: 120_000 }, async (t) => {
 
 test("100 tasks on one worker: each gets on", { skip, timeout: 180_000 }, async (t) => {
   const job = await newJob(t, await sharedKafka(), { partitions: 100 });
-  await writeEvents(job, 20_000, 10);
+  await writeEvents(job, 20_000, 4);
   await drained(t, job, await startWorker(t, job, MEMORY_MIB), MEMORY_MIB);
 });
