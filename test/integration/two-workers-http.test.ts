@@ -34,48 +34,61 @@ interface DeviceList {
   readonly complete: boolean;
 }
 
-test("a device of the other worker is forwarded to it, lists are merged, and a worker that is gone is not hidden", { skip }, async (t) => {
-  const { one, two } = await startTwo(t);
-  const owned = { one: await localIds(one), two: await localIds(two) };
-  assert.ok(owned.one.length > 0 && owned.two.length > 0, "each has some of the devices");
-  assert.deepEqual([...owned.one, ...owned.two].sort(), DEVICES);
+test(
+  "a device of the other worker is forwarded to it, lists are merged, and a worker that is gone is not hidden: its rows come from copies for those who take them",
+  { skip },
+  async (t) => {
+    const { one, two } = await startTwo(t);
+    const owned = { one: await localIds(one), two: await localIds(two) };
+    assert.ok(owned.one.length > 0 && owned.two.length > 0, "each has some of the devices");
+    assert.deepEqual([...owned.one, ...owned.two].sort(), DEVICES);
 
-  for (const [asked, own, others] of [
-    [one, owned.one, owned.two],
-    [two, owned.two, owned.one],
-  ] as const) {
-    for (const id of [own[0], ...others]) {
-      const device = await json<DeviceStateRecord>(asked, `/v1/tenants/demo/devices/${id}`);
-      assert.deepEqual([device.deviceId, device.seq, device.metrics.temperature_c.value], [id, READINGS - 1, valueOf(id)]);
+    for (const [asked, own, others] of [
+      [one, owned.one, owned.two],
+      [two, owned.two, owned.one],
+    ] as const) {
+      for (const id of [own[0], ...others]) {
+        const device = await json<DeviceStateRecord>(asked, `/v1/tenants/demo/devices/${id}`);
+        assert.deepEqual([device.deviceId, device.seq, device.metrics.temperature_c.value], [id, READINGS - 1, valueOf(id)]);
+      }
+      const ledger = await json<LedgerView>(asked, `/v1/tenants/demo/devices/${others[0]}/ledger`);
+      assert.deepEqual([ledger.deviceId, ledger.received], [others[0], READINGS]);
+      assert.equal((await get(asked, `/v1/tenants/demo/devices/${others[0]}`, "wrong-token-of-some-length")).status, 401);
+      assert.equal((await get(asked, "/v1/tenants/demo/devices/unheard-of")).status, 404);
+
+      const list = await json<DeviceList>(asked, "/v1/tenants/demo/devices?limit=1000");
+      assert.deepEqual([idsOf(list), list.next, list.complete], [DEVICES, null, true]);
+      const alerts = await json<{ devices: { deviceId: string }[] }>(asked, "/v1/tenants/demo/alerts");
+      assert.deepEqual(
+        alerts.devices.map((device) => device.deviceId),
+        DEVICES.filter((id) => valueOf(id) > HOT_ABOVE),
+      );
+      assert.deepEqual(await pagedIds(asked, 7), DEVICES, "seven at a time");
+      const { workers } = await json<{ workers: WorkerInfo[] }>(asked, "/v1/tasks");
+      assert.deepEqual(workers.flatMap(({ tasks }) => tasks.map((task) => task.taskId)).sort(), TASKS);
     }
-    const ledger = await json<LedgerView>(asked, `/v1/tenants/demo/devices/${others[0]}/ledger`);
-    assert.deepEqual([ledger.deviceId, ledger.received], [others[0], READINGS]);
-    assert.equal((await get(asked, `/v1/tenants/demo/devices/${others[0]}`, "wrong-token-of-some-length")).status, 401);
-    assert.equal((await get(asked, "/v1/tenants/demo/devices/unheard-of")).status, 404);
 
-    const list = await json<DeviceList>(asked, "/v1/tenants/demo/devices?limit=1000");
-    assert.deepEqual([idsOf(list), list.next, list.complete], [DEVICES, null, true]);
-    const alerts = await json<{ devices: { deviceId: string }[] }>(asked, "/v1/tenants/demo/alerts");
-    assert.deepEqual(
-      alerts.devices.map((device) => device.deviceId),
-      DEVICES.filter((id) => valueOf(id) > HOT_ABOVE),
-    );
-    assert.deepEqual(await pagedIds(asked, 7), DEVICES, "seven at a time");
-    const { workers } = await json<{ workers: WorkerInfo[] }>(asked, "/v1/tasks");
-    assert.deepEqual(workers.flatMap(({ tasks }) => tasks.map((task) => task.taskId)).sort(), TASKS);
-  }
-
-  await two.cli.kill("SIGKILL");
-  const refused = await get(one, "/v1/tenants/demo/devices?limit=1000");
-  assert.deepEqual([refused.status, refused.headers.has("retry-after")], [503, true]);
-  const part = await json<DeviceList>(one, "/v1/tenants/demo/devices?limit=1000&partial=true");
-  assert.deepEqual([idsOf(part), part.complete], [owned.one, false]);
-  assert.equal((await get(one, `/v1/tenants/demo/devices/${owned.two[0]}`)).status, 503);
-  const whole = async (): Promise<boolean> => (await get(one, "/v1/tenants/demo/devices?limit=1000")).status === 200;
-  await waitFor("the worker that is left takes the other's tasks over", whole, { deadlineMs: 60_000, intervalMs: 200 });
-  assert.deepEqual(await pagedIds(one, 1_000), DEVICES);
-  assert.equal((await one.cli.stop()).code, 0);
-});
+    await waitFor("the first has whole copies of the other's tasks", async () => {
+      const { workers } = await json<{ workers: WorkerInfo[] }>(one, "/v1/tasks?scope=local");
+      const [{ standbys }] = workers;
+      return standbys.length > 0 && standbys.every(({ lag, stalenessMs }) => lag === 0 && stalenessMs !== null);
+    });
+    await two.cli.kill("SIGKILL");
+    const aged = await get(one, "/v1/tenants/demo/devices?limit=1000&maxStalenessMs=60000");
+    assert.deepEqual([aged.status, Number(aged.headers.get("x-sluice-staleness-ms")) > 0], [200, true]);
+    const copied = (await aged.json()) as DeviceList;
+    assert.deepEqual([idsOf(copied), copied.next, copied.complete], [DEVICES, null, true]);
+    const refused = await get(one, "/v1/tenants/demo/devices?limit=1000");
+    assert.deepEqual([refused.status, refused.headers.has("retry-after")], [503, true]);
+    const part = await json<DeviceList>(one, "/v1/tenants/demo/devices?limit=1000&partial=true");
+    assert.deepEqual([idsOf(part), part.complete], [owned.one, false]);
+    assert.equal((await get(one, `/v1/tenants/demo/devices/${owned.two[0]}`)).status, 503);
+    const whole = async (): Promise<boolean> => (await get(one, "/v1/tenants/demo/devices?limit=1000")).status === 200;
+    await waitFor("the worker that is left takes the other's tasks over", whole, { deadlineMs: 60_000, intervalMs: 200 });
+    assert.deepEqual(await pagedIds(one, 1_000), DEVICES);
+    assert.equal((await one.cli.stop()).code, 0);
+  },
+);
 
 async function startTwo(t: TestContext): Promise<{ one: Served; two: Served }> {
   const kafka = await sharedKafka();
@@ -91,6 +104,7 @@ async function startTwo(t: TestContext): Promise<{ one: Served; two: Served }> {
       instanceId,
       kafka: { brokers: kafka.bootstrap, sessionTimeoutMs: 6_000 },
       topics,
+      processing: { standbyReplicas: 1 },
       rules: [{ name: "hot", metric: "temperature_c", above: HOT_ABOVE }],
       state: { dir: tempDir(t, instanceId) },
       http: { port: 0 },
