@@ -51,7 +51,6 @@ export const NEXT_STATES: Readonly<Record<CommandState, readonly CommandState[]>
 /** Why a command is in its state, where that needs a word. */
 export const COMMAND_REASONS = [
   "invalid", // rejected: a field is missing or wrong; the message says which
-  "key-mismatch", // rejected: the record's key names another device than its value
   "wrong-partition", // rejected: not where murmur2 of the key puts it, so acknowledgements would never meet it
   "queue-full", // rejected: the device has as many open commands as it may
   "never-sent", // expired before it could be sent
