@@ -86,6 +86,9 @@ export interface CommandStatus {
   readonly result?: unknown;
 }
 
+/** What is answered to whoever asks for a command: its last status, or `queued` while no service has taken it. */
+export type KnownCommand = CommandStatus | (Omit<CommandStatus, "state" | "offset" | "reason" | "result"> & { readonly state: "queued" });
+
 /** A device's acknowledgement, the payload of `t/{tenant}/d/{id}/cmd/ack`. With MQTT 5 correlation data the payload may be empty. */
 export interface CommandAck {
   readonly id: string;
