@@ -1,13 +1,11 @@
 /** Commands service and ingress in one process, to be killed: `node commands-child.ts <mqtt url> <brokers> <topic prefix>`. */
-import { pino } from "pino";
-import { KafkaLog } from "../../eventlog/kafka/kafka-log.ts";
 import { CleanupList } from "../support/cleanup.ts";
-import { commandTopics, makeCommandService, startAckIngress } from "../support/command-rig.ts";
+import { commandTopics, makeCommandService, openKafkaLog, startAckIngress } from "../support/command-rig.ts";
 
 const [url, brokers, prefix] = process.argv.slice(2);
 const topics = commandTopics(prefix);
-const log = new KafkaLog({ brokers: brokers.split(","), clientId: "commands-child", logger: pino({ level: "silent" }) });
 const cleanup = new CleanupList();
+const log = openKafkaLog(cleanup, brokers.split(","));
 // A short window per device keeps commands waiting, sent and delivered at every moment.
 const service = makeCommandService(cleanup, log, topics, url, { bounds: { deviceWindow: 4, deviceQueue: 100_000 } });
 service.finished.catch((error: unknown) => {

@@ -3,14 +3,14 @@
  * at-most-once command is carried out twice, no at-least-once command is lost; devices count.
  */
 import assert from "node:assert/strict";
-import { test, type TestContext } from "node:test";
+import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { setTimeout as delay } from "node:timers/promises";
 import { commandKey, isFinal, NEXT_STATES, type Command } from "../../processors/formats/commands.ts";
-import { openLog } from "../integration/kafka/harness.ts";
+import { CleanupList, type Cleanup } from "../support/cleanup.ts";
 import { spawnGuarded } from "../support/child-process.ts";
 import { TestDevice } from "../support/command-device.ts";
-import { commandTopics, createCommandTopics, issue, newCommand, readStatuses } from "../support/command-rig.ts";
+import { commandTopics, createCommandTopics, issue, newCommand, openKafkaLog, readStatuses } from "../support/command-rig.ts";
 import { startMosquitto } from "../support/mosquitto.ts";
 import { need } from "../support/need.ts";
 import { sharedKafka } from "../support/shared-kafka.ts";
@@ -33,7 +33,7 @@ interface Child {
   kill(): Promise<unknown>;
 }
 
-async function startChild(t: TestContext, args: readonly string[]): Promise<Child> {
+async function startChild(t: Cleanup, args: readonly string[]): Promise<Child> {
   const child = await spawnGuarded(process.execPath, [CHILD, ...args]);
   t.after(async () => void (await child.kill()));
   let output = "";
@@ -50,12 +50,15 @@ async function startChild(t: TestContext, args: readonly string[]): Promise<Chil
 test(
   `${KILLS} kill -9 under load: no at-most-once command arrives twice, every at-least-once command is acknowledged`,
   { skip },
-  async (t) => {
+  async (context) => {
+    // What was started last is stopped first.
+    const t = new CleanupList();
+    context.after(() => t.run());
     const seed = Number(process.env.SLUICE_TEST_SEED ?? Date.now() % 1_000_000);
-    t.diagnostic(`seed ${seed}`);
+    context.diagnostic(`seed ${seed}`);
     const random = seededRandom(seed);
     const [{ url }, { bootstrap }] = await Promise.all([startMosquitto(t), sharedKafka()]);
-    const log = openLog(t, bootstrap);
+    const log = openKafkaLog(t, bootstrap);
     const prefix = uniqueName("kill");
     const topics = commandTopics(prefix);
     await createCommandTopics(log, topics);
@@ -130,6 +133,6 @@ test(
       }
     }
     assert.ok(commands.length > 300, `${commands.length} commands`);
-    t.diagnostic(`${commands.length} commands; ${repeated} repetitions of at-least-once commands; ends: ${JSON.stringify(ends)}`);
+    context.diagnostic(`${commands.length} commands; ${repeated} repetitions of at-least-once commands; ends: ${JSON.stringify(ends)}`);
   },
 );

@@ -5,6 +5,7 @@ import { startEmbeddedBroker } from "../../bridge/embedded-broker.ts";
 import { EmbeddedLog } from "../../eventlog/embedded/embedded-log.ts";
 import type { EventLog } from "../../eventlog/port.ts";
 import { commandKey, type Command, type CommandStatus } from "../../processors/formats/commands.ts";
+import { CleanupList, type Cleanup } from "../support/cleanup.ts";
 import { TestDevice } from "../support/command-device.ts";
 import {
   commandTopics,
@@ -13,6 +14,7 @@ import {
   issueValues,
   makeCommandService,
   newCommand,
+  openKafkaLog,
   readStatuses,
   startAckIngress,
   type CommandTopics,
@@ -23,10 +25,16 @@ import { sharedKafka } from "../support/shared-kafka.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { uniqueName } from "../support/unique-name.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { openLog as openKafka } from "./kafka/harness.ts";
 
 const noMosquitto = await need("mosquitto");
 const noKafka = await need("kafka", "mosquitto");
+
+/** What was started last is stopped first: a service before its log and its broker. */
+function reversed(context: TestContext): Cleanup {
+  const list = new CleanupList();
+  context.after(() => list.run());
+  return list;
+}
 
 interface World {
   readonly log: EventLog;
@@ -34,7 +42,7 @@ interface World {
   readonly url: string;
 }
 
-async function embedded(t: TestContext): Promise<EventLog> {
+async function embedded(t: Cleanup): Promise<EventLog> {
   const log = await EmbeddedLog.open({ dir: tempDir(t, "commands-log") });
   t.after(() => log.close());
   return log;
@@ -46,7 +54,7 @@ async function world(log: EventLog, url: string): Promise<World> {
   return { log, topics, url };
 }
 
-async function aedes(t: TestContext): Promise<string> {
+async function aedes(t: Cleanup): Promise<string> {
   const broker = await startEmbeddedBroker({ host: "127.0.0.1", port: 0 });
   t.after(() => broker.close());
   return broker.url;
@@ -78,24 +86,25 @@ const BROKERS = [
     name: "embedded log, aedes, MQTT 3.1.1 throughout",
     skip: false,
     version: 4,
-    start: async (t: TestContext) => world(await embedded(t), await aedes(t)),
+    start: async (t: Cleanup) => world(await embedded(t), await aedes(t)),
   },
   {
     name: "embedded log, Mosquitto, MQTT 5",
     skip: noMosquitto,
     version: 5,
-    start: async (t: TestContext) => world(await embedded(t), (await startMosquitto(t)).url),
+    start: async (t: Cleanup) => world(await embedded(t), (await startMosquitto(t)).url),
   },
   {
     name: "Kafka, Mosquitto, MQTT 5",
     skip: noKafka,
     version: 5,
-    start: async (t: TestContext) => world(openKafka(t, (await sharedKafka()).bootstrap), (await startMosquitto(t)).url),
+    start: async (t: Cleanup) => world(openKafkaLog(t, (await sharedKafka()).bootstrap), (await startMosquitto(t)).url),
   },
 ] as const;
 
 for (const { name, skip, version, start } of BROKERS) {
-  test(`${name}: each QoS and guarantee is carried out once, told of step by step, and answered`, { skip }, async (t) => {
+  test(`${name}: each QoS and guarantee is carried out once, told of step by step, and answered`, { skip }, async (context) => {
+    const t = reversed(context);
     const on = await start(t);
     const device = await new TestDevice(t, on.url, { protocolVersion: version }).connect();
     device.answer = { status: "ok", result: { done: true } };
@@ -128,7 +137,8 @@ for (const { name, skip, version, start } of BROKERS) {
 test(
   "an MQTT 5 device gets expiry, response topic, correlation data and content type; the envelope tells a 3.1.1 device the same",
   { skip: noMosquitto },
-  async (t) => {
+  async (context) => {
+    const t = reversed(context);
     const on = await world(await embedded(t), (await startMosquitto(t)).url);
     const devices = [4, 5].map(
       (protocolVersion) => new TestDevice(t, on.url, { deviceId: `v${protocolVersion}`, protocolVersion: protocolVersion as 4 | 5 }),
@@ -153,7 +163,8 @@ test(
   },
 );
 
-test("raw format: the payload alone; correlation data of an MQTT 5 answer names the command", { skip: noMosquitto }, async (t) => {
+test("raw format: the payload alone; correlation data of an MQTT 5 answer names the command", { skip: noMosquitto }, async (context) => {
+  const t = reversed(context);
   const on = await world(await embedded(t), (await startMosquitto(t)).url);
   const device = await new TestDevice(t, on.url, { protocolVersion: 5 }).connect();
   device.answers = false;
@@ -172,7 +183,8 @@ test("raw format: the payload alone; correlation data of an MQTT 5 answer names 
 test(
   "a device that was offline gets its commands when it comes back, whether it had a session or not",
   { skip: noMosquitto },
-  async (t) => {
+  async (context) => {
+    const t = reversed(context);
     const on = await world(await embedded(t), (await startMosquitto(t)).url);
     await startAckIngress(t, on.log, on.topics, on.url);
     const withSession = new TestDevice(t, on.url, { deviceId: "session", protocolVersion: 5 });
@@ -191,7 +203,8 @@ test(
   },
 );
 
-test("what expires is told, and is not sent to a device that comes later", { skip: noMosquitto }, async (t) => {
+test("what expires is told, and is not sent to a device that comes later", { skip: noMosquitto }, async (context) => {
+  const t = reversed(context);
   const on = await world(await embedded(t), (await startMosquitto(t)).url);
   const device = new TestDevice(t, on.url, { protocolVersion: 5 });
   await device.connect();
@@ -208,36 +221,42 @@ test("what expires is told, and is not sent to a device that comes later", { ski
   assert.equal(device.seen.get(brief.id), undefined);
 });
 
-test("another tenant's device can neither read a command nor answer it, by any topic or payload", { skip: noMosquitto }, async (t) => {
-  const on = await world(await embedded(t), (await startMosquitto(t)).url);
-  const ingress = await startAckIngress(t, on.log, on.topics, on.url);
-  const victim = new TestDevice(t, on.url, { protocolVersion: 5 });
-  victim.answers = false;
-  await victim.connect();
-  const thief = new TestDevice(t, on.url, { tenant: "other", protocolVersion: 5 });
-  await thief.connect();
-  const service = makeCommandService(t, on.log, on.topics, on.url, { bounds: { ackRetryMinMs: 600_000 } });
-  await service.start();
-  const command = newCommand();
-  await issue(on.log, on.topics.commands, [command]);
-  await untilState(on, command, "delivered");
-  const answer = JSON.stringify({ id: command.id, tenant: "demo", deviceId: "device-1", status: "ok" });
-  const correlationData = Buffer.from(command.id);
-  for (const topic of ["t/other/d/device-1/cmd/ack", "t/demo/d/device-2/cmd/ack"]) {
-    await thief.publish(topic, answer);
-    await thief.publish(topic, "", { qos: 1, properties: { correlationData } });
-  }
-  // Not under the filter of answers as far as the ingress is concerned: two levels too many, or an id that holds the separator.
-  await thief.publish("t/demo|device-1/d/device-1/cmd/ack", answer);
-  await waitFor("all four answers were read", () => service.stats().acks.unknown === 4);
-  await waitFor("the fifth is a dead letter", () => ingress.stats().deadLetters["bad-topic"] === 1);
-  assert.equal((await lastStatus(on, command))?.state, "delivered");
-  assert.equal(thief.packets.length, 0);
-  await victim.publish(`${victim.topic}/ack`, JSON.stringify({ id: command.id }));
-  await untilState(on, command, "acknowledged");
-});
+test(
+  "another tenant's device can neither read a command nor answer it, by any topic or payload",
+  { skip: noMosquitto },
+  async (context) => {
+    const t = reversed(context);
+    const on = await world(await embedded(t), (await startMosquitto(t)).url);
+    const ingress = await startAckIngress(t, on.log, on.topics, on.url);
+    const victim = new TestDevice(t, on.url, { protocolVersion: 5 });
+    victim.answers = false;
+    await victim.connect();
+    const thief = new TestDevice(t, on.url, { tenant: "other", protocolVersion: 5 });
+    await thief.connect();
+    const service = makeCommandService(t, on.log, on.topics, on.url, { bounds: { ackRetryMinMs: 600_000 } });
+    await service.start();
+    const command = newCommand();
+    await issue(on.log, on.topics.commands, [command]);
+    await untilState(on, command, "delivered");
+    const answer = JSON.stringify({ id: command.id, tenant: "demo", deviceId: "device-1", status: "ok" });
+    const correlationData = Buffer.from(command.id);
+    for (const topic of ["t/other/d/device-1/cmd/ack", "t/demo/d/device-2/cmd/ack"]) {
+      await thief.publish(topic, answer);
+      await thief.publish(topic, "", { qos: 1, properties: { correlationData } });
+    }
+    // Not under the filter of answers as far as the ingress is concerned: two levels too many, or an id that holds the separator.
+    await thief.publish("t/demo|device-1/d/device-1/cmd/ack", answer);
+    await waitFor("all four answers were read", () => service.stats().acks.unknown === 4);
+    await waitFor("the fifth is a dead letter", () => ingress.stats().deadLetters["bad-topic"] === 1);
+    assert.equal((await lastStatus(on, command))?.state, "delivered");
+    assert.equal(thief.packets.length, 0);
+    await victim.publish(`${victim.topic}/ack`, JSON.stringify({ id: command.id }));
+    await untilState(on, command, "acknowledged");
+  },
+);
 
-test("records that are no commands are rejected with the reason, or dead letters when they name none", async (t) => {
+test("records that are no commands are rejected with the reason, or dead letters when they name none", async (context) => {
+  const t = reversed(context);
   const on = await world(await embedded(t), await aedes(t));
   const service = makeCommandService(t, on.log, on.topics, on.url, { protocolVersion: 4 });
   await service.start();

@@ -5,6 +5,7 @@ import { CommandService } from "../../bridge/commands/command-service.ts";
 import { COMMAND_BOUNDS, type CommandBounds } from "../../bridge/commands/command-settings.ts";
 import { ACK_FILTER, type MessageFormat } from "../../bridge/commands/command-message.ts";
 import { Ingress } from "../../bridge/ingress.ts";
+import { KafkaLog } from "../../eventlog/kafka/kafka-log.ts";
 import type { EventLog } from "../../eventlog/port.ts";
 import { partitionForKey } from "../../eventlog/records/murmur2.ts";
 import { commandKey, type Command, type CommandStatus } from "../../processors/formats/commands.ts";
@@ -36,6 +37,13 @@ export async function createCommandTopics(log: EventLog, topics: CommandTopics):
       config: name === topics.status ? { "cleanup.policy": "compact,delete" } : NO_CONFIG,
     })),
   );
+}
+
+/** Closed after the test. */
+export function openKafkaLog(t: Cleanup, brokers: readonly string[]): KafkaLog {
+  const log = new KafkaLog({ brokers, clientId: "commands-test", logger: pino({ level: "silent" }) });
+  t.after(() => log.close());
+  return log;
 }
 
 /** Short pauses, so that a test does not wait for retries. */
