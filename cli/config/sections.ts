@@ -145,6 +145,12 @@ export const commandsSchema = z
     ackRetryMinMs: z.int().min(10).default(COMMAND_BOUNDS.ackRetryMinMs),
     ackRetryMaxMs: z.int().min(10).default(COMMAND_BOUNDS.ackRetryMaxMs),
   })
+  .superRefine((commands, context) => {
+    for (const pause of ["retry", "ackRetry"] as const) {
+      if (commands[`${pause}MaxMs`] < commands[`${pause}MinMs`])
+        context.addIssue({ code: "custom", path: [`${pause}MaxMs`], message: `must not be below commands.${pause}MinMs` });
+    }
+  })
   .prefault({});
 
 export const topicDefaultsSchema = z

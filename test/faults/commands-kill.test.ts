@@ -121,8 +121,8 @@ test(
       states.slice(1).forEach((state, i) => assert.ok(NEXT_STATES[states[i]].includes(state), `${command.id}: ${states.join(" ")}`));
       const arrived = devices[Number(command.deviceId.slice(1))].seen.get(command.id) ?? 0;
       const end = history.at(-1);
-      ends[`${command.guarantee} ${end?.state} ${end?.reason ?? ""}`] =
-        (ends[`${command.guarantee} ${end?.state} ${end?.reason ?? ""}`] ?? 0) + 1;
+      const how = [command.guarantee, end?.state, end?.reason].join(" ");
+      ends[how] = (ends[how] ?? 0) + 1;
       if (command.guarantee === "at-most-once") {
         assert.ok(arrived <= 1, `${command.id} (QoS ${command.qos}) arrived ${arrived} times: ${states.join(" ")}`);
         if (end?.state === "acknowledged") assert.equal(arrived, 1);

@@ -11,6 +11,7 @@ import {
   commandTopics,
   createCommandTopics,
   issue,
+  LANES,
   issueValues,
   makeCommandService,
   newCommand,
@@ -109,7 +110,10 @@ for (const { name, skip, version, start } of BROKERS) {
     const device = await new TestDevice(t, on.url, { protocolVersion: version }).connect();
     device.answer = { status: "ok", result: { done: true } };
     await startAckIngress(t, on.log, on.topics, on.url, version);
-    const service = makeCommandService(t, on.log, on.topics, on.url, { protocolVersion: version, bounds: { ackRetryMinMs: 60_000 } });
+    const service = makeCommandService(t, on.log, on.topics, on.url, {
+      protocolVersion: version,
+      bounds: { ackRetryMinMs: 60_000, ackRetryMaxMs: 60_000 },
+    });
     await service.start();
     const commands = [
       newCommand({ guarantee: "at-most-once", qos: 0 }),
@@ -192,7 +196,7 @@ test(
     await withSession.disconnect();
     const never = new TestDevice(t, on.url, { deviceId: "never", protocolVersion: 5 });
     // With a session the broker keeps it: nothing is repeated in the time of this test.
-    await makeCommandService(t, on.log, on.topics, on.url, { bounds: { ackRetryMinMs: 600_000 } }).start();
+    await makeCommandService(t, on.log, on.topics, on.url, { bounds: { ackRetryMinMs: 600_000, ackRetryMaxMs: 600_000 } }).start();
     const commands = [newCommand({ deviceId: "session" }), newCommand({ deviceId: "never" })];
     await issue(on.log, on.topics.commands, commands);
     await untilState(on, commands[0], "delivered");
@@ -233,7 +237,7 @@ test(
     await victim.connect();
     const thief = new TestDevice(t, on.url, { tenant: "other", protocolVersion: 5 });
     await thief.connect();
-    const service = makeCommandService(t, on.log, on.topics, on.url, { bounds: { ackRetryMinMs: 600_000 } });
+    const service = makeCommandService(t, on.log, on.topics, on.url, { bounds: { ackRetryMinMs: 600_000, ackRetryMaxMs: 600_000 } });
     await service.start();
     const command = newCommand();
     await issue(on.log, on.topics.commands, [command]);
@@ -254,6 +258,35 @@ test(
     await untilState(on, command, "acknowledged");
   },
 );
+
+test("two services share the partitions; what one leaves, cleanly, the other goes on with, and nothing twice", async (context) => {
+  const t = reversed(context);
+  const on = await world(await embedded(t), await aedes(t));
+  const device = await new TestDevice(t, on.url, { protocolVersion: 4 }).connect(1);
+  device.answers = false;
+  const [first, second] = ["s1", "s2"].map((serviceId) =>
+    makeCommandService(t, on.log, on.topics, on.url, {
+      serviceId,
+      protocolVersion: 4,
+      bounds: { ackRetryMinMs: 600_000, ackRetryMaxMs: 600_000, deviceWindow: 100 },
+    }),
+  );
+  await first.start();
+  await second.start();
+  await waitFor("both have some", () => first.stats().lanes > 0 && second.stats().lanes > 0);
+  assert.equal(first.stats().lanes + second.stats().lanes, LANES);
+  const devices = ["device-1", "device-2", "device-3", "device-4", "device-5", "device-6"];
+  const once = { guarantee: "at-most-once", qos: 2 } as const;
+  const commands = devices.flatMap((deviceId) => [newCommand({ deviceId }), newCommand({ deviceId, ...once })]);
+  await issue(on.log, on.topics.commands, commands);
+  await waitFor("all are out", () => first.stats().statuses.delivered + second.stats().statuses.delivered === commands.length);
+  const delivered = second.stats().statuses.delivered;
+  await first.stop();
+  await waitFor("one has all", () => second.stats().lanes === LANES && second.stats().open === commands.length);
+  const of = await states(on);
+  for (const command of commands) assert.equal(of(command), "accepted sent delivered");
+  assert.equal(second.stats().statuses.delivered, delivered);
+});
 
 test("records that are no commands are rejected with the reason, or dead letters when they name none", async (context) => {
   const t = reversed(context);
