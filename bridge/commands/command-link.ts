@@ -71,6 +71,8 @@ export class CommandLink {
       password,
       ...tls,
       reconnectPeriod: 0,
+      // Else MQTT.js leaves a refused connection to the broker to close.
+      reconnectOnConnackError: true,
       connectTimeout: connectTimeoutMs,
       queueQoSZero: false,
       timerVariant: "native",
@@ -112,9 +114,11 @@ export class CommandLink {
     clearTimeout(this.#timer);
     const client = this.#client;
     if (client === undefined) return;
-    const timer = setTimeout(() => client.stream.destroy(), timeoutMs);
-    await client.endAsync(!this.#open);
+    let timer: NodeJS.Timeout | undefined;
+    const tooLate = new Promise<void>((resolve) => (timer = setTimeout(resolve, timeoutMs)));
+    await Promise.race([client.endAsync(!this.#open), tooLate]);
     clearTimeout(timer);
+    client.stream.destroy();
     this.#lose();
   }
 

@@ -21,7 +21,7 @@ export interface StatusViewOptions {
 }
 
 /** Commands remembered, the newest: about 700 bytes each. */
-const MAX_COMMANDS = 100_000;
+const MAX_COMMANDS = 20_000;
 /** An answer waits so long for the view to have read what was in the log when it was asked. */
 const CATCH_UP_MS = 3_000;
 const POLL_MS = 1_000;
