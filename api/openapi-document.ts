@@ -45,6 +45,7 @@ function describe(route: RouteOptions, operation: Operation, hasToken: boolean):
     summary: operation.summary,
     ...(operation.description === undefined ? {} : { description: operation.description }),
     parameters: [...parameters("path", route.schema?.params), ...parameters("query", route.schema?.querystring)],
+    ...(route.schema?.body === undefined ? {} : { requestBody: { content: { "application/json": { schema: route.schema.body } } } }),
     responses: { ...success(operation), ...Object.fromEntries(problems.sort().map((status) => [status, problem(status)])) },
     ...(needsToken ? { security: [{ bearer: [] }] } : {}),
   };
@@ -61,10 +62,15 @@ function parameters(place: "path" | "query", schema: unknown): object[] {
   }));
 }
 
-function success({ answers, produces }: Operation): object {
+function success({ answers, produces, status = 200 }: Operation): object {
   if (produces !== undefined) return { 200: { description: "OK", content: { [produces]: { schema: { type: "string" } } } } };
   if (answers === undefined) return {};
-  return { 200: { description: "OK", content: { "application/json": { schema: { $ref: `#/components/schemas/${answers}` } } } } };
+  return {
+    [status]: {
+      description: STATUS_CODES[status],
+      content: { "application/json": { schema: { $ref: `#/components/schemas/${answers}` } } },
+    },
+  };
 }
 
 function problem(status: number): object {

@@ -1,4 +1,5 @@
 /** `components.schemas` of `/openapi.json`: the shapes of processors/formats/records.ts and of the API's own answers. */
+import { COMMAND_REASONS, COMMAND_STATES, GUARANTEES } from "../processors/formats/commands.ts";
 
 const string = { type: "string" } as const;
 const number = { type: "number" } as const;
@@ -150,5 +151,24 @@ export const SCHEMAS: Readonly<Record<string, object>> = {
     workers: arrayOf(string),
     missing: arrayOf(ref("MissingWorker")),
   }),
+  Command: object(
+    {
+      v: { const: 1 },
+      id: string,
+      ...device,
+      name: string,
+      state: { enum: ["queued", ...COMMAND_STATES] },
+      attempts: { ...count, description: "How often it was sent" },
+      guarantee: { enum: GUARANTEES },
+      ts: { ...ms, description: "Epoch milliseconds of this state" },
+      expiresTs: ms,
+    },
+    {
+      reason: { enum: COMMAND_REASONS },
+      message: string,
+      offset: count,
+      result: { description: "What the device answered" },
+    },
+  ),
   OpenApi: { type: "object" },
 };

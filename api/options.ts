@@ -1,6 +1,7 @@
 /** What the API is given; everything it reads or writes comes through here. */
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
+import type { Command, KnownCommand } from "../processors/formats/commands.ts";
 import type { Feed, FeedRecord, Queries } from "../runtime/queries.ts";
 
 /** Names of the output topics that `/v1/stream` tells of. */
@@ -10,11 +11,23 @@ export interface StreamTopics {
   readonly alerts: string;
 }
 
+/** The way to devices: takes commands, and knows what became of them. */
+export interface CommandGate {
+  /** How long a command is good for when its sender does not say, ms. */
+  readonly expiresInMs: number;
+  /** Resolves when the log has it. */
+  send(command: Command): Promise<void>;
+  /** Undefined when nothing of it is remembered. */
+  status(tenant: string, deviceId: string, id: string): Promise<KnownCommand | undefined>;
+}
+
 export interface ApiOptions {
   readonly queries: Queries;
   readonly feed: Feed;
   readonly registry: Registry;
   readonly topics: StreamTopics;
+  /** Absent: commands are refused. */
+  readonly commands?: CommandGate;
   /** Bearer token; a function when it may be rotated (asked at each request). Without one only loopback is served. */
   readonly token?: string | (() => string);
   /** The URL others reach this worker under; its host passes the Host check. */

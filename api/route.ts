@@ -14,8 +14,10 @@ export interface Operation {
   readonly tag: string;
   readonly summary: string;
   readonly description?: string;
-  /** Name in `components.schemas` of the 200 answer's JSON; undefined where `produces` says another type. */
+  /** Name in `components.schemas` of the answer's JSON; undefined where `produces` says another type. */
   readonly answers?: string;
+  /** Of the answer when all is well. Default 200. */
+  readonly status?: number;
   /** Media type of the 200 answer when it is not JSON. */
   readonly produces?: string;
   /** Statuses of problems it may answer, besides 400, 401, 403 and 500, which every route may. */

@@ -63,7 +63,7 @@ export function buildApi(options: ApiOptions): FastifyInstance {
   aggregateRoutes(app, services);
   alertRoutes(app, services);
   ledgerRoutes(app, services);
-  commandRoutes(app);
+  commandRoutes(app, services);
   storeRoutes(app, services);
   streamRoutes(app, services);
   topologyRoutes(app, services);

@@ -10,7 +10,7 @@
 import { DEAD_LETTER_KEPT_BYTES, deadLetterHeaders, truncateDeadLetter } from "../eventlog/dead-letter.ts";
 import { LogError } from "../eventlog/errors.ts";
 import type { PlainWriter, RecordHeader, TopicPartition } from "../eventlog/port.ts";
-import type { DlqReason } from "../processors/formats/names.ts";
+import { RAW_HEADERS, type DlqReason } from "../processors/formats/names.ts";
 import { AckQueue } from "./ack-queue.ts";
 import { BridgeError } from "./errors.ts";
 import { InFlightPool, type InFlight } from "./in-flight.ts";
@@ -26,7 +26,7 @@ export interface InboundMessage {
   readonly dup: boolean;
   readonly retain: boolean;
   readonly messageId?: number;
-  readonly properties?: { readonly contentType?: string };
+  readonly properties?: { readonly contentType?: string; readonly correlationData?: Buffer };
 }
 
 /** The connection, as the forwarder sees it. */
@@ -69,6 +69,9 @@ export interface ForwarderCounters {
 
 /** What a record takes in the writer beside its payload: key, headers, framing; measured about 220 bytes, so that bounds in bytes hold for small messages. */
 const RECORD_OVERHEAD_BYTES = 256;
+
+/** MQTT 5 correlation data that is kept: a command's id has at most 128 bytes. */
+const MAX_CORRELATION_BYTES = 128;
 
 export class Forwarder {
   readonly counters: ForwarderCounters = {
@@ -199,6 +202,7 @@ export class Forwarder {
     message.retain = inbound.retain;
     message.dup = inbound.dup;
     message.contentType = inbound.properties?.contentType;
+    message.correlation = inbound.properties?.correlationData;
     message.receivedTs = Date.now();
     message.deadLetter = undefined;
     if (inbound.qos === 0) {
@@ -211,13 +215,18 @@ export class Forwarder {
       this.#queue.push(message);
     }
     const route = this.#routes.route(inbound.topic);
-    if (route.key === null) this.#writeDeadLetter(message, route, payload, "bad-topic", "not t/{tenant}/d/{deviceId}/telemetry");
+    if (route.key === null)
+      this.#writeDeadLetter(message, route, payload, "bad-topic", "not t/{tenant}/d/{deviceId}/telemetry or .../cmd/ack");
     else if (payload.length > this.#bounds.maxValueBytes) this.#writeTooLarge(message, route, payload);
-    else this.#write(message, route.raw, route.key, payload, this.#headersOf(message, route));
+    else this.#write(message, route.target, route.key, payload, this.#headersOf(message, route));
   }
 
   #headersOf(message: InFlight, route: Route): RecordHeader[] {
-    return this.#headers.of(route.topicHeader, message.qos, message.dup, message.retain, message.contentType, message.receivedTs);
+    const headers = this.#headers.of(route.topicHeader, message.qos, message.dup, message.retain, message.contentType, message.receivedTs);
+    const { correlation } = message;
+    if (correlation !== undefined && correlation.length <= MAX_CORRELATION_BYTES)
+      headers.push({ key: RAW_HEADERS.correlation, value: correlation });
+    return headers;
   }
 
   #writeTooLarge(message: InFlight, route: Route, payload: Uint8Array): void {

@@ -21,6 +21,8 @@ export class InFlight {
   retain = false;
   dup = false;
   contentType: string | undefined;
+  /** MQTT 5 correlation data. */
+  correlation: Buffer | undefined;
   receivedTs = 0;
   /** Why it goes to the dead-letter topic, if it does. */
   deadLetter: DlqReason | undefined;

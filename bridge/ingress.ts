@@ -14,7 +14,8 @@ export interface IngressOptions {
   readonly mqtt: MqttSettings;
   /** Not closed by the ingress. */
   readonly log: EventLog;
-  readonly topics: { readonly raw: string; readonly dlq: string };
+  /** `acks`: where devices' answers to commands go; absent: nowhere, they are dead letters. */
+  readonly topics: { readonly raw: string; readonly dlq: string; readonly acks?: string };
   readonly validation: { readonly maxValueBytes: number };
   /** Goes into `ingress.id` of every record. */
   readonly ingressId: string;
@@ -80,9 +81,12 @@ export class Ingress {
    */
   async start(): Promise<void> {
     const { log, topics } = this.#options;
-    const [rawPartitions, dlqPartitions] = await Promise.all([log.partitionCount(topics.raw), log.partitionCount(topics.dlq)]);
+    const { raw, dlq, acks } = topics;
+    const [rawPartitions, dlqPartitions, acksPartitions] = await Promise.all(
+      [raw, dlq, acks ?? raw].map((topic) => log.partitionCount(topic)),
+    );
     if (this.#stopping !== undefined) throw new BridgeError("stopped", "stopped while starting");
-    this.#parts = this.#assemble(new RouteCache({ ...topics, rawPartitions, dlqPartitions }, MAX_CACHED_TOPICS));
+    this.#parts = this.#assemble(new RouteCache({ ...topics, rawPartitions, dlqPartitions, acksPartitions }, MAX_CACHED_TOPICS));
     await this.#parts.intake.start();
   }
 

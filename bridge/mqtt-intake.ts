@@ -263,7 +263,7 @@ export class MqttIntake {
 }
 
 /** Return code 1 of a broker that knows MQTT 3.1.1 only, or MQTT 5's 0x84: the next attempt asks for 3.1.1. */
-function isVersionRefused(error: Error): boolean {
+export function isVersionRefused(error: Error): boolean {
   return "code" in error && (error.code === 1 || error.code === 132);
 }
 

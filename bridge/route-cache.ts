@@ -2,13 +2,13 @@
 import type { RecordHeader, TopicPartition } from "../eventlog/port.ts";
 import { partitionForKey } from "../eventlog/records/murmur2.ts";
 import { RAW_HEADERS, deviceKey } from "../processors/formats/names.ts";
-import { parseTelemetryTopic } from "./telemetry-topic.ts";
+import { parseAckTopic, parseTelemetryTopic } from "./device-topic.ts";
 
 export interface Route {
-  /** UTF-8 of `tenant|deviceId`; null when the topic is no telemetry topic: the message is a dead letter. */
+  /** UTF-8 of `tenant|deviceId`; null when the topic is none that devices publish to: the message is a dead letter. */
   readonly key: Uint8Array | null;
-  /** Where the raw record goes. */
-  readonly raw: TopicPartition;
+  /** Where the record goes: telemetry to the raw topic, an answer to a command to its own. */
+  readonly target: TopicPartition;
   /** Where a dead letter of this topic goes. */
   readonly dlq: TopicPartition;
   readonly topicHeader: RecordHeader;
@@ -17,6 +17,9 @@ export interface Route {
 export interface RouteTargets {
   readonly raw: string;
   readonly rawPartitions: number;
+  /** Where answers to commands go. Absent: they are dead letters. */
+  readonly acks?: string;
+  readonly acksPartitions?: number;
   readonly dlq: string;
   readonly dlqPartitions: number;
 }
@@ -56,15 +59,17 @@ export class RouteCache {
   }
 
   #compute(topic: string): Route {
-    const { raw, rawPartitions, dlq, dlqPartitions } = this.#targets;
-    const parsed = parseTelemetryTopic(topic);
+    const { raw, rawPartitions, acks, acksPartitions = 1, dlq, dlqPartitions } = this.#targets;
+    const telemetry = parseTelemetryTopic(topic);
+    const parsed = telemetry ?? (acks === undefined ? undefined : parseAckTopic(topic));
+    const [to, partitions] = telemetry === undefined && acks !== undefined ? [acks, acksPartitions] : [raw, rawPartitions];
     const topicBytes = Buffer.from(topic);
     const key = parsed === undefined ? null : Buffer.from(deviceKey(parsed.tenant, parsed.deviceId));
-    // A bad topic has no device: its own bytes pick the dead letter's partition, and no raw partition is ever used.
+    // A bad topic has no device: its own bytes pick the dead letter's partition, and no other is ever used.
     const hashed = key ?? topicBytes;
     return {
       key,
-      raw: { topic: raw, partition: partitionForKey(hashed, 0, hashed.length, rawPartitions) },
+      target: { topic: to, partition: partitionForKey(hashed, 0, hashed.length, partitions) },
       dlq: { topic: dlq, partition: partitionForKey(hashed, 0, hashed.length, dlqPartitions) },
       topicHeader: { key: RAW_HEADERS.topic, value: topicBytes },
     };

@@ -14,7 +14,8 @@ async function main(argv: readonly string[]): Promise<number> {
   const json = argv.includes("--json");
   let exitCode: number = EXIT.ok;
   const program = buildProgram((code) => (exitCode = code));
-  if (json) for (const command of [program, ...program.commands]) command.configureOutput({ writeErr: () => undefined });
+  const all = [program, ...program.commands, ...program.commands.flatMap((command) => command.commands)];
+  if (json) for (const command of all) command.configureOutput({ writeErr: () => undefined });
   try {
     await program.parseAsync(argv);
     return exitCode;

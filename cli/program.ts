@@ -5,6 +5,7 @@ import type { ReplayOptions } from "./commands/replay.ts";
 import type { ResetOptions } from "./commands/reset.ts";
 import type { SimulateCommandOptions } from "./commands/simulate.ts";
 import { parseLogPosition, type LogPosition } from "./log-position.ts";
+import { addDeviceCommands } from "./program-commands.ts";
 import { version } from "./version.ts";
 
 /** `sluice` with all its commands. A command's code is loaded when it is used. `done` gets the exit code. */
@@ -97,6 +98,7 @@ export function buildProgram(done: (exitCode: number) => void): Command {
     .action(async (options: ReplayOptions) => {
       done(await (await import("./commands/replay.ts")).run(options));
     });
+  addDeviceCommands(program, done, number);
   command("topology", "print the job's graph")
     .addOption(new Option("-f, --format <format>", "how").choices(["text", "mermaid"]).default("text"))
     .action(async (options: CommonOptions & { format: "text" | "mermaid" }) => {

@@ -4,6 +4,7 @@ import { collectDefaultMetrics, Registry } from "prom-client";
 import { buildApi, startApi } from "../api/server.ts";
 import type { EventLog } from "../eventlog/port.ts";
 import { Worker } from "../runtime/worker.ts";
+import { openCommandGate } from "./command-gate.ts";
 import type { Config } from "./config/schema.ts";
 import { prepareJob } from "./job.ts";
 import { avroRecordText } from "./record-text.ts";
@@ -41,7 +42,9 @@ export async function startWorkerService(config: Config, log: EventLog, logger: 
     registry,
   });
   closers.push("worker", () => worker.stop());
+  const commands = await openCommandGate(config, log, logger, closers);
   const app: FastifyInstance = buildApi({
+    commands,
     queries: worker.queries,
     feed: worker.feed,
     registry,

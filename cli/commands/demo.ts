@@ -6,6 +6,7 @@ import { Ingress } from "../../bridge/ingress.ts";
 import { EmbeddedLog } from "../../eventlog/embedded/embedded-log.ts";
 import type { EventLog } from "../../eventlog/port.ts";
 import { commandContext, type CommonOptions } from "../command-options.ts";
+import { ingressFor, startCommandService } from "../command-service.ts";
 import type { Config } from "../config/schema.ts";
 import { DEMO_DEFAULTS } from "../demo/demo-defaults.ts";
 import { fleetEvents, machineEvents } from "../demo/demo-devices.ts";
@@ -60,10 +61,11 @@ async function startMqtt(config: Config, log: EventLog, logger: Logger, closers:
   closers.push("broker", () => broker.close());
   // The embedded broker knows MQTT 3.1.1 only.
   const mqtt = { ...mqttSettings(config), url: broker.url, protocolVersion: 4 as const };
-  const { topics, validation } = config;
-  const ingress = new Ingress({ mqtt, log, topics, validation, ingressId: mqtt.clientId, logger, registry: new Registry() });
+  const { validation } = config;
+  const ingress = new Ingress({ ...ingressFor(config, mqtt), log, validation, ingressId: mqtt.clientId, logger, registry: new Registry() });
   closers.push("ingress", () => ingress.stop());
   await ingress.start();
+  await startCommandService(config, mqtt, log, new Registry(), logger, closers);
   return broker.url;
 }
 

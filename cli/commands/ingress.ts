@@ -1,6 +1,7 @@
 import { Registry } from "prom-client";
 import { Ingress } from "../../bridge/ingress.ts";
 import { commandContext, type CommonOptions } from "../command-options.ts";
+import { ingressFor, startCommandService } from "../command-service.ts";
 import { startIngressHttp } from "../ingress-http.ts";
 import { brokerAddress, mqttSettings } from "../mqtt-settings.ts";
 import { openKafka } from "../open-kafka.ts";
@@ -16,11 +17,11 @@ export async function run(options: CommonOptions): Promise<number> {
       closers.push("kafka", () => log.close());
       const registry = new Registry();
       await requireTopics(log.admin, config);
-      const { topics, validation } = config;
+      const { validation } = config;
+      const mqtt = mqttSettings(config);
       const ingress = new Ingress({
-        mqtt: mqttSettings(config),
+        ...ingressFor(config, mqtt),
         log,
-        topics,
         validation,
         ingressId: config.mqtt.clientId,
         logger,
@@ -30,7 +31,9 @@ export async function run(options: CommonOptions): Promise<number> {
       if (config.ingress.http !== undefined) await startIngressHttp(config.ingress.http, ingress, registry, logger, closers);
       await ingress.start();
       logger.info({ broker: brokerAddress(config), topics: config.mqtt.topics }, "ingress takes telemetry");
-      return {};
+      // After it: answers are kept in the ingress' session from then on.
+      const commands = await startCommandService(config, mqtt, log, registry, logger, closers);
+      return { finished: commands?.finished };
     },
     { logger },
   );

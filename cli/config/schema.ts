@@ -2,6 +2,7 @@ import { z } from "zod";
 import { jobSettingsSchema } from "../../processors/settings.ts";
 import {
   applicationIdSchema,
+  commandsSchema,
   fullProcessingSchema,
   fullSchemaRegistrySchema,
   httpSchema,
@@ -23,6 +24,7 @@ export const configSchema = z.strictObject({
   kafka: kafkaSchema,
   mqtt: mqttSchema,
   ingress: ingressSchema,
+  commands: commandsSchema,
   ...jobSettingsSchema.shape,
   topicDefaults: topicDefaultsSchema,
   processing: fullProcessingSchema,

@@ -1,5 +1,7 @@
 /** The configuration's sections that are not the IoT job's (those are in processors/settings.ts). Source: shared design, section 8. */
 import { z } from "zod";
+import { COMMAND_BOUNDS } from "../../bridge/commands/command-settings.ts";
+import { COMMAND_TOPICS, MAX_COMMAND_LIFE_MS } from "../../processors/formats/commands.ts";
 import { processingSchema, schemaRegistrySchema } from "../../processors/settings.ts";
 
 /** Group, internal topics and transactional ids are named after it: Kafka's rule for topic names, with room for suffixes. */
@@ -114,6 +116,40 @@ export const ingressSchema = z
   .strictObject({
     /** Health and metrics of the ingress; absent: none. Counts only, so it knows no token. */
     http: z.strictObject({ host: z.string().min(1).default("127.0.0.1"), port: z.int().min(0).max(65_535).default(8081) }).optional(),
+  })
+  .prefault({});
+
+const topicName = z
+  .string()
+  .min(1)
+  .max(249)
+  .regex(/^[a-zA-Z0-9._-]+$/, 'may only hold letters, digits, ".", "_" and "-"');
+
+/** Commands to devices: taken by the workers' HTTP API and by `sluice command`, carried out beside the ingress. */
+export const commandsSchema = z
+  .strictObject({
+    enabled: z.boolean().default(false),
+    topic: topicName.default(COMMAND_TOPICS.commands),
+    statusTopic: topicName.default(COMMAND_TOPICS.status),
+    ackTopic: topicName.default(COMMAND_TOPICS.acks),
+    /** `envelope`: JSON with id, expiry and where to answer. `raw`: the payload alone, the rest in MQTT 5 properties. */
+    format: z.enum(["envelope", "raw"]).default("envelope"),
+    /** How long a command is good for when its sender does not say. */
+    expiresInMs: z.int().min(1_000).max(MAX_COMMAND_LIFE_MS).default(3_600_000),
+    deviceWindow: z.int().min(1).max(1_000).default(COMMAND_BOUNDS.deviceWindow),
+    deviceQueue: z.int().min(1).max(100_000).default(COMMAND_BOUNDS.deviceQueue),
+    maxOpen: z.int().min(1).default(COMMAND_BOUNDS.maxOpen),
+    maxAttempts: z.int().min(1).max(10_000).default(COMMAND_BOUNDS.maxAttempts),
+    retryMinMs: z.int().min(10).default(COMMAND_BOUNDS.retryMinMs),
+    retryMaxMs: z.int().min(10).default(COMMAND_BOUNDS.retryMaxMs),
+    ackRetryMinMs: z.int().min(10).default(COMMAND_BOUNDS.ackRetryMinMs),
+    ackRetryMaxMs: z.int().min(10).default(COMMAND_BOUNDS.ackRetryMaxMs),
+  })
+  .superRefine((commands, context) => {
+    for (const pause of ["retry", "ackRetry"] as const) {
+      if (commands[`${pause}MaxMs`] < commands[`${pause}MinMs`])
+        context.addIssue({ code: "custom", path: [`${pause}MaxMs`], message: `must not be below commands.${pause}MinMs` });
+    }
   })
   .prefault({});
 

@@ -7,6 +7,7 @@ export const DEMO_DEFAULTS: Tree = {
   windows: [{ sizeMs: 10_000, graceMs: 5_000, idleMs: 15_000 }],
   // When nobody sends any more, windows still close on the dashboard.
   processing: { idleCloseMs: 10_000 },
+  commands: { enabled: true },
   rules: [
     // Every tenth simulated device crosses it and comes back every two minutes (cli/simulate/metric-values.ts).
     { name: "hot", metric: "temperature_c", above: 90, clearBelow: 88, severity: "critical" },

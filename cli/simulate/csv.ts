@@ -1,6 +1,6 @@
 /** A recorded series as a device's telemetry. Columns `timestamp,value` (UTC), as the Numenta Anomaly Benchmark has them. */
 import { readFileSync } from "node:fs";
-import { telemetryTopic } from "../../bridge/telemetry-topic.ts";
+import { telemetryTopic } from "../../bridge/device-topic.ts";
 import type { SimulatedEvent, TelemetryPayload } from "./simulated-event.ts";
 
 export interface Reading {

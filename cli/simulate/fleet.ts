@@ -1,5 +1,5 @@
 /** A deterministic fleet: the same options make the same messages, byte for byte, and the same expectation. */
-import { telemetryTopic } from "../../bridge/telemetry-topic.ts";
+import { telemetryTopic } from "../../bridge/device-topic.ts";
 import { deviceKey } from "../../processors/formats/names.ts";
 import { tally, type FleetExpectation } from "./fleet-expected.ts";
 import { FLEET_DEFAULTS, type FleetOptions } from "./fleet-options.ts";

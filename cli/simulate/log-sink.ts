@@ -36,7 +36,7 @@ class LogSink implements EventSink {
     const receivedTs = Math.floor(event.sendAtMs);
     const full = this.#room.take();
     const headers = this.#headers.of(route.topicHeader, 1, false, false, undefined, receivedTs);
-    this.#writer.send(route.raw, route.key, event.bytes, headers, receivedTs, this.#done);
+    this.#writer.send(route.target, route.key, event.bytes, headers, receivedTs, this.#done);
     return full;
   }
 

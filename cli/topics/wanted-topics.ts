@@ -24,8 +24,13 @@ export function wantedTopics(config: Config): TopicSpec[] {
   };
   const stream = { "cleanup.policy": "delete", "retention.ms": String(retentionMs), ...common };
   const table = { "cleanup.policy": "compact", ...common };
+  const { enabled, topic, ackTopic, statusTopic } = config.commands;
+  // The status of a command is needed until it expires, and its last one is enough.
+  const statuses = { ...stream, "cleanup.policy": "compact,delete" };
   return [
     ...Object.values(streams).map((name) => ({ name, partitions, replicationFactor, config: stream })),
     { name: deviceState, partitions, replicationFactor, config: table },
+    ...(enabled ? [topic, ackTopic].map((name) => ({ name, partitions, replicationFactor, config: stream })) : []),
+    ...(enabled ? [{ name: statusTopic, partitions, replicationFactor, config: statuses }] : []),
   ];
 }

@@ -16,6 +16,7 @@ export const RAW_HEADERS = {
   dup: "mqtt.dup",
   retain: "mqtt.retain",
   contentType: "content-type",
+  correlation: "mqtt.correlation",
   ingressTs: "ingress.ts",
   ingressId: "ingress.id",
 } as const;

@@ -136,7 +136,7 @@ test("a fault inside is 500 and tells nothing of itself", async (t) => {
   assert.doesNotMatch(response.body, /secret/);
 });
 
-test("a command is answered with 501 and says that there is no way yet", async (t) => {
+test("a command is answered with 501 where commands are off", async (t) => {
   const { app } = apiOverFakes(t);
   const response = await app.inject({ method: "POST", url: "/v1/tenants/demo/devices/d1/commands", payload: { name: "reboot" } });
   assert.equal(response.statusCode, 501);

@@ -15,6 +15,7 @@ const ROUTES = [
   "get /v1/tenants/{tenant}/devices/{id}/alerts",
   "get /v1/tenants/{tenant}/devices/{id}/ledger",
   "post /v1/tenants/{tenant}/devices/{id}/commands",
+  "get /v1/tenants/{tenant}/devices/{id}/commands/{command}",
   "get /v1/stores",
   "get /v1/stores/{store}",
   "get /v1/stores/{store}/{key}",

@@ -9,7 +9,7 @@ test("a device's records go to the partition Java's partitioner gives its key", 
   const route = new RouteCache(TARGETS, 10).route("t/demo/d/device-123/telemetry");
   const key = Buffer.from("demo|device-123");
   assert.deepEqual(Buffer.from(route.key ?? []), key);
-  assert.deepEqual(route.raw, { topic: "raw", partition: partitionForKey(key, 0, key.length, 8) });
+  assert.deepEqual(route.target, { topic: "raw", partition: partitionForKey(key, 0, key.length, 8) });
   assert.deepEqual(route.dlq, { topic: "dlq", partition: partitionForKey(key, 0, key.length, 3) });
 });
 

@@ -6,15 +6,29 @@ import { CommanderError } from "commander";
 import { buildProgram } from "../../../cli/program.ts";
 import { runCli } from "../../support/spawn-cli.ts";
 
-const COMMANDS = buildProgram(() => undefined).commands.map((command) => command.name());
+const COMMANDS = buildProgram(() => undefined).commands.flatMap((command) => {
+  const names = command.commands.map((inner) => `${command.name()} ${inner.name()}`);
+  return names.length === 0 ? [command.name()] : names;
+});
 
 test("the commands are those of this version", () => {
-  assert.deepEqual(COMMANDS, ["demo", "ingress", "worker", "simulate", "topics", "reset", "replay", "topology"]);
+  assert.deepEqual(COMMANDS, [
+    "demo",
+    "ingress",
+    "worker",
+    "simulate",
+    "topics",
+    "reset",
+    "replay",
+    "command send",
+    "command status",
+    "topology",
+  ]);
 });
 
 for (const command of COMMANDS) {
   test(`sluice ${command} --help tells of --config and --json`, async () => {
-    const { error, output } = await parse([command, "--help"]);
+    const { error, output } = await parse([...command.split(" "), "--help"]);
     assert.equal(error?.exitCode, 0);
     assert.match(output, /Usage: sluice/);
     assert.match(output, /--config <file>/);
@@ -40,7 +54,7 @@ for (const args of [
 async function parse(args: readonly string[]): Promise<{ error?: CommanderError; output: string }> {
   let output = "";
   const program = buildProgram(() => undefined);
-  for (const command of [program, ...program.commands]) {
+  for (const command of [program, ...program.commands, ...program.commands.flatMap((inner) => inner.commands)]) {
     command.configureOutput({ writeOut: (text) => (output += text), writeErr: (text) => (output += text) });
   }
   try {

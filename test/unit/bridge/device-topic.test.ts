@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseTelemetryTopic, telemetryTopic } from "../../../bridge/telemetry-topic.ts";
+import { parseTelemetryTopic, telemetryTopic } from "../../../bridge/device-topic.ts";
 
 test("a telemetry topic names tenant and device", () => {
   assert.deepEqual(parseTelemetryTopic("t/demo/d/device-123/telemetry"), { tenant: "demo", deviceId: "device-123" });

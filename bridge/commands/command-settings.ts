@@ -1,0 +1,44 @@
+/** The commands service's bounds, each with a default that fits most fleets. Key names as in the configuration's `commands` section. */
+
+export interface CommandBounds {
+  /** Commands of one device that were sent and are not done: their order at the device is the order of first sending. */
+  readonly deviceWindow: number;
+  /** Open commands of one device, waiting ones too; more are rejected. */
+  readonly deviceQueue: number;
+  /** Open commands of one service; at the bound no more are read from the log. */
+  readonly maxOpen: number;
+  /** Bytes of their payloads; likewise. */
+  readonly maxOpenBytes: number;
+  /** Finished commands that a partition remembers, so that the same id again is no new command. About 200 bytes each. */
+  readonly remembered: number;
+  /** Times an at-least-once command is sent at the most; then it only waits for its acknowledgement. */
+  readonly maxAttempts: number;
+  /** First pause before a command that did not reach anybody is sent again, ms; doubles up to `retryMaxMs`. */
+  readonly retryMinMs: number;
+  readonly retryMaxMs: number;
+  /**
+   * First pause after the broker took a command, ms, doubling up to `ackRetryMaxMs`. Longer than the others: for a device that is
+   * offline the broker keeps it, and each repetition would be one more.
+   */
+  readonly ackRetryMinMs: number;
+  readonly ackRetryMaxMs: number;
+}
+
+export const COMMAND_BOUNDS: CommandBounds = {
+  deviceWindow: 8,
+  deviceQueue: 100,
+  maxOpen: 100_000,
+  maxOpenBytes: 64 * 1024 * 1024,
+  remembered: 50_000,
+  maxAttempts: 16,
+  retryMinMs: 1_000,
+  retryMaxMs: 60_000,
+  ackRetryMinMs: 30_000,
+  ackRetryMaxMs: 3_600_000,
+};
+
+/** The pause before attempt `attempt + 1`: doubles per attempt, and half of it is random, so that devices do not come in step. */
+export function pauseMs(attempt: number, minMs: number, maxMs: number, random: () => number): number {
+  const full = Math.min(maxMs, minMs * 2 ** Math.min(attempt - 1, 30));
+  return Math.ceil(full / 2 + (random() * full) / 2);
+}

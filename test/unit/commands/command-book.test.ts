@@ -1,0 +1,219 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { OpenCommand } from "../../../bridge/commands/open-command.ts";
+import { BookFixture, command, NOW } from "./support.ts";
+
+const HOUR = 3_600_000;
+
+/** Takes one command and sends it. */
+function sent(f: BookFixture, id: string, changes: Parameters<BookFixture["take"]>[1] = {}): OpenCommand {
+  f.take(id, changes);
+  f.book.advance(NOW, 10);
+  const [open] = f.publications;
+  f.said();
+  f.published();
+  return open;
+}
+
+test("an acknowledged command goes accepted, sent, delivered, acknowledged, and carries the device's answer", () => {
+  const f = new BookFixture();
+  f.take("c1");
+  assert.deepEqual(f.said(), ["c1 accepted"]);
+  f.book.advance(NOW, 10);
+  assert.deepEqual(f.said(), ["c1 sent"]);
+  const [open] = f.publications;
+  assert.deepEqual(f.published(), ["c1#1"]);
+  f.book.published(open, 1, { kind: "confirmed" }, NOW);
+  assert.equal(f.book.acknowledged("demo", "device-1", { id: "c1", result: { on: true } }, NOW + 5), "taken");
+  assert.deepEqual(
+    f.statuses.map(({ state, result, ts }) => [state, result, ts]),
+    [
+      ["delivered", undefined, NOW],
+      ["acknowledged", { on: true }, NOW + 5],
+    ],
+  );
+  assert.equal(f.book.openCount, 0);
+  assert.equal(f.book.openBytes, 0);
+  assert.equal(f.book.nextDueTs, Number.POSITIVE_INFINITY);
+});
+
+test("an id that is known is no new command, open or done; another device may use it", () => {
+  const f = new BookFixture();
+  sent(f, "c1");
+  assert.equal(f.take("c1"), false);
+  f.book.acknowledged("demo", "device-1", { id: "c1" }, NOW);
+  assert.equal(f.take("c1"), false);
+  assert.equal(f.take("c1", { deviceId: "device-2" }), true);
+  assert.deepEqual(f.said(), ["c1 acknowledged", "c1 accepted"]);
+});
+
+test("an acknowledgement counts for its own device and tenant only, and not before the command was sent", () => {
+  const f = new BookFixture();
+  f.take("c1");
+  assert.equal(f.book.acknowledged("demo", "device-1", { id: "c1" }, NOW), "unknown");
+  f.book.advance(NOW, 10);
+  f.said();
+  assert.equal(f.book.acknowledged("demo", "device-2", { id: "c1" }, NOW), "unknown");
+  assert.equal(f.book.acknowledged("other", "device-1", { id: "c1" }, NOW), "unknown");
+  assert.deepEqual(f.said(), []);
+  assert.equal(f.book.acknowledged("demo", "device-1", { id: "c1" }, NOW), "taken");
+  assert.equal(f.book.acknowledged("demo", "device-1", { id: "c1" }, NOW), "known");
+});
+
+test("a device's refusal is a failure with the device's words", () => {
+  const f = new BookFixture();
+  sent(f, "c1");
+  f.book.acknowledged("demo", "device-1", { id: "c1", status: "error", message: "no such valve" }, NOW);
+  assert.equal(f.statuses[0].message, "no such valve");
+  assert.deepEqual(f.said(), ["c1 failed refused-by-device"]);
+});
+
+test("at-least-once: sent again soon when the connection was lost or nobody was subscribed, later when the broker has it", () => {
+  const f = new BookFixture({ retryMinMs: 1000, ackRetryMinMs: 30_000 });
+  const open = sent(f, "c1");
+  f.book.published(open, 1, { kind: "unknown" }, NOW);
+  f.book.advance(NOW + 999, 10);
+  assert.deepEqual(f.published(), []);
+  f.book.advance(NOW + 1000, 10);
+  assert.deepEqual(f.published(), ["c1#2"]);
+  f.said();
+  f.book.published(open, 2, { kind: "no-subscriber" }, NOW + 1000);
+  assert.deepEqual(f.said(), ["c1 sent no-subscriber"]);
+  f.book.advance(NOW + 3000, 10);
+  assert.deepEqual(f.published(), ["c1#3"], "the pause doubles");
+  f.book.published(open, 3, { kind: "confirmed" }, NOW + 3000);
+  assert.equal(f.book.nextDueTs, NOW + 3000 + 120_000, "the broker keeps it for the device: longer pauses");
+});
+
+test("at-least-once: after the last attempt it only waits, and a late acknowledgement still counts", () => {
+  const f = new BookFixture({ maxAttempts: 2 });
+  const open = sent(f, "c1");
+  f.book.published(open, 1, { kind: "unknown" }, NOW);
+  f.book.advance(NOW + 1000, 10);
+  f.book.published(open, 2, { kind: "unknown" }, NOW + 1000);
+  assert.equal(f.book.nextDueTs, NOW + HOUR);
+  assert.equal(f.book.acknowledged("demo", "device-1", { id: "c1" }, NOW + HOUR - 1), "taken");
+});
+
+test("at-most-once: never sent again; a lost connection makes its outcome unknown, which it fails with when it expires", () => {
+  const f = new BookFixture();
+  const open = sent(f, "c1", { guarantee: "at-most-once", qos: 2 });
+  f.book.published(open, 1, { kind: "unknown" }, NOW);
+  f.book.advance(NOW + HOUR - 1, 10);
+  assert.deepEqual(f.published(), []);
+  f.book.advance(NOW + HOUR, 10);
+  assert.deepEqual(f.said(), ["c1 sent outcome-unknown", "c1 failed outcome-unknown"]);
+});
+
+test("at-most-once: what the connection never wrote goes out later, without another `sent`", () => {
+  const f = new BookFixture();
+  const open = sent(f, "c1", { guarantee: "at-most-once" });
+  f.book.published(open, 1, { kind: "not-written" }, NOW);
+  f.book.advance(NOW + 1, 10);
+  assert.deepEqual(f.said(), []);
+  assert.deepEqual(f.published(), ["c1#1"]);
+});
+
+test("what the broker refuses fails, and at-most-once fails when nobody was subscribed", () => {
+  const f = new BookFixture();
+  f.book.published(sent(f, "c1"), 1, { kind: "refused", message: "Not authorized" }, NOW);
+  assert.equal(f.statuses[0].message, "Not authorized");
+  assert.deepEqual(f.said(), ["c1 failed refused-by-broker"]);
+  f.book.published(sent(f, "c2", { guarantee: "at-most-once", qos: 2 }), 1, { kind: "no-subscriber" }, NOW);
+  assert.deepEqual(f.said(), ["c2 failed no-subscriber"]);
+});
+
+test("expiry: never sent, or never acknowledged", () => {
+  const f = new BookFixture();
+  const open = sent(f, "c1");
+  f.take("c2");
+  f.book.published(open, 1, { kind: "confirmed" }, NOW);
+  f.said();
+  f.book.advance(NOW + HOUR, 0);
+  assert.deepEqual(f.said().sort(), ["c1 expired no-acknowledgement", "c2 expired never-sent"]);
+});
+
+test("a command that comes too late expires without being sent", () => {
+  const f = new BookFixture();
+  f.take("c1", { expiresTs: NOW });
+  f.book.advance(NOW, 10);
+  assert.deepEqual(f.said(), ["c1 accepted", "c1 expired never-sent"]);
+  assert.deepEqual(f.published(), []);
+});
+
+test("a device gets its commands in order, as many at once as its window has room for, and the next when one is done", () => {
+  const f = new BookFixture({ deviceWindow: 2 });
+  for (const id of ["c1", "c2", "c3", "c4"]) f.take(id);
+  f.take("x1", { deviceId: "device-2" });
+  f.book.advance(NOW, 10);
+  assert.deepEqual(f.published(), ["c1#1", "c2#1", "x1#1"]);
+  f.book.acknowledged("demo", "device-1", { id: "c2" }, NOW);
+  f.book.advance(NOW, 10);
+  assert.deepEqual(f.published(), ["c3#1"]);
+});
+
+test("a device's queue is bounded: more is rejected, and there is room again when one is done", () => {
+  const f = new BookFixture({ deviceQueue: 2 });
+  sent(f, "c1");
+  f.take("c2");
+  f.take("c3");
+  f.book.acknowledged("demo", "device-1", { id: "c1" }, NOW);
+  f.take("c4");
+  assert.deepEqual(f.said(), ["c2 accepted", "c3 rejected queue-full", "c1 acknowledged", "c4 accepted"]);
+});
+
+test("no more goes out at once than the connection has room for", () => {
+  const f = new BookFixture();
+  for (const id of ["c1", "c2", "c3"]) f.take(id);
+  f.book.advance(NOW, 2);
+  assert.deepEqual(f.published(), ["c1#1", "c2#1"]);
+  f.book.advance(NOW, 2);
+  assert.deepEqual(f.published(), ["c3#1"]);
+});
+
+test("an outcome of an earlier attempt, or after the acknowledgement, changes nothing", () => {
+  const f = new BookFixture();
+  const open = sent(f, "c1");
+  f.book.published(open, 1, { kind: "unknown" }, NOW);
+  f.book.advance(NOW + 1000, 10);
+  f.said();
+  f.book.published(open, 1, { kind: "confirmed" }, NOW + 1000);
+  assert.deepEqual(f.said(), []);
+  f.book.acknowledged("demo", "device-1", { id: "c1" }, NOW);
+  f.said();
+  f.book.published(open, 2, { kind: "confirmed" }, NOW);
+  assert.deepEqual(f.said(), []);
+});
+
+test("restored: at-least-once that was sent goes again at once, delivered after the rest of its pause, at-most-once never", () => {
+  const f = new BookFixture({ ackRetryMinMs: 30_000 });
+  const status = {
+    v: 1,
+    tenant: "demo",
+    deviceId: "device-1",
+    name: "blink",
+    attempts: 1,
+    ts: NOW - 10_000,
+    expiresTs: NOW + HOUR,
+  } as const;
+  const one = { guarantee: "at-least-once" } as const;
+  const once = { guarantee: "at-most-once" } as const;
+  f.book.restore(command("a", one), { ...status, ...one, id: "a", state: "sent", offset: 0 }, 100, NOW);
+  f.book.restore(command("b", one), { ...status, ...one, id: "b", state: "delivered", offset: 1 }, 100, NOW);
+  f.book.restore(command("c", once), { ...status, ...once, id: "c", state: "sent", offset: 2 }, 100, NOW);
+  f.book.restore(command("d", one), { ...status, ...one, id: "d", state: "accepted", attempts: 0, offset: 3 }, 100, NOW);
+  f.book.advance(NOW, 10);
+  assert.deepEqual(f.published(), ["d#1", "a#2"]);
+  assert.deepEqual(f.said(), ["c sent outcome-unknown", "d sent", "a sent"]);
+  f.book.advance(NOW + 20_000, 10);
+  assert.deepEqual(f.published(), ["b#2"]);
+  assert.equal(f.book.acknowledged("demo", "device-1", { id: "c" }, NOW), "taken");
+});
+
+test("a result that is too long for a status is left out, and said so", () => {
+  const f = new BookFixture();
+  sent(f, "c1");
+  f.book.acknowledged("demo", "device-1", { id: "c1", result: "x".repeat(20_000) }, NOW);
+  assert.equal(f.statuses[0].result, undefined);
+  assert.match(f.statuses[0].message ?? "", /longer than/);
+});
