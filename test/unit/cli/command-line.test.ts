@@ -9,12 +9,15 @@ import { runCli } from "../../support/spawn-cli.ts";
 const COMMANDS = buildProgram(() => undefined).commands.map((command) => command.name());
 
 test("the commands are those of this version", () => {
-  assert.deepEqual(COMMANDS, ["demo", "ingress", "worker", "simulate", "topics", "reset", "replay", "topology"]);
+  assert.deepEqual(COMMANDS, ["demo", "ingress", "worker", "simulate", "topics", "reset", "replay", "dlq", "topology"]);
 });
 
-for (const command of COMMANDS) {
-  test(`sluice ${command} --help tells of --config and --json`, async () => {
-    const { error, output } = await parse([command, "--help"]);
+/** As typed: a command of several parts has its options on each. */
+const ACTIONS = COMMANDS.flatMap((name) => (name === "dlq" ? ["list", "show", "replay", "purge"].map((part) => [name, part]) : [[name]]));
+
+for (const action of ACTIONS) {
+  test(`sluice ${action.join(" ")} --help tells of --config and --json`, async () => {
+    const { error, output } = await parse([...action, "--help"]);
     assert.equal(error?.exitCode, 0);
     assert.match(output, /Usage: sluice/);
     assert.match(output, /--config <file>/);
@@ -40,7 +43,7 @@ for (const args of [
 async function parse(args: readonly string[]): Promise<{ error?: CommanderError; output: string }> {
   let output = "";
   const program = buildProgram(() => undefined);
-  for (const command of [program, ...program.commands]) {
+  for (const command of [program, ...program.commands, ...program.commands.flatMap((inner) => inner.commands)]) {
     command.configureOutput({ writeOut: (text) => (output += text), writeErr: (text) => (output += text) });
   }
   try {
