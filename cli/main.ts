@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** `sluice`: parses the command line, runs one command, and turns what went wrong into a message and an exit code. */
-import { CommanderError } from "commander";
+import { CommanderError, type Command } from "commander";
 import { ConfigError } from "./config/errors.ts";
 import { EXIT } from "./exit-codes.ts";
 import { CommandFailure } from "./failure.ts";
@@ -14,8 +14,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const json = argv.includes("--json");
   let exitCode: number = EXIT.ok;
   const program = buildProgram((code) => (exitCode = code));
-  const all = [program, ...program.commands, ...program.commands.flatMap((command) => command.commands)];
-  if (json) for (const command of all) command.configureOutput({ writeErr: () => undefined });
+  if (json) silence(program);
   try {
     await program.parseAsync(argv);
     return exitCode;
@@ -32,6 +31,12 @@ async function main(argv: readonly string[]): Promise<number> {
     complain(json, codeOf(error), messageOf(error));
     return EXIT.failure;
   }
+}
+
+/** Complaints are one JSON line then; the parser's own would be text. */
+function silence(command: Command): void {
+  command.configureOutput({ writeErr: () => undefined });
+  for (const inner of command.commands) silence(inner);
 }
 
 function codeOf(error: unknown): string {

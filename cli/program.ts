@@ -4,6 +4,7 @@ import type { CommonOptions } from "./command-options.ts";
 import type { ReplayOptions } from "./commands/replay.ts";
 import type { ResetOptions } from "./commands/reset.ts";
 import type { SimulateCommandOptions } from "./commands/simulate.ts";
+import { buildDlqProgram } from "./dlq/program.ts";
 import { parseLogPosition, type LogPosition } from "./log-position.ts";
 import { addDeviceCommands } from "./program-commands.ts";
 import { version } from "./version.ts";
@@ -20,12 +21,13 @@ export function buildProgram(done: (exitCode: number) => void): Command {
     )
     .exitOverride();
 
-  const command = (name: string, description: string): Command =>
-    program
+  const commandOf = (parent: Command, name: string, description: string): Command =>
+    parent
       .command(name)
       .description(description)
       .option("-c, --config <file>", "YAML configuration file")
       .option("--json", "JSON lines instead of text on stdout");
+  const command = (name: string, description: string): Command => commandOf(program, name, description);
 
   command("demo", "everything in one process: broker, log, a simulated fleet, worker, dashboard").action(async (options: CommonOptions) => {
     done(await (await import("./commands/demo.ts")).run(options));
@@ -99,6 +101,7 @@ export function buildProgram(done: (exitCode: number) => void): Command {
       done(await (await import("./commands/replay.ts")).run(options));
     });
   addDeviceCommands(program, done, number);
+  buildDlqProgram(commandOf, done, program.command("dlq").description("dead letters: list, show, replay, purge"));
   command("topology", "print the job's graph")
     .addOption(new Option("-f, --format <format>", "how").choices(["text", "mermaid"]).default("text"))
     .action(async (options: CommonOptions & { format: "text" | "mermaid" }) => {

@@ -22,6 +22,10 @@ test("the commands are those of this version", () => {
     "replay",
     "command send",
     "command status",
+    "dlq list",
+    "dlq show",
+    "dlq replay",
+    "dlq purge",
     "topology",
   ]);
 });
