@@ -30,7 +30,7 @@ export class MortalLog {
     void this.#member?.leave();
   }
 
-  /** With the next transaction's records written and its offsets sent, and no word of whether it counts. */
+  /** With the next transaction's records written and its offsets sent, and no word of whether it counts. Its session ends with its worker's stop(). */
   killInCommit(): void {
     this.#diesInCommit = true;
   }
@@ -77,11 +77,11 @@ export class MortalLog {
       write: (records) => this.#alive(() => writer.write(records)),
       sendOffsets: (offsets, group) => this.#alive(() => writer.sendOffsets(offsets, group)),
       commit: () => {
-        if (this.#diesInCommit) this.kill();
+        this.#dead ||= this.#diesInCommit;
         return this.#alive(() => writer.commit());
       },
       abort: () => this.#alive(() => writer.abort()),
-      close: () => (this.#dead ? Promise.resolve() : writer.close()),
+      close: () => writer.close(), // on Kafka its transaction stays open
     };
   }
 
