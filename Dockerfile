@@ -7,7 +7,7 @@ RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 
 FROM node:24-slim
 # The last two and the flags below: scripts/bootstrap-lib.mjs.
-ENV NODE_ENV=production MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=131072
+ENV NODE_ENV=production MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=1048576 MALLOC_TRIM_THRESHOLD_=33554432
 WORKDIR /app
 COPY --from=packages /app/node_modules ./node_modules
 COPY package.json LICENSE NOTICE ./
@@ -25,5 +25,5 @@ USER node
 VOLUME /var/lib/sluice
 EXPOSE 8080 8081
 # Node as process 1 gets SIGTERM and stops cleanly: commit, checkpoint, leave the group.
-ENTRYPOINT ["node", "--max-semi-space-size=16", "--heap-growing-percent=60", "cli/main.ts"]
+ENTRYPOINT ["node", "--max-semi-space-size=16", "cli/main.ts"]
 CMD ["--help"]

@@ -6,6 +6,7 @@ import type { EventLog } from "../eventlog/port.ts";
 import { Worker } from "../runtime/worker.ts";
 import { openCommandGate } from "./command-gate.ts";
 import type { Config } from "./config/schema.ts";
+import { limitHeapGrowth } from "./heap-growth.ts";
 import { prepareJob } from "./job.ts";
 import { avroRecordText } from "./record-text.ts";
 import type { Closers } from "./service.ts";
@@ -19,6 +20,7 @@ export interface WorkerService {
 
 /** A worker of the IoT job with its HTTP API. The API is up first: its address is what the worker tells the group. */
 export async function startWorkerService(config: Config, log: EventLog, logger: Logger, closers: Closers): Promise<WorkerService> {
+  limitHeapGrowth(config);
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const { topology, serdes } = await prepareJob(config);

@@ -8,7 +8,7 @@ import { RuntimeError } from "./errors.ts";
 const MIB = 1024 * 1024;
 /**
  * Node, our code and its libraries, the HTTP API (150 MiB before the first record); V8's young generation (32); what gathers in the old
- * one beside the cache's share (60 % of what lives there: `--heap-growing-percent`, scripts/bootstrap-lib.mjs). MiB.
+ * one beside the cache's share (60 % of what lives there under a low ceiling: cli/heap-growth.ts). MiB.
  */
 const PROCESS_MIB = 256;
 /** A MiB of decoded rows by the cache's own count: the rows, and the garbage that V8 lets gather before it collects the old generation. */

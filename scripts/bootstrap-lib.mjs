@@ -10,16 +10,15 @@ export const NODE_MAJOR = 24;
 
 /**
  * Of every process of ours. V8 lets the young generation grow to 128 MiB, which a worker fills for nothing (measured on the stream job:
- * 592 MiB at the peak with that, 484 with this, at the same events per CPU second within the machine's noise). And it lets the old one
- * grow to several times what lives in it: to 285 MiB with 110 alive, where 60 percent more are enough (docs/performance.md, "Memory").
+ * 592 MiB at the peak with that, 484 with this, at the same events per CPU second within the machine's noise).
  */
-export const NODE_FLAGS = ["--max-semi-space-size=16", "--heap-growing-percent=60"];
+export const NODE_FLAGS = ["--max-semi-space-size=16"];
 
 /**
  * Of every process of ours that runs on glibc: free buffers go back to the system. Its own rule keeps a freed block of any size up to
  * 32 MiB for reuse, and of buffers that all have other sizes 80 MiB more stayed resident (docs/performance.md, "Memory").
  */
-export const MALLOC_ENV = { MALLOC_ARENA_MAX: "2", MALLOC_MMAP_THRESHOLD_: "131072" };
+export const MALLOC_ENV = { MALLOC_ARENA_MAX: "2", MALLOC_MMAP_THRESHOLD_: "1048576", MALLOC_TRIM_THRESHOLD_: "33554432" };
 
 /**
  * Is what npm installed (node_modules/.package-lock.json) what package-lock.json asks for? Optional packages of other
