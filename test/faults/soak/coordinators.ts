@@ -1,6 +1,6 @@
-/** Which broker coordinates an application's group, or its first worker's transactions. */
+/** Which broker coordinates an application's group, or its first worker's transactions, or leads a partition. */
 import { pino } from "pino";
-import { Cluster } from "../../../eventlog/kafka/connection/cluster.ts";
+import { Cluster, NO_LEADER } from "../../../eventlog/kafka/connection/cluster.ts";
 import { connectionSettings, parseAddress } from "../../../eventlog/kafka/connection/options.ts";
 import type { CoordinatorType } from "../../../eventlog/kafka/requests/find-coordinator.ts";
 import type { Cleanup } from "../../support/cleanup.ts";
@@ -27,6 +27,20 @@ export class Coordinators {
   async find(type: CoordinatorType): Promise<number> {
     const key = type === "group" ? this.#group : `${this.#group}/w1`;
     const nodeId = await waitFor(`${key} has a ${type} coordinator`, () => this.#ask(type, key), { deadlineMs: FOUND_WITHIN_MS });
+    return nodeId - 1;
+  }
+
+  /** Of the topic's first partition; the broker's 0-based number. */
+  async leaderOf(topic: string): Promise<number> {
+    const nodeId = await waitFor(
+      `${topic}/0 has a leader`,
+      async () => {
+        this.#cluster.forget([topic]);
+        const leader = await this.#cluster.leader({ topic, partition: 0 });
+        return leader === NO_LEADER ? undefined : leader;
+      },
+      { deadlineMs: FOUND_WITHIN_MS },
+    );
     return nodeId - 1;
   }
 

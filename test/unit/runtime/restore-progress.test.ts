@@ -98,10 +98,10 @@ test("a worker that restores says how far it is, how fast and how long still: to
   held.allow(8);
   const second = setup.worker({ log: held.log });
   await second.start();
-  await waitFor("some of it is restored", () => held.waiting);
+  const restores = () => second.queries.worker().tasks.flatMap((task) => task.restore);
+  await waitFor("some of it is restored, and every task has begun", () => held.waiting && restores().length === PARTITIONS);
   const metric = async (name: string): Promise<number> =>
     Number(new RegExp(`^${name} (\\S+)$`, "m").exec(await second.registry.metrics())?.[1].replace("Inf", "Infinity"));
-  const restores = () => second.queries.worker().tasks.flatMap((task) => task.restore);
   const told = restores();
   assert.equal(told.length, PARTITIONS);
   assert.ok(told.every(({ store }) => store === "totals"));
