@@ -4,7 +4,7 @@ import { test, type TestContext } from "node:test";
 import { startEmbeddedBroker } from "../../bridge/embedded-broker.ts";
 import { EmbeddedLog } from "../../eventlog/embedded/embedded-log.ts";
 import type { EventLog } from "../../eventlog/port.ts";
-import { commandKey, type Command, type CommandStatus } from "../../processors/formats/commands.ts";
+import { commandKey, isFinal, type Command, type CommandStatus } from "../../processors/formats/commands.ts";
 import { CleanupList, type Cleanup } from "../support/cleanup.ts";
 import { TestDevice } from "../support/command-device.ts";
 import {
@@ -20,6 +20,7 @@ import {
   startAckIngress,
   type CommandTopics,
 } from "../support/command-rig.ts";
+import { FaultyLog } from "../support/faulty-log.ts";
 import { startMosquitto } from "../support/mosquitto.ts";
 import { need } from "../support/need.ts";
 import { sharedKafka } from "../support/shared-kafka.ts";
@@ -287,6 +288,44 @@ test("two services share the partitions; what one leaves, cleanly, the other goe
   for (const command of commands) assert.equal(of(command), "accepted sent delivered");
   assert.equal(second.stats().statuses.delivered, delivered);
 });
+
+for (const [point, code] of [
+  ["write", "transaction-aborted"],
+  ["offsets", "stale-generation"],
+  ["commit", "fenced"],
+  ["after-commit", "unknown-outcome"],
+] as const) {
+  test(`the log fails (${code} at ${point}): at-most-once arrives at most once, at-least-once arrives, and it goes on`, async (context) => {
+    const t = reversed(context);
+    const faulty = new FaultyLog(await embedded(t));
+    const on = await world(faulty.log, await aedes(t));
+    const device = await new TestDevice(t, on.url, { protocolVersion: 4 }).connect(1);
+    await startAckIngress(t, on.log, on.topics, on.url, 4);
+    const service = makeCommandService(t, on.log, on.topics, on.url, { protocolVersion: 4 });
+    await service.start();
+    await waitFor("connected", () => service.stats().connected && service.stats().lanes === LANES);
+    const once = [];
+    for (let i = 0; i < 5; i++) {
+      faulty.failNext(point, code);
+      const commands = [newCommand(), newCommand({ guarantee: "at-most-once", expiresTs: Date.now() + 1_500 })];
+      once.push(commands[1]);
+      await issue(on.log, on.topics.commands, commands);
+      await untilState(on, commands[0], "acknowledged");
+      assert.ok((device.seen.get(commands[0].id) ?? 0) >= 1);
+    }
+    assert.ok(faulty.injected >= 4);
+    assert.equal(service.stats().recoveries, faulty.injected);
+    // Sent and committed, and the answer lost: nobody can say, so it is not sent again.
+    for (const command of once) {
+      const end = await waitFor("it ends", async () => {
+        const status = await lastStatus(on, command);
+        return status !== undefined && isFinal(status.state) ? status : undefined;
+      });
+      const arrived = device.seen.get(command.id) ?? 0;
+      assert.equal(arrived, end.state === "acknowledged" ? 1 : 0, `${end.state} ${end.reason ?? ""}`);
+    }
+  });
+}
 
 test("records that are no commands are rejected with the reason, or dead letters when they name none", async (context) => {
   const t = reversed(context);

@@ -18,8 +18,8 @@ interface Rig {
   readonly connection: ScriptedConnection;
   /** E.g. `c1 confirmed`, in the order told. */
   readonly outcomes: string[];
-  publish(id: string, qos: 0 | 1 | 2): void;
-  published(): IPublishPacket[];
+  readonly publish: (id: string, qos: 0 | 1 | 2) => void;
+  readonly published: () => IPublishPacket[];
 }
 
 async function rig(t: Cleanup, properties: { receiveMaximum?: number } = {}): Promise<Rig> {
