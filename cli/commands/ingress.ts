@@ -18,7 +18,7 @@ export async function run(options: CommonOptions): Promise<number> {
       await requireTopics(log.admin, config);
       const { topics, validation } = config;
       const ingress = new Ingress({
-        mqtt: mqttSettings(config),
+        mqtt: mqttSettings(config, logger),
         log,
         topics,
         validation,

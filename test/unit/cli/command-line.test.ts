@@ -9,7 +9,7 @@ import { runCli } from "../../support/spawn-cli.ts";
 const COMMANDS = buildProgram(() => undefined).commands.map((command) => command.name());
 
 test("the commands are those of this version", () => {
-  assert.deepEqual(COMMANDS, ["demo", "ingress", "worker", "simulate", "topics", "reset", "replay", "dlq", "topology"]);
+  assert.deepEqual(COMMANDS, ["demo", "ingress", "worker", "simulate", "topics", "reset", "replay", "dlq", "doctor", "topology"]);
 });
 
 /** As typed: a command of several parts has its options on each. */
