@@ -13,7 +13,9 @@ export interface MqttSettings {
   readonly username?: string;
   readonly password?: string;
   /** PEM texts, not paths. */
-  readonly tls?: { readonly ca?: string | Buffer; readonly cert?: string | Buffer; readonly key?: string | Buffer };
+  readonly tls?: TlsTexts;
+  /** Over `tls` and `password` at each connection, where they may change meanwhile. */
+  readonly refresh?: RefreshedCredentials;
   readonly keepaliveS?: number;
   /** How long the broker keeps the session of an ingress that is away (MQTT 5; with 3.1.1 the broker's own setting decides). */
   readonly sessionExpiryS?: number;
@@ -30,8 +32,20 @@ export interface MqttSettings {
   readonly stopTimeoutMs?: number;
 }
 
-export type ResolvedMqttSettings = Required<Omit<MqttSettings, "username" | "password" | "tls">> &
-  Pick<MqttSettings, "username" | "password" | "tls">;
+export interface TlsTexts {
+  readonly ca?: string | Buffer;
+  readonly cert?: string | Buffer;
+  readonly key?: string | Buffer;
+}
+
+/** A connection that was opened with another version than the present one is ended and opened again; the session stays at the broker. */
+export interface RefreshedCredentials {
+  version(): number;
+  current(): TlsTexts & { readonly password?: string };
+}
+
+type Optional = "username" | "password" | "tls" | "refresh";
+export type ResolvedMqttSettings = Required<Omit<MqttSettings, Optional>> & Pick<MqttSettings, Optional>;
 
 const DEFAULTS = {
   protocolVersion: 5,

@@ -27,6 +27,9 @@ export interface IntakeHandlers {
   connectionLost(): void;
 }
 
+/** How soon new credentials are noticed. ms. */
+const REFRESH_CHECK_MS = 1_000;
+
 type Done = (error: Error) => void;
 
 /** Answers MQTT.js's "shall I acknowledge?" with no. */
@@ -62,6 +65,9 @@ export class MqttIntake {
   #failures = 0;
   #held: { packet: IPublishPacket; done: Done } | undefined;
   #holdTimer: NodeJS.Timeout | undefined;
+  #refreshTimer: NodeJS.Timeout | undefined;
+  /** Of the credentials that the connection, or the next attempt at one, has. */
+  #credentialsVersion = 0;
   #started: { resolve: () => void; reject: (error: Error) => void } | undefined;
   reconnects = 0;
 
@@ -96,6 +102,8 @@ export class MqttIntake {
     client.once("packetreceive", this.#onFirstPacket);
     // Before MQTT.js's own listener, which sets the reconnect timer from the period that is set here.
     client.prependListener("close", () => this.#onClose(client));
+    if (this.#settings.refresh !== undefined)
+      this.#refreshTimer = setInterval(() => this.#reconnectIfRefreshed(), REFRESH_CHECK_MS).unref();
     return started;
   }
 
@@ -131,6 +139,7 @@ export class MqttIntake {
   async end(timeoutMs: number): Promise<void> {
     const client = this.#client;
     this.#state = "ended";
+    clearInterval(this.#refreshTimer);
     this.#started?.reject(new BridgeError("stopped", "stopped before the broker was reached"));
     this.#started = undefined;
     this.#dropHeld();
@@ -158,6 +167,7 @@ export class MqttIntake {
       username,
       password,
       ...tls,
+      ...this.#freshCredentials(),
       reconnectPeriod: this.#backOffMs(),
       reconnectOnConnackError: true,
       connectTimeout: this.#settings.connectTimeoutMs,
@@ -171,6 +181,21 @@ export class MqttIntake {
     } catch (error) {
       throw new BridgeError("bad-settings", `mqtt.url: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
+  }
+
+  #freshCredentials(): Partial<IClientOptions> {
+    const { refresh } = this.#settings;
+    if (refresh === undefined) return {};
+    this.#credentialsVersion = refresh.version();
+    return refresh.current();
+  }
+
+  /** What is not acknowledged comes again on the next connection, as after any other end of one. */
+  #reconnectIfRefreshed(): void {
+    if (!this.#open || this.#state !== "running" || this.#settings.refresh?.version() === this.#credentialsVersion) return;
+    this.#logger.info({ broker: this.#brokerName() }, "new mqtt credentials: connecting again");
+    this.#lose();
+    this.#client?.stream.destroy();
   }
 
   readonly #onFirstPacket = (packet: Packet): void => {
@@ -245,6 +270,7 @@ export class MqttIntake {
     this.#lose();
     this.#failures++;
     client.options.reconnectPeriod = this.#backOffMs();
+    Object.assign(client.options, this.#freshCredentials());
     client.off("packetreceive", this.#onFirstPacket);
     client.once("packetreceive", this.#onFirstPacket);
   }

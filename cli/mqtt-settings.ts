@@ -1,11 +1,24 @@
+import { readFileSync } from "node:fs";
+import type { Logger } from "pino";
 import type { MqttSettings } from "../bridge/ingress-settings.ts";
 import type { Config } from "./config/schema.ts";
-import { readTlsFiles } from "./tls-files.ts";
+import { secretText } from "./config/secrets.ts";
+import { Reloaded } from "./reloaded.ts";
+import { readTlsFiles, tlsFileNames } from "./tls-files.ts";
 
-/** The configuration's `mqtt` section as the bridge takes it, with certificates read from their files. */
-export function mqttSettings({ mqtt }: Config): MqttSettings {
-  const { tls, passwordFile: _, ...settings } = mqtt;
-  return { ...settings, tls: tls === undefined ? undefined : readTlsFiles(tls) };
+/** The configuration's `mqtt` section as the bridge takes it; certificates and password are read again when their files change. */
+export function mqttSettings({ mqtt }: Config, logger: Logger): MqttSettings {
+  const { tls = {}, passwordFile, ...settings } = mqtt;
+  // the environment's password wins over the file's
+  const changeable = passwordFile !== undefined && secretText(readFileSync(passwordFile)) === mqtt.password ? passwordFile : undefined;
+  const files = [...tlsFileNames(tls), ...(changeable === undefined ? [] : [changeable])];
+  if (files.length === 0) return settings;
+  const make = () => ({
+    ...readTlsFiles(tls),
+    ...(changeable === undefined ? {} : { password: secretText(readFileSync(changeable)) }),
+  });
+  const reloaded = new Reloaded(files, make, logger);
+  return { ...settings, refresh: { version: () => reloaded.version, current: () => reloaded.current } };
 }
 
 /** The broker for the log: scheme, host and port only. A URL may hold user and password, and its query a token. */

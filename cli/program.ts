@@ -1,6 +1,7 @@
 import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { EXIT } from "./exit-codes.ts";
 import type { CommonOptions } from "./command-options.ts";
+import type { DoctorOptions } from "./commands/doctor.ts";
 import type { ReplayOptions } from "./commands/replay.ts";
 import type { ResetOptions } from "./commands/reset.ts";
 import type { SimulateCommandOptions } from "./commands/simulate.ts";
@@ -102,6 +103,13 @@ export function buildProgram(done: (exitCode: number) => void): Command {
     });
   addDeviceCommands(program, done, number);
   buildDlqProgram(commandOf, done, program.command("dlq").description("dead letters: list, show, replay, purge"));
+  command("doctor", "look for what is wrong or will be: brokers, topics, rights, certificates, queues, clocks")
+    .addOption(new Option("--role <role>", "what this configuration is for (default: both)").choices(["worker", "ingress"]))
+    .option("--acls", "only print the rights that Kafka must give, and no more")
+    .option("--mosquitto-conf <file>", "Mosquitto's configuration, to see the queue limits that it tells nobody")
+    .action(async (options: DoctorOptions) => {
+      done(await (await import("./commands/doctor.ts")).run(options));
+    });
   command("topology", "print the job's graph")
     .addOption(new Option("-f, --format <format>", "how").choices(["text", "mermaid"]).default("text"))
     .action(async (options: CommonOptions & { format: "text" | "mermaid" }) => {

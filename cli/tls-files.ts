@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { createSecureContext } from "node:tls";
 
 export interface TlsFiles {
   readonly caFile?: string;
@@ -6,8 +7,23 @@ export interface TlsFiles {
   readonly keyFile?: string;
 }
 
-/** PEM texts of the named files; the system's certificates when there is no caFile. */
-export function readTlsFiles({ caFile, certFile, keyFile }: TlsFiles): { ca?: Buffer; cert?: Buffer; key?: Buffer } {
+export interface TlsTexts {
+  readonly ca?: Buffer;
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+}
+
+/**
+ * PEM texts of the named files; the system's certificates when there is no caFile.
+ * @throws when one cannot be read, is no PEM, or the key is not the certificate's
+ */
+export function readTlsFiles({ caFile, certFile, keyFile }: TlsFiles): TlsTexts {
   const read = (file: string | undefined) => (file === undefined ? undefined : readFileSync(file));
-  return { ca: read(caFile), cert: read(certFile), key: read(keyFile) };
+  const texts = { ca: read(caFile), cert: read(certFile), key: read(keyFile) };
+  createSecureContext(texts);
+  return texts;
+}
+
+export function tlsFileNames({ caFile, certFile, keyFile }: TlsFiles): string[] {
+  return [caFile, certFile, keyFile].filter((file) => file !== undefined);
 }

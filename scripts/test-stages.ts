@@ -52,7 +52,7 @@ export const stages: readonly Stage[] = [
     files: ["test/integration/**/*.test.ts"],
     testTimeoutMs: 4 * MINUTE_MS,
     concurrency: 2,
-    needs: ["kafka", "kcat", "mosquitto", "registry", "python-paho"],
+    needs: ["kafka", "kcat", "mosquitto", "registry", "python-paho", "openssl"],
     sharedKafka: true,
   },
   {

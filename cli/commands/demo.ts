@@ -60,7 +60,7 @@ async function startMqtt(config: Config, log: EventLog, logger: Logger, closers:
   const broker = await startEmbeddedBroker({ host: LOOPBACK, port: await pickPort(LOOPBACK, mqttPort(config)) });
   closers.push("broker", () => broker.close());
   // The embedded broker knows MQTT 3.1.1 only.
-  const mqtt = { ...mqttSettings(config), url: broker.url, protocolVersion: 4 as const };
+  const mqtt = { ...mqttSettings(config, logger), url: broker.url, protocolVersion: 4 as const };
   const { validation } = config;
   const ingress = new Ingress({ ...ingressFor(config, mqtt), log, validation, ingressId: mqtt.clientId, logger, registry: new Registry() });
   closers.push("ingress", () => ingress.stop());

@@ -18,7 +18,7 @@ export async function run(options: CommonOptions): Promise<number> {
       const registry = new Registry();
       await requireTopics(log.admin, config);
       const { validation } = config;
-      const mqtt = mqttSettings(config);
+      const mqtt = mqttSettings(config, logger);
       const ingress = new Ingress({
         ...ingressFor(config, mqtt),
         log,

@@ -19,6 +19,11 @@ export function secretsInFile(tree: Tree): ConfigIssue[] {
   return found;
 }
 
+/** A file's last line end is not part of the secret. */
+export function secretText(content: Buffer): string {
+  return content.toString("utf8").replace(/\r?\n$/, "");
+}
+
 /** Replaces each `<secret>File` by what the file holds (without the line end), in place. An environment variable with the secret itself wins. */
 export function readSecretFiles(tree: Tree): ConfigIssue[] {
   const issues: ConfigIssue[] = [];
@@ -29,7 +34,7 @@ export function readSecretFiles(tree: Tree): ConfigIssue[] {
     try {
       const content = readFileSync(file);
       if (content.length > MAX_SECRET_BYTES) throw new Error(`holds more than ${MAX_SECRET_BYTES} bytes`);
-      const value = content.toString("utf8").replace(/\r?\n$/, "");
+      const value = secretText(content);
       if (value === "") throw new Error("is empty");
       section[key] = value;
     } catch (error) {

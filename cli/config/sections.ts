@@ -23,6 +23,30 @@ export const rackSchema = z.string().min(1).max(255).optional();
 
 const tlsFiles = { caFile: filePath.optional(), certFile: filePath.optional(), keyFile: filePath.optional() };
 
+/** Name and password, or for oauthbearer a token from a file or from a server. */
+const saslSchema = z
+  .strictObject({
+    mechanism: z.enum(["plain", "scram-sha-256", "scram-sha-512", "oauthbearer"]),
+    username: z.string().min(1).optional(),
+    password: z.string().optional(),
+    passwordFile: filePath.optional(),
+    /** Holds a bearer token; whoever renews it replaces the file. */
+    tokenFile: filePath.optional(),
+    /** OAuth 2.0 client credentials (RFC 6749, 4.4): where tokens are asked for. */
+    tokenUrl: z.url({ protocol: /^https?$/ }).optional(),
+    clientId: z.string().min(1).optional(),
+    clientSecret: z.string().optional(),
+    clientSecretFile: filePath.optional(),
+    scope: z.string().min(1).optional(),
+  })
+  .superRefine(({ mechanism, username, tokenFile, tokenUrl, clientId }, context) => {
+    const wrong = (key: string, message: string): void => context.addIssue({ code: "custom", path: [key], message });
+    if (mechanism !== "oauthbearer") {
+      if (username === undefined) wrong("username", "is missing");
+    } else if ((tokenFile === undefined) === (tokenUrl === undefined)) wrong("tokenFile", "or tokenUrl must be set, and one of them only");
+    else if (tokenUrl !== undefined && clientId === undefined) wrong("clientId", "is missing");
+  });
+
 export const kafkaSchema = z
   .strictObject({
     /** Absent: localhost:9092, but the embedded log in `demo`. */
@@ -32,14 +56,7 @@ export const kafkaSchema = z
     /** A broker that says nothing for so long is given up: what a half-open connection costs. */
     requestTimeoutMs: z.int().min(1000).max(300_000).default(30_000),
     ssl: z.strictObject({ enabled: z.boolean().default(true), ...tlsFiles }).optional(),
-    sasl: z
-      .strictObject({
-        mechanism: z.enum(["plain", "scram-sha-256", "scram-sha-512"]),
-        username: z.string().min(1),
-        password: z.string().optional(),
-        passwordFile: filePath.optional(),
-      })
-      .optional(),
+    sasl: saslSchema.optional(),
   })
   .prefault({});
 

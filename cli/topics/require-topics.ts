@@ -17,7 +17,7 @@ export async function requireTopics(admin: Admin, config: Config): Promise<void>
 }
 
 /** What the configuration leaves open is the topics' owner's choice: defaults only say what `topics create` makes. */
-function isDemanded(setting: string, { topicDefaults }: Config): boolean {
+export function isDemanded(setting: string, { topicDefaults }: Config): boolean {
   if (setting === "partitions") return topicDefaults.partitions !== undefined;
   if (setting === "retention.ms") return topicDefaults.retentionMs !== undefined;
   return true;

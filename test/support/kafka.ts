@@ -21,6 +21,8 @@ export interface KafkaOptions {
   readonly brokers?: 1 | 3;
   /** Broker properties on top of those of kafka-properties.ts. */
   readonly config?: Readonly<Record<string, string>>;
+  /** Users made with the storage, as kafka-storage --add-scram takes them. */
+  readonly scram?: readonly string[];
   /** -Xmx. Default 512; benchmarks use 768. */
   readonly heapMiB?: number;
   /** Each broker also has a listener behind a proxy (Kafka.proxies). */
@@ -165,6 +167,7 @@ class LocalKafka implements Kafka {
       "-XX:TieredStopAtLevel=1",
       "kafka.tools.StorageTool",
       "format",
+      ...(this.#options.scram ?? []).flatMap((user) => ["--add-scram", user]),
       `--cluster-id=${clusterId}`, // one word: an id may begin with "-"
       "-c",
       this.#properties(index),

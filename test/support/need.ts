@@ -10,7 +10,7 @@ import { runCommand } from "./run-command.ts";
 /** Longest time one installation may take on a slow line. */
 const INSTALL_TIMEOUT_MS = 5 * 60_000;
 
-export type Requirement = "kafka" | "kcat" | "mosquitto" | "registry" | "chromium" | "python-paho";
+export type Requirement = "kafka" | "kcat" | "mosquitto" | "registry" | "chromium" | "python-paho" | "openssl";
 
 interface Recipe {
   readonly present: () => boolean;
@@ -27,6 +27,7 @@ const recipes: Record<Requirement, Recipe> = {
     packages: JAVA,
     then: installKafka,
   },
+  openssl: { present: () => hasCommand("openssl"), packages: ["openssl"] },
   kcat: { present: () => hasCommand("kcat"), packages: ["kcat"] },
   mosquitto: { present: () => hasCommand("mosquitto"), packages: ["mosquitto"] },
   registry: { present: () => hasCommand("java") && registryIsInstalled(), packages: JAVA, then: installRegistry },

@@ -19,15 +19,19 @@ export class BrokerLink {
   readonly address: Address;
   readonly #connection: KafkaJsConnection;
   readonly #settings: ConnectionSettings;
+  /** What it was opened with. */
+  readonly #opened: { readonly version: number; readonly isSasl: boolean };
 
   /** Resolves when connected and authenticated. Rejects with `unavailable`, `timed-out` or `unauthorized`. */
   static async open(address: Address, settings: ConnectionSettings): Promise<BrokerLink> {
     const logger = kafkaJsLogger(settings.logger);
+    const version = settings.credentials.version();
+    const { ssl, sasl } = settings.credentials.current();
     const pool = new ConnectionPool({
       host: address.host,
       port: address.port,
-      ssl: settings.ssl === undefined || settings.ssl === false ? null : settings.ssl,
-      sasl: settings.sasl ?? null,
+      ssl: ssl === undefined || ssl === false ? null : ssl,
+      sasl: sasl ?? null,
       clientId: settings.clientId,
       socketFactory,
       connectionTimeout: settings.connectionTimeoutMs,
@@ -63,18 +67,26 @@ export class BrokerLink {
       clearTimeout(timer);
     }
     connection.requestQueue.requestTimeout = KAFKAJS_REQUEST_TIMEOUT_MS;
-    return new BrokerLink(address, connection, settings);
+    return new BrokerLink(address, connection, settings, { version, isSasl: sasl !== undefined });
   }
 
-  private constructor(address: Address, connection: KafkaJsConnection, settings: ConnectionSettings) {
+  private constructor(
+    address: Address,
+    connection: KafkaJsConnection,
+    settings: ConnectionSettings,
+    opened: { readonly version: number; readonly isSasl: boolean },
+  ) {
     this.address = address;
     this.#connection = connection;
     this.#settings = settings;
+    this.#opened = opened;
   }
 
-  /** False once the socket is gone, or when a SASL session is about to expire (KIP-368): then a new link is due. */
+  /** False once the socket is gone, when a SASL session is about to expire (KIP-368), and with newer credentials: then a new link is due. */
   get usable(): boolean {
-    return this.#connection.connectionStatus === "connected" && (this.#settings.sasl === undefined || this.#connection.isAuthenticated());
+    const { version, isSasl } = this.#opened;
+    if (this.#connection.connectionStatus !== "connected" || version !== this.#settings.credentials.version()) return false;
+    return !isSasl || this.#connection.isAuthenticated();
   }
 
   /**

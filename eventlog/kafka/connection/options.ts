@@ -10,6 +10,8 @@ export interface KafkaLogOptions {
   readonly ssl?: boolean | ConnectionOptions;
   /** As kafkajs has it: plain, scram-sha-256, scram-sha-512, oauthbearer, aws. */
   readonly sasl?: SASLOptions;
+  /** Instead of `ssl` and `sasl`, where they may change while the log is open. */
+  readonly credentials?: CredentialSource;
   readonly logger: Logger;
   /** How long an answer may take before the connection is given up. Default 30 s. */
   readonly requestTimeoutMs?: number;
@@ -17,11 +19,25 @@ export interface KafkaLogOptions {
   readonly connectionTimeoutMs?: number;
 }
 
+export interface Credentials {
+  readonly ssl: boolean | ConnectionOptions | undefined;
+  readonly sasl: SASLOptions | undefined;
+}
+
+/**
+ * Asked at each new connection. A connection that was opened with another version than the present one is not used for new requests: it
+ * waits for the answers that are due, and closes.
+ */
+export interface CredentialSource {
+  /** Asked before each request, so it must be cheap. */
+  version(): number;
+  current(): Credentials;
+}
+
 /** `KafkaLogOptions` with its defaults filled in. */
 export interface ConnectionSettings {
   readonly clientId: string;
-  readonly ssl: boolean | ConnectionOptions | undefined;
-  readonly sasl: SASLOptions | undefined;
+  readonly credentials: CredentialSource;
   readonly logger: Logger;
   readonly requestTimeoutMs: number;
   readonly connectionTimeoutMs: number;
@@ -34,8 +50,7 @@ const CONNECTION_TIMEOUT_MS = 5_000;
 export function connectionSettings(options: KafkaLogOptions): ConnectionSettings {
   return {
     clientId: options.clientId,
-    ssl: options.ssl,
-    sasl: options.sasl,
+    credentials: options.credentials ?? { version: () => 0, current: () => ({ ssl: options.ssl, sasl: options.sasl }) },
     logger: options.logger,
     requestTimeoutMs: options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
     connectionTimeoutMs: options.connectionTimeoutMs ?? CONNECTION_TIMEOUT_MS,

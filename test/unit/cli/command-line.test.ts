@@ -26,6 +26,7 @@ test("the commands are those of this version", () => {
     "dlq show",
     "dlq replay",
     "dlq purge",
+    "doctor",
     "topology",
   ]);
 });
