@@ -44,6 +44,16 @@ export function registerIngressMetrics(registry: Registry, stats: () => IngressS
       for (const [reason, count] of Object.entries(stats().deadLetters)) this.inc({ reason }, count);
     },
   });
+  new Counter({
+    name: "sluice_ingress_admission_total",
+    help: "Messages shed, dropped or delayed. Tenants beyond the first 100 that were limited are one.",
+    labelNames: ["action", "reason", "tenant"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { action, reason, tenant, count } of stats().admission) this.inc({ action, reason, tenant }, count);
+    },
+  });
   counter("written_total", "Raw records durable in the event log.", (now) => now.written);
   counter("acked_total", "PUBACK and PUBREC packets sent.", (now) => now.acked);
   counter("shed_total", "QoS 0 messages dropped: buffer full or write failed.", (now) => now.shed);

@@ -2,13 +2,18 @@
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import type { EventLog, PlainWriter } from "../eventlog/port.ts";
+import type { AdmissionCount } from "./admission/counts.ts";
+import { AdmissionGate } from "./admission/gate.ts";
+import { ADMISSION_DEFAULTS, hasLimits, type AdmissionSettings } from "./admission/settings.ts";
 import { BridgeError } from "./errors.ts";
 import { Forwarder } from "./forwarder.ts";
+import type { Admission } from "./forwarder-parts.ts";
 import { registerIngressMetrics } from "./ingress-metrics.ts";
 import { resolveMqttSettings, type MqttSettings, type ResolvedMqttSettings } from "./ingress-settings.ts";
 import { MqttIntake } from "./mqtt-intake.ts";
 import { RawHeaders } from "./raw-headers.ts";
 import { RouteCache } from "./route-cache.ts";
+import { TopicTemplates } from "./topic-templates.ts";
 
 export interface IngressOptions {
   readonly mqtt: MqttSettings;
@@ -16,6 +21,8 @@ export interface IngressOptions {
   readonly log: EventLog;
   readonly topics: { readonly raw: string; readonly dlq: string };
   readonly validation: { readonly maxValueBytes: number };
+  /** Absent: the design's topic template, and no limits. */
+  readonly admission?: AdmissionSettings;
   /** Goes into `ingress.id` of every record. */
   readonly ingressId: string;
   readonly logger: Logger;
@@ -32,6 +39,8 @@ export interface IngressStats {
   readonly shed: number;
   readonly redelivered: number;
   readonly deadLetters: Readonly<Record<string, number>>;
+  /** Shed, dropped or delayed, by reason and tenant. */
+  readonly admission: readonly AdmissionCount[];
   readonly writeFailures: number;
   readonly inFlight: number;
   readonly inFlightBytes: number;
@@ -45,6 +54,7 @@ interface Parts {
   readonly writer: PlainWriter;
   readonly forwarder: Forwarder;
   readonly intake: MqttIntake;
+  readonly admission: Admission | undefined;
 }
 
 const NOTHING_YET: IngressStats = {
@@ -55,6 +65,7 @@ const NOTHING_YET: IngressStats = {
   shed: 0,
   redelivered: 0,
   deadLetters: {},
+  admission: [],
   writeFailures: 0,
   inFlight: 0,
   inFlightBytes: 0,
@@ -79,10 +90,13 @@ export class Ingress {
    * Rejects when a topic does not exist (LogError `unknown-topic`) or with BridgeError `stopped`.
    */
   async start(): Promise<void> {
-    const { log, topics } = this.#options;
+    const { log, topics, admission: settings = ADMISSION_DEFAULTS } = this.#options;
     const [rawPartitions, dlqPartitions] = await Promise.all([log.partitionCount(topics.raw), log.partitionCount(topics.dlq)]);
+    const admission = await this.#admission(settings);
     if (this.#stopping !== undefined) throw new BridgeError("stopped", "stopped while starting");
-    this.#parts = this.#assemble(new RouteCache({ ...topics, rawPartitions, dlqPartitions }, MAX_CACHED_TOPICS));
+    const templates = new TopicTemplates(settings.templates);
+    const routes = new RouteCache({ ...topics, rawPartitions, dlqPartitions }, MAX_CACHED_TOPICS, templates);
+    this.#parts = this.#assemble(routes, admission);
     await this.#parts.intake.start();
   }
 
@@ -94,12 +108,13 @@ export class Ingress {
 
   stats(): IngressStats {
     if (this.#parts === undefined) return NOTHING_YET;
-    const { forwarder, intake } = this.#parts;
+    const { forwarder, intake, admission } = this.#parts;
     const { deadLetters, received, ...counters } = forwarder.counters;
     return {
       ...counters,
       received: [...received],
       deadLetters: Object.fromEntries(deadLetters),
+      admission: admission?.gate.counts.list() ?? [],
       connected: intake.connected,
       inFlight: forwarder.inFlight,
       inFlightBytes: forwarder.inFlightBytes,
@@ -107,7 +122,14 @@ export class Ingress {
     };
   }
 
-  #assemble(routes: RouteCache): Parts {
+  async #admission(settings: AdmissionSettings): Promise<Admission | undefined> {
+    if (!hasLimits(settings)) return undefined;
+    const { shedTopic: topic } = settings;
+    const partitions = await this.#options.log.partitionCount(topic);
+    return { gate: new AdmissionGate(settings), shed: { topic, partitions }, now: () => performance.now() };
+  }
+
+  #assemble(routes: RouteCache, admission: Admission | undefined): Parts {
     const { log, validation, ingressId, logger } = this.#options;
     const { windowMessages, windowBytes, qos0Messages, qos0Bytes } = this.#mqtt;
     const { maxValueBytes } = validation;
@@ -129,8 +151,9 @@ export class Ingress {
       headers: new RawHeaders(ingressId),
       link: intake,
       bounds: { windowMessages, windowBytes, qos0Messages, qos0Bytes, maxValueBytes },
+      admission,
     });
-    return { writer, forwarder, intake };
+    return { writer, forwarder, intake, admission };
   }
 
   async #stop(): Promise<void> {
@@ -140,6 +163,7 @@ export class Ingress {
     const deadline = Date.now() + this.#mqtt.stopTimeoutMs;
     const left = (): number => Math.max(1, deadline - Date.now());
     intake.pause();
+    forwarder.releaseHeld();
     if (!(await within(writer.flush(), left()))) {
       logger.warn({ inFlight: forwarder.inFlight }, "the event log did not take everything in time; the broker will deliver it again");
     }

@@ -16,7 +16,7 @@ import { connect, Store, type IClientOptions, type MqttClient } from "mqtt";
 import type { IConnackPacket, IPublishPacket, Packet } from "mqtt-packet";
 import type { Logger } from "pino";
 import { BridgeError } from "./errors.ts";
-import type { InboundMessage } from "./forwarder.ts";
+import type { InboundMessage } from "./forwarder-parts.ts";
 import type { ResolvedMqttSettings } from "./ingress-settings.ts";
 
 export interface IntakeHandlers {

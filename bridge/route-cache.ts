@@ -2,16 +2,26 @@
 import type { RecordHeader, TopicPartition } from "../eventlog/port.ts";
 import { partitionForKey } from "../eventlog/records/murmur2.ts";
 import { RAW_HEADERS, deviceKey } from "../processors/formats/names.ts";
-import { parseTelemetryTopic } from "./telemetry-topic.ts";
+import { RecentMap } from "./recent-map.ts";
+import { telemetryTopic } from "./telemetry-topic.ts";
+import { TopicTemplates } from "./topic-templates.ts";
+
+/** The topic a message came on, when `mqtt.topic` is the design's topic of its device instead. */
+const ORIGINAL_TOPIC_HEADER = "mqtt.topic.original";
 
 export interface Route {
   /** UTF-8 of `tenant|deviceId`; null when the topic is no telemetry topic: the message is a dead letter. */
   readonly key: Uint8Array | null;
+  /** The same as text, and its tenant; empty when there is no key. */
+  readonly deviceKey: string;
+  readonly tenant: string;
   /** Where the raw record goes. */
   readonly raw: TopicPartition;
   /** Where a dead letter of this topic goes. */
   readonly dlq: TopicPartition;
+  /** The worker checks it against the key, so a topic of another template is given as the design's, and as it was beside it. */
   readonly topicHeader: RecordHeader;
+  readonly originalTopicHeader: RecordHeader | undefined;
 }
 
 export interface RouteTargets {
@@ -21,52 +31,48 @@ export interface RouteTargets {
   readonly dlqPartitions: number;
 }
 
-/**
- * Bounded: two generations of a Map. A full young one becomes the old one and the old one goes, so what was used
- * since then stays; a plain look-up costs no re-ordering, as a linked LRU's would.
- */
 export class RouteCache {
   readonly #targets: RouteTargets;
-  readonly #generationSize: number;
-  #young = new Map<string, Route>();
-  #old = new Map<string, Route>();
+  readonly #templates: TopicTemplates;
+  readonly #routes: RecentMap<Route>;
 
   /** @param maxTopics about 500 bytes each. */
-  constructor(targets: RouteTargets, maxTopics: number) {
+  constructor(targets: RouteTargets, maxTopics: number, templates = new TopicTemplates()) {
     this.#targets = targets;
-    this.#generationSize = Math.max(1, Math.floor(maxTopics / 2));
+    this.#templates = templates;
+    this.#routes = new RecentMap(maxTopics);
   }
 
   get size(): number {
-    return this.#young.size + this.#old.size;
+    return this.#routes.size;
   }
 
   route(topic: string): Route {
-    const known = this.#young.get(topic);
+    const known = this.#routes.get(topic);
     if (known !== undefined) return known;
-    const route = this.#old.get(topic) ?? this.#compute(topic);
+    const route = this.#compute(topic);
     // A bad topic is not kept: its length has no bound of ours, and it is rare or an attack.
-    if (route.key === null) return route;
-    if (this.#young.size >= this.#generationSize) {
-      this.#old = this.#young;
-      this.#young = new Map();
-    }
-    this.#young.set(topic, route);
+    if (route.key !== null) this.#routes.set(topic, route);
     return route;
   }
 
   #compute(topic: string): Route {
     const { raw, rawPartitions, dlq, dlqPartitions } = this.#targets;
-    const parsed = parseTelemetryTopic(topic);
+    const parsed = this.#templates.parse(topic);
     const topicBytes = Buffer.from(topic);
-    const key = parsed === undefined ? null : Buffer.from(deviceKey(parsed.tenant, parsed.deviceId));
+    const text = parsed === undefined ? "" : deviceKey(parsed.tenant, parsed.deviceId);
+    const key = parsed === undefined ? null : Buffer.from(text);
+    const canonical = parsed === undefined ? topic : telemetryTopic(parsed.tenant, parsed.deviceId);
     // A bad topic has no device: its own bytes pick the dead letter's partition, and no raw partition is ever used.
     const hashed = key ?? topicBytes;
     return {
       key,
+      deviceKey: text,
+      tenant: parsed?.tenant ?? "",
       raw: { topic: raw, partition: partitionForKey(hashed, 0, hashed.length, rawPartitions) },
       dlq: { topic: dlq, partition: partitionForKey(hashed, 0, hashed.length, dlqPartitions) },
-      topicHeader: { key: RAW_HEADERS.topic, value: topicBytes },
+      topicHeader: { key: RAW_HEADERS.topic, value: canonical === topic ? topicBytes : Buffer.from(canonical) },
+      originalTopicHeader: canonical === topic ? undefined : { key: ORIGINAL_TOPIC_HEADER, value: topicBytes },
     };
   }
 }

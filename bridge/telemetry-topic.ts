@@ -3,23 +3,19 @@
 /** Ids are at most this many UTF-8 bytes (processors/formats/names.ts, deviceKey). */
 const MAX_ID_BYTES = 256;
 
+/** As a topic template (topic-templates.ts). */
+export const TELEMETRY_TEMPLATE = "t/{tenant}/d/{deviceId}/telemetry";
+
 export interface TelemetryTopic {
   readonly tenant: string;
   readonly deviceId: string;
-}
-
-/** Undefined when the topic is not a telemetry topic, or an id is empty, too long, or holds the key's separator "|". */
-export function parseTelemetryTopic(topic: string): TelemetryTopic | undefined {
-  const levels = topic.split("/", 6);
-  if (levels.length !== 5 || levels[0] !== "t" || levels[2] !== "d" || levels[4] !== "telemetry") return undefined;
-  const [, tenant, , deviceId] = levels;
-  return isId(tenant) && isId(deviceId) ? { tenant, deviceId } : undefined;
 }
 
 export function telemetryTopic(tenant: string, deviceId: string): string {
   return `t/${tenant}/d/${deviceId}/telemetry`;
 }
 
-function isId(id: string): boolean {
+/** A tenant or device id: not empty, not too long, without the key's separator "|". */
+export function isId(id: string): boolean {
   return id !== "" && !id.includes("|") && Buffer.byteLength(id) <= MAX_ID_BYTES;
 }

@@ -16,12 +16,14 @@ export async function run(options: CommonOptions): Promise<number> {
       closers.push("kafka", () => log.close());
       const registry = new Registry();
       await requireTopics(log.admin, config);
-      const { topics, validation } = config;
+      const { topics, validation, admission } = config;
+      const mqtt = mqttSettings(config);
       const ingress = new Ingress({
-        mqtt: mqttSettings(config),
+        mqtt,
         log,
         topics,
         validation,
+        admission,
         ingressId: config.mqtt.clientId,
         logger,
         registry,
@@ -29,7 +31,7 @@ export async function run(options: CommonOptions): Promise<number> {
       closers.push("ingress", () => ingress.stop());
       if (config.ingress.http !== undefined) await startIngressHttp(config.ingress.http, ingress, registry, logger, closers);
       await ingress.start();
-      logger.info({ broker: brokerAddress(config), topics: config.mqtt.topics }, "ingress takes telemetry");
+      logger.info({ broker: brokerAddress(config), topics: mqtt.topics }, "ingress takes telemetry");
       return {};
     },
     { logger },

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { jobSettingsSchema } from "../../processors/settings.ts";
+import { admissionSchema } from "./ingress-sections.ts";
 import {
   applicationIdSchema,
   fullProcessingSchema,
@@ -23,6 +24,7 @@ export const configSchema = z.strictObject({
   kafka: kafkaSchema,
   mqtt: mqttSchema,
   ingress: ingressSchema,
+  admission: admissionSchema,
   ...jobSettingsSchema.shape,
   topicDefaults: topicDefaultsSchema,
   processing: fullProcessingSchema,

@@ -1,5 +1,6 @@
 /** The configuration's sections that are not the IoT job's (those are in processors/settings.ts). Source: shared design, section 8. */
 import { z } from "zod";
+import { DEFAULT_FILTERS } from "../../bridge/topic-templates.ts";
 import { processingSchema, schemaRegistrySchema } from "../../processors/settings.ts";
 
 /** Group, internal topics and transactional ids are named after it: Kafka's rule for topic names, with room for suffixes. */
@@ -49,7 +50,11 @@ export const mqttSchema = z
       .default("mqtt://localhost:1883"),
     /** Stable and different per ingress: the broker keeps the session under it. */
     clientId: z.string().min(1).max(256).default("sluice-ingress"),
-    topics: z.array(z.string().min(1)).min(1).default(["t/+/d/+/telemetry"]),
+    /** Left at this: what admission.templates cover (cli/mqtt-settings.ts). */
+    topics: z
+      .array(z.string().min(1))
+      .min(1)
+      .default([...DEFAULT_FILTERS]),
     qos: z.union([z.literal(0), z.literal(1), z.literal(2)]).default(1),
     protocolVersion: z.union([z.literal(4), z.literal(5)]).default(5),
     username: z.string().optional(),

@@ -1,3 +1,4 @@
+import { hasLimits } from "../../bridge/admission/settings.ts";
 import type { TopicSpec } from "../../eventlog/port.ts";
 import type { Config } from "../config/schema.ts";
 
@@ -27,5 +28,6 @@ export function wantedTopics(config: Config): TopicSpec[] {
   return [
     ...Object.values(streams).map((name) => ({ name, partitions, replicationFactor, config: stream })),
     { name: deviceState, partitions, replicationFactor, config: table },
+    ...(hasLimits(config.admission) ? [{ name: config.admission.shedTopic, partitions, replicationFactor, config: stream }] : []),
   ];
 }
