@@ -62,5 +62,7 @@ export function registerIngressMetrics(registry: Registry, stats: () => IngressS
   counter("reconnects_total", "Attempts to connect to the MQTT broker again.", (now) => now.reconnects);
   gauge("in_flight", "Messages not yet durable or not yet acknowledged.", (now) => now.inFlight);
   gauge("in_flight_bytes", "Bytes of messages not yet durable.", (now) => now.inFlightBytes);
+  gauge("devices_allowed", "Devices the registry allows, as far as they are kept.", (now) => now.devices.allowed);
+  gauge("devices_denied", "Devices the registry denies.", (now) => now.devices.denied);
   gauge("connected", "1 while connected to the MQTT broker.", (now) => (now.connected ? 1 : 0));
 }

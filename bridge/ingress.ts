@@ -12,6 +12,7 @@ import { registerIngressMetrics } from "./ingress-metrics.ts";
 import { resolveMqttSettings, type MqttSettings, type ResolvedMqttSettings } from "./ingress-settings.ts";
 import { MqttIntake } from "./mqtt-intake.ts";
 import { RawHeaders } from "./raw-headers.ts";
+import { DeviceRegistry, type RegistrySettings } from "./registry/device-registry.ts";
 import { RouteCache } from "./route-cache.ts";
 import { TopicTemplates } from "./topic-templates.ts";
 
@@ -23,6 +24,8 @@ export interface IngressOptions {
   readonly validation: { readonly maxValueBytes: number };
   /** Absent: the design's topic template, and no limits. */
   readonly admission?: AdmissionSettings;
+  /** Absent: every device may send. */
+  readonly deviceRegistry?: RegistrySettings;
   /** Goes into `ingress.id` of every record. */
   readonly ingressId: string;
   readonly logger: Logger;
@@ -41,6 +44,8 @@ export interface IngressStats {
   readonly deadLetters: Readonly<Record<string, number>>;
   /** Shed, dropped or delayed, by reason and tenant. */
   readonly admission: readonly AdmissionCount[];
+  /** Known to the registry of devices. */
+  readonly devices: { readonly allowed: number; readonly denied: number };
   readonly writeFailures: number;
   readonly inFlight: number;
   readonly inFlightBytes: number;
@@ -66,6 +71,7 @@ const NOTHING_YET: IngressStats = {
   redelivered: 0,
   deadLetters: {},
   admission: [],
+  devices: { allowed: 0, denied: 0 },
   writeFailures: 0,
   inFlight: 0,
   inFlightBytes: 0,
@@ -76,6 +82,7 @@ export class Ingress {
   readonly #options: IngressOptions;
   readonly #mqtt: ResolvedMqttSettings;
   #parts: Parts | undefined;
+  #registry: DeviceRegistry | undefined;
   #stopping: Promise<void> | undefined;
 
   /** Throws BridgeError `bad-settings`. */
@@ -87,7 +94,7 @@ export class Ingress {
 
   /**
    * Resolves when the broker has the subscription; a broker that is away is tried again with back-off, without end.
-   * Rejects when a topic does not exist (LogError `unknown-topic`) or with BridgeError `stopped`.
+   * Rejects when a topic does not exist (LogError `unknown-topic`) or with BridgeError `registry-full` or `stopped`.
    */
   async start(): Promise<void> {
     const { log, topics, admission: settings = ADMISSION_DEFAULTS } = this.#options;
@@ -102,7 +109,7 @@ export class Ingress {
 
   /** Takes nothing more, waits for what is in flight, acknowledges it, disconnects (the session stays). Bounded by `stopTimeoutMs`. */
   stop(): Promise<void> {
-    this.#stopping ??= this.#stop();
+    this.#stopping ??= this.#stop().finally(() => this.#registry?.close());
     return this.#stopping;
   }
 
@@ -115,6 +122,7 @@ export class Ingress {
       received: [...received],
       deadLetters: Object.fromEntries(deadLetters),
       admission: admission?.gate.counts.list() ?? [],
+      devices: { allowed: this.#registry?.known.allowed ?? 0, denied: this.#registry?.known.denied ?? 0 },
       connected: intake.connected,
       inFlight: forwarder.inFlight,
       inFlightBytes: forwarder.inFlightBytes,
@@ -123,10 +131,15 @@ export class Ingress {
   }
 
   async #admission(settings: AdmissionSettings): Promise<Admission | undefined> {
-    if (!hasLimits(settings)) return undefined;
+    const { log, deviceRegistry, logger } = this.#options;
+    if (deviceRegistry === undefined && !hasLimits(settings)) return undefined;
     const { shedTopic: topic } = settings;
-    const partitions = await this.#options.log.partitionCount(topic);
-    return { gate: new AdmissionGate(settings), shed: { topic, partitions }, now: () => performance.now() };
+    const partitions = await log.partitionCount(topic);
+    if (deviceRegistry !== undefined) {
+      this.#registry = new DeviceRegistry(deviceRegistry, log, logger);
+      await this.#registry.start();
+    }
+    return { gate: new AdmissionGate(settings, this.#registry), shed: { topic, partitions }, now: () => performance.now() };
   }
 
   #assemble(routes: RouteCache, admission: Admission | undefined): Parts {

@@ -16,7 +16,7 @@ export async function run(options: CommonOptions): Promise<number> {
       closers.push("kafka", () => log.close());
       const registry = new Registry();
       await requireTopics(log.admin, config);
-      const { topics, validation, admission } = config;
+      const { topics, validation, admission, deviceRegistry } = config;
       const mqtt = mqttSettings(config);
       const ingress = new Ingress({
         mqtt,
@@ -24,6 +24,7 @@ export async function run(options: CommonOptions): Promise<number> {
         topics,
         validation,
         admission,
+        deviceRegistry,
         ingressId: config.mqtt.clientId,
         logger,
         registry,

@@ -1,4 +1,4 @@
-/** The sections of what the ingress lets in: `admission`. docs/admission.md explains them. */
+/** The sections of what the ingress lets in: `admission`, `deviceRegistry`. docs/admission.md explains them. */
 import { z } from "zod";
 import { ADMISSION_DEFAULTS } from "../../bridge/admission/settings.ts";
 import { templateProblem } from "../../bridge/topic-templates.ts";
@@ -57,3 +57,14 @@ export const admissionSchema = z
     shedTopic: topicName.default(ADMISSION_DEFAULTS.shedTopic),
   })
   .prefault({});
+
+export const deviceRegistrySchema = z
+  .strictObject({
+    mode: z.enum(["open", "auto-register", "closed"]),
+    topic: topicName.default("iot.device.registry"),
+    /** What becomes of a message of a device that is not in the registry (`closed`), or that it denies. */
+    unknown: z.enum(["shed", "drop"]).default("shed"),
+    denied: z.enum(["shed", "drop"]).default("drop"),
+    maxDevices: z.int().min(1).max(20_000_000).default(1_000_000),
+  })
+  .optional();

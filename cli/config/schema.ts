@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { jobSettingsSchema } from "../../processors/settings.ts";
-import { admissionSchema } from "./ingress-sections.ts";
+import { admissionSchema, deviceRegistrySchema } from "./ingress-sections.ts";
 import {
   applicationIdSchema,
   fullProcessingSchema,
@@ -25,6 +25,7 @@ export const configSchema = z.strictObject({
   mqtt: mqttSchema,
   ingress: ingressSchema,
   admission: admissionSchema,
+  deviceRegistry: deviceRegistrySchema,
   ...jobSettingsSchema.shape,
   topicDefaults: topicDefaultsSchema,
   processing: fullProcessingSchema,

@@ -13,6 +13,7 @@ const DEFAULT_RETENTION_MS = 604_800_000;
 /** The topics the job needs, as `sluice topics create` makes them and `worker` and `ingress` expect them. */
 export function wantedTopics(config: Config): TopicSpec[] {
   const { deviceState, ...streams } = config.topics;
+  const { deviceRegistry: registry } = config;
   const {
     partitions = DEFAULT_PARTITIONS,
     replicationFactor,
@@ -28,6 +29,9 @@ export function wantedTopics(config: Config): TopicSpec[] {
   return [
     ...Object.values(streams).map((name) => ({ name, partitions, replicationFactor, config: stream })),
     { name: deviceState, partitions, replicationFactor, config: table },
-    ...(hasLimits(config.admission) ? [{ name: config.admission.shedTopic, partitions, replicationFactor, config: stream }] : []),
+    ...(hasLimits(config.admission) || registry !== undefined
+      ? [{ name: config.admission.shedTopic, partitions, replicationFactor, config: stream }]
+      : []),
+    ...(registry === undefined ? [] : [{ name: registry.topic, partitions, replicationFactor, config: table }]),
   ];
 }
