@@ -113,6 +113,11 @@ export class Ingress {
     return this.#stopping;
   }
 
+  /** Whether the registry of devices denies `tenant|deviceId`. */
+  isDenied(deviceKey: string): boolean {
+    return this.#registry?.known.statusOf(deviceKey) === "denied";
+  }
+
   stats(): IngressStats {
     if (this.#parts === undefined) return NOTHING_YET;
     const { forwarder, intake, admission } = this.#parts;

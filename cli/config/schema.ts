@@ -38,4 +38,4 @@ export const configSchema = z.strictObject({
 export type Config = z.infer<typeof configSchema>;
 
 /** A secret's path, and the key beside it that names a file with it. A secret never stands in the configuration file itself. */
-export const SECRETS = ["kafka.sasl.password", "mqtt.password", "schemaRegistry.password", "http.token"] as const;
+export const SECRETS = ["kafka.sasl.password", "mqtt.password", "schemaRegistry.password", "http.token", "ingress.auth.secret"] as const;

@@ -119,6 +119,16 @@ export const ingressSchema = z
   .strictObject({
     /** Health and metrics of the ingress; absent: none. Counts only, so it knows no token. */
     http: z.strictObject({ host: z.string().min(1).default("127.0.0.1"), port: z.int().min(0).max(65_535).default(8081) }).optional(),
+    /** The webhook that brokers ask who may use which topic, on ingress.http. */
+    auth: z
+      .strictObject({
+        secret: z.string().min(16).optional(),
+        secretFile: filePath.optional(),
+        /** The broker's names of Sluice itself. */
+        serviceUsers: z.array(z.string().min(1)).default([]),
+        maxPerSecond: z.int().min(1).max(1_000_000).default(5_000),
+      })
+      .optional(),
   })
   .prefault({});
 
