@@ -3,7 +3,7 @@ import type { PlainWriter } from "../eventlog/port.ts";
 import type { DlqReason } from "../processors/formats/names.ts";
 import type { AdmissionGate } from "./admission/gate.ts";
 import type { RawHeaders } from "./raw-headers.ts";
-import type { RouteCache } from "./route-cache.ts";
+import type { Route, RouteCache } from "./route-cache.ts";
 
 /** What of an MQTT PUBLISH is used here; MQTT.js's packet is one. */
 export interface InboundMessage {
@@ -46,6 +46,13 @@ export interface Admission {
   readonly now: () => number;
 }
 
+/** Who wants to know of devices that show themselves (bridge/presence/). */
+export interface PresenceSink {
+  /** Live telemetry. */
+  seen(route: Route): void;
+  state(route: Route, payload: Uint8Array, retained: boolean): void;
+}
+
 export interface ForwarderParts {
   readonly writer: PlainWriter;
   readonly routes: RouteCache;
@@ -54,6 +61,7 @@ export interface ForwarderParts {
   readonly bounds: ForwarderBounds;
   /** Absent: everything on a telemetry topic is let in. */
   readonly admission?: Admission;
+  readonly presence?: PresenceSink;
 }
 
 export interface ForwarderCounters {

@@ -19,7 +19,15 @@ import { HeldMessages } from "./admission/held-messages.ts";
 import type { AdmissionReason } from "./admission/settings.ts";
 import { shedHeaders } from "./admission/shed-record.ts";
 import { BridgeError } from "./errors.ts";
-import type { Admission, ForwarderBounds, ForwarderCounters, ForwarderLink, ForwarderParts, InboundMessage } from "./forwarder-parts.ts";
+import type {
+  Admission,
+  ForwarderBounds,
+  ForwarderCounters,
+  ForwarderLink,
+  ForwarderParts,
+  InboundMessage,
+  PresenceSink,
+} from "./forwarder-parts.ts";
 import { InFlightPool, type InFlight } from "./in-flight.ts";
 import { Qos2Session } from "./qos2-session.ts";
 import type { RawHeaders } from "./raw-headers.ts";
@@ -44,6 +52,7 @@ export class Forwarder {
   readonly #link: ForwarderLink;
   readonly #bounds: ForwarderBounds;
   readonly #admission: Admission | undefined;
+  readonly #presence: PresenceSink | undefined;
   readonly #held: HeldMessages;
   readonly #queue = new AckQueue();
   readonly #pool = new InFlightPool((message, error) => this.#settle(message, error));
@@ -68,6 +77,7 @@ export class Forwarder {
     this.#link = parts.link;
     this.#bounds = parts.bounds;
     this.#admission = parts.admission;
+    this.#presence = parts.presence;
     // Half of the window: the other half is what everybody else has while the head of the queue waits.
     const heldBounds = { maxMessages: Math.ceil(parts.bounds.windowMessages / 2), maxBytes: parts.bounds.windowBytes / 2 };
     this.#held = new HeldMessages(heldBounds, parts.admission?.now ?? Date.now, (message) => this.#letIn(message));
@@ -185,13 +195,32 @@ export class Forwarder {
     }
     const route = this.#routes.route(inbound.topic);
     if (route.key === null) this.#writeDeadLetter(message, route, payload, "bad-topic", "no topic template fits");
+    else if (route.isState) this.#takeState(message, route, payload);
     else if (payload.length > this.#bounds.maxValueBytes) this.#writeTooLarge(message, route, payload);
     else if (this.#admission !== undefined) this.#admit(message, route, payload, this.#admission);
-    else this.#write(message, route.raw, route.key, payload, this.#headersOf(message, route));
+    else {
+      if (this.#presence !== undefined) this.#showsItself(message, route, this.#presence);
+      this.#write(message, route.raw, route.key, payload, this.#headersOf(message, route));
+    }
+  }
+
+  /** Told to presence, which keeps it; nothing of it goes into the raw topic. */
+  #takeState(message: InFlight, route: Route, payload: Uint8Array): void {
+    if (this.#admission?.gate.isStopped(route) !== true) this.#presence?.state(route, payload, message.retain);
+    this.#account(message);
+    this.#durable(message);
+    this.#pool.giveBackIfUnused(message);
+  }
+
+  /** What the broker only remembers, or sends again, is no sign of life. */
+  #showsItself({ retain, dup }: InFlight, route: Route, presence: PresenceSink): void {
+    if (!retain && !dup) presence.seen(route);
   }
 
   #admit(message: InFlight, route: Route, payload: Uint8Array, { gate, now }: Admission): void {
-    switch (gate.decide(route, payload.length, now(), this.#held.canHold(message.bytes))) {
+    const verdict = gate.decide(route, payload.length, now(), this.#held.canHold(message.bytes));
+    if (this.#presence !== undefined && !gate.wasStopped) this.#showsItself(message, route, this.#presence);
+    switch (verdict) {
       case "pass":
         return this.#write(message, route.raw, route.key, payload, this.#headersOf(message, route));
       case "delay":

@@ -11,6 +11,8 @@ import type { Admission } from "./forwarder-parts.ts";
 import { registerIngressMetrics } from "./ingress-metrics.ts";
 import { resolveMqttSettings, type MqttSettings, type ResolvedMqttSettings } from "./ingress-settings.ts";
 import { MqttIntake } from "./mqtt-intake.ts";
+import { STATE_TEMPLATE } from "./presence/formats.ts";
+import { Presence, type PresenceOptions } from "./presence/presence.ts";
 import { RawHeaders } from "./raw-headers.ts";
 import { DeviceRegistry, type RegistrySettings } from "./registry/device-registry.ts";
 import { RouteCache } from "./route-cache.ts";
@@ -26,6 +28,8 @@ export interface IngressOptions {
   readonly admission?: AdmissionSettings;
   /** Absent: every device may send. */
   readonly deviceRegistry?: RegistrySettings;
+  /** Absent: nobody asks whether devices are there. */
+  readonly presence?: PresenceOptions;
   /** Goes into `ingress.id` of every record. */
   readonly ingressId: string;
   readonly logger: Logger;
@@ -46,6 +50,8 @@ export interface IngressStats {
   readonly admission: readonly AdmissionCount[];
   /** Known to the registry of devices. */
   readonly devices: { readonly allowed: number; readonly denied: number };
+  /** Devices whose presence is followed, messages of devices beyond the bound, and states that cannot be read. */
+  readonly presence: { readonly followed: number; readonly overflow: number; readonly unreadable: number };
   readonly writeFailures: number;
   readonly inFlight: number;
   readonly inFlightBytes: number;
@@ -54,6 +60,7 @@ export interface IngressStats {
 
 /** Devices whose route is remembered: about 500 bytes each, so 100 MiB at the most. */
 const MAX_CACHED_TOPICS = 200_000;
+const STATES = new TopicTemplates([STATE_TEMPLATE]);
 
 interface Parts {
   readonly writer: PlainWriter;
@@ -72,6 +79,7 @@ const NOTHING_YET: IngressStats = {
   deadLetters: {},
   admission: [],
   devices: { allowed: 0, denied: 0 },
+  presence: { followed: 0, overflow: 0, unreadable: 0 },
   writeFailures: 0,
   inFlight: 0,
   inFlightBytes: 0,
@@ -83,12 +91,14 @@ export class Ingress {
   readonly #mqtt: ResolvedMqttSettings;
   #parts: Parts | undefined;
   #registry: DeviceRegistry | undefined;
+  #presence: Presence | undefined;
   #stopping: Promise<void> | undefined;
 
   /** Throws BridgeError `bad-settings`. */
   constructor(options: IngressOptions) {
     this.#options = options;
-    this.#mqtt = resolveMqttSettings(options.mqtt);
+    const stateTopics = options.presence === undefined ? [] : STATES.filters();
+    this.#mqtt = resolveMqttSettings({ ...options.mqtt, stateTopics });
     registerIngressMetrics(options.registry, () => this.stats());
   }
 
@@ -100,16 +110,24 @@ export class Ingress {
     const { log, topics, admission: settings = ADMISSION_DEFAULTS } = this.#options;
     const [rawPartitions, dlqPartitions] = await Promise.all([log.partitionCount(topics.raw), log.partitionCount(topics.dlq)]);
     const admission = await this.#admission(settings);
+    const { presence } = this.#options;
+    if (presence !== undefined) {
+      this.#presence = new Presence(presence, log, this.#options.logger);
+      await this.#presence.start();
+    }
     if (this.#stopping !== undefined) throw new BridgeError("stopped", "stopped while starting");
     const templates = new TopicTemplates(settings.templates);
-    const routes = new RouteCache({ ...topics, rawPartitions, dlqPartitions }, MAX_CACHED_TOPICS, templates);
+    const routes = new RouteCache({ ...topics, rawPartitions, dlqPartitions }, MAX_CACHED_TOPICS, templates, presence && STATES);
     this.#parts = this.#assemble(routes, admission);
     await this.#parts.intake.start();
   }
 
   /** Takes nothing more, waits for what is in flight, acknowledges it, disconnects (the session stays). Bounded by `stopTimeoutMs`. */
   stop(): Promise<void> {
-    this.#stopping ??= this.#stop().finally(() => this.#registry?.close());
+    this.#stopping ??= this.#stop().finally(async () => {
+      await this.#registry?.close();
+      await this.#presence?.close();
+    });
     return this.#stopping;
   }
 
@@ -128,6 +146,11 @@ export class Ingress {
       deadLetters: Object.fromEntries(deadLetters),
       admission: admission?.gate.counts.list() ?? [],
       devices: { allowed: this.#registry?.known.allowed ?? 0, denied: this.#registry?.known.denied ?? 0 },
+      presence: {
+        followed: this.#presence?.machine.size ?? 0,
+        overflow: this.#presence?.machine.overflow ?? 0,
+        unreadable: this.#presence?.unreadable ?? 0,
+      },
       connected: intake.connected,
       inFlight: forwarder.inFlight,
       inFlightBytes: forwarder.inFlightBytes,
@@ -158,8 +181,14 @@ export class Ingress {
       {
         take: (message) => forwarder.take(message),
         released: (messageId) => forwarder.released(messageId),
-        connectionOpened: (sessionPresent) => forwarder.connectionOpened(sessionPresent),
-        connectionLost: () => forwarder.connectionLost(),
+        connectionOpened: (sessionPresent) => {
+          forwarder.connectionOpened(sessionPresent);
+          this.#presence?.machine.brokerBack();
+        },
+        connectionLost: () => {
+          forwarder.connectionLost();
+          this.#presence?.machine.brokerLost();
+        },
       },
       logger,
     );
@@ -170,6 +199,7 @@ export class Ingress {
       link: intake,
       bounds: { windowMessages, windowBytes, qos0Messages, qos0Bytes, maxValueBytes },
       admission,
+      presence: this.#presence,
     });
     return { writer, forwarder, intake, admission };
   }

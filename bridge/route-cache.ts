@@ -15,6 +15,8 @@ export interface Route {
   /** The same as text, and its tenant; empty when there is no key. */
   readonly deviceKey: string;
   readonly tenant: string;
+  /** The device says on it whether it is there, instead of sending telemetry. */
+  readonly isState: boolean;
   /** Where the raw record goes. */
   readonly raw: TopicPartition;
   /** Where a dead letter of this topic goes. */
@@ -34,12 +36,17 @@ export interface RouteTargets {
 export class RouteCache {
   readonly #targets: RouteTargets;
   readonly #templates: TopicTemplates;
+  readonly #states: TopicTemplates | undefined;
   readonly #routes: RecentMap<Route>;
 
-  /** @param maxTopics about 500 bytes each. */
-  constructor(targets: RouteTargets, maxTopics: number, templates = new TopicTemplates()) {
+  /**
+   * @param maxTopics about 500 bytes each.
+   * @param states topics on which devices say whether they are there; absent: such a topic is a bad one
+   */
+  constructor(targets: RouteTargets, maxTopics: number, templates = new TopicTemplates(), states?: TopicTemplates) {
     this.#targets = targets;
     this.#templates = templates;
+    this.#states = states;
     this.#routes = new RecentMap(maxTopics);
   }
 
@@ -58,7 +65,8 @@ export class RouteCache {
 
   #compute(topic: string): Route {
     const { raw, rawPartitions, dlq, dlqPartitions } = this.#targets;
-    const parsed = this.#templates.parse(topic);
+    const telemetry = this.#templates.parse(topic);
+    const parsed = telemetry ?? this.#states?.parse(topic);
     const topicBytes = Buffer.from(topic);
     const text = parsed === undefined ? "" : deviceKey(parsed.tenant, parsed.deviceId);
     const key = parsed === undefined ? null : Buffer.from(text);
@@ -69,6 +77,7 @@ export class RouteCache {
       key,
       deviceKey: text,
       tenant: parsed?.tenant ?? "",
+      isState: telemetry === undefined && parsed !== undefined,
       raw: { topic: raw, partition: partitionForKey(hashed, 0, hashed.length, rawPartitions) },
       dlq: { topic: dlq, partition: partitionForKey(hashed, 0, hashed.length, dlqPartitions) },
       topicHeader: { key: RAW_HEADERS.topic, value: canonical === topic ? topicBytes : Buffer.from(canonical) },

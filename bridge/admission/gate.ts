@@ -44,6 +44,8 @@ export class AdmissionGate {
   reason: AdmissionReason = "tenant-rate";
   /** Of the last `delay`, on the clock of `nowMs`. Never earlier for a later message of the same device. */
   releaseAtMs = 0;
+  /** The last message was stopped for its device, not for its rate or size. */
+  wasStopped = false;
   readonly #settings: AdmissionSettings;
   readonly #devices: DeviceGate | undefined;
   readonly #own: ReadonlyMap<string, LimitSettings>;
@@ -62,10 +64,12 @@ export class AdmissionGate {
 
   /** @param canHold there is room for one more delayed message */
   decide(route: Route, payloadBytes: number, nowMs: number, canHold: boolean): Verdict {
+    this.wasStopped = false;
     if (this.#devices !== undefined) {
       const verdict = this.#devices.verdict(route);
       if (verdict !== "pass") {
         this.reason = this.#devices.reason;
+        this.wasStopped = true;
         return verdict;
       }
     }
@@ -76,6 +80,11 @@ export class AdmissionGate {
       return maxPayload.policy;
     }
     return this.#byRate(tenant, route, nowMs, canHold);
+  }
+
+  /** Whether the registry stops this device. */
+  isStopped(route: Route): boolean {
+    return this.#devices !== undefined && this.#devices.verdict(route) !== "pass";
   }
 
   /** A delayed message that will not be let in after all (its connection is gone): its tokens are free again. */

@@ -19,7 +19,7 @@ export async function run(options: CommonOptions): Promise<number> {
       closers.push("kafka", () => log.close());
       const registry = new Registry();
       await requireTopics(log.admin, config);
-      const { topics, validation, admission, deviceRegistry } = config;
+      const { topics, validation, admission, deviceRegistry, presence } = config;
       const mqtt = mqttSettings(config);
       const ingress = new Ingress({
         mqtt,
@@ -28,6 +28,7 @@ export async function run(options: CommonOptions): Promise<number> {
         validation,
         admission,
         deviceRegistry,
+        presence,
         ingressId: config.mqtt.clientId,
         logger,
         registry,

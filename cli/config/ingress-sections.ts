@@ -1,4 +1,4 @@
-/** The sections of what the ingress lets in: `admission`, `deviceRegistry`. docs/admission.md explains them. */
+/** The sections of what the ingress lets in: `admission`, `deviceRegistry`, `presence`. docs/admission.md explains them. */
 import { z } from "zod";
 import { ADMISSION_DEFAULTS } from "../../bridge/admission/settings.ts";
 import { templateProblem } from "../../bridge/topic-templates.ts";
@@ -65,6 +65,18 @@ export const deviceRegistrySchema = z
     /** What becomes of a message of a device that is not in the registry (`closed`), or that it denies. */
     unknown: z.enum(["shed", "drop"]).default("shed"),
     denied: z.enum(["shed", "drop"]).default("drop"),
+    maxDevices: z.int().min(1).max(20_000_000).default(1_000_000),
+  })
+  .optional();
+
+export const presenceSchema = z
+  .strictObject({
+    topic: topicName.default("iot.device.presence"),
+    /** Online and silent for so long: stale. */
+    staleAfterMs: z.int().min(1000).default(300_000),
+    /** How long a Last Will waits for the device to show itself; after the broker or the ingress was away. */
+    offlineHoldMs: z.int().min(0).max(3_600_000).default(5_000),
+    reconnectHoldMs: z.int().min(0).max(3_600_000).default(60_000),
     maxDevices: z.int().min(1).max(20_000_000).default(1_000_000),
   })
   .optional();

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { jobSettingsSchema } from "../../processors/settings.ts";
-import { admissionSchema, deviceRegistrySchema } from "./ingress-sections.ts";
+import { admissionSchema, deviceRegistrySchema, presenceSchema } from "./ingress-sections.ts";
 import {
   applicationIdSchema,
   fullProcessingSchema,
@@ -26,6 +26,7 @@ export const configSchema = z.strictObject({
   ingress: ingressSchema,
   admission: admissionSchema,
   deviceRegistry: deviceRegistrySchema,
+  presence: presenceSchema,
   ...jobSettingsSchema.shape,
   topicDefaults: topicDefaultsSchema,
   processing: fullProcessingSchema,

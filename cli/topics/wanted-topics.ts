@@ -13,7 +13,7 @@ const DEFAULT_RETENTION_MS = 604_800_000;
 /** The topics the job needs, as `sluice topics create` makes them and `worker` and `ingress` expect them. */
 export function wantedTopics(config: Config): TopicSpec[] {
   const { deviceState, ...streams } = config.topics;
-  const { deviceRegistry: registry } = config;
+  const { deviceRegistry: registry, presence } = config;
   const {
     partitions = DEFAULT_PARTITIONS,
     replicationFactor,
@@ -33,5 +33,6 @@ export function wantedTopics(config: Config): TopicSpec[] {
       ? [{ name: config.admission.shedTopic, partitions, replicationFactor, config: stream }]
       : []),
     ...(registry === undefined ? [] : [{ name: registry.topic, partitions, replicationFactor, config: table }]),
+    ...(presence === undefined ? [] : [{ name: presence.topic, partitions, replicationFactor, config: table }]),
   ];
 }

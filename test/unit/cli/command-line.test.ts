@@ -9,7 +9,7 @@ import { runCli } from "../../support/spawn-cli.ts";
 const COMMANDS = buildProgram(() => undefined).commands.map((command) => command.name());
 
 test("the commands are those of this version", () => {
-  assert.deepEqual(COMMANDS, ["demo", "ingress", "worker", "simulate", "topics", "reset", "replay", "topology"]);
+  assert.deepEqual(COMMANDS, ["demo", "ingress", "worker", "simulate", "topics", "mqtt-acl", "reset", "replay", "topology"]);
 });
 
 for (const command of COMMANDS) {
