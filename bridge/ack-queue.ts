@@ -20,6 +20,11 @@ export class AckQueue {
     return this.#length;
   }
 
+  /** The message whose acknowledgement is the next to go. */
+  get head(): InFlight | undefined {
+    return this.#ring[this.#head];
+  }
+
   push(message: InFlight): void {
     if (this.#length === this.#ring.length) this.#grow();
     this.#ring[(this.#head + this.#length++) & (this.#ring.length - 1)] = message;

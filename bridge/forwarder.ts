@@ -2,7 +2,8 @@
  * One message's way from the broker to the event log and its acknowledgement back. Knows neither socket nor MQTT.js,
  * so every rule here is tested with a fake link and a fake writer.
  *
- *   take() -> in window? -> route by topic -> raw record | dead letter -> writer -> settle() -> head of the queue durable? -> acks
+ *   take() -> in window? -> route by topic -> admitted? -> raw record | dead letter | shed record -> writer -> settle()
+ *          -> head of the queue durable? -> acks
  *
  * A write that fails for good is not acknowledged: the link ends the connection and the broker delivers the message
  * again. What was written twice that way, the worker's dedupe drops.
@@ -11,61 +12,26 @@ import { DEAD_LETTER_KEPT_BYTES, deadLetterHeaders, truncateDeadLetter } from ".
 import { LogError } from "../eventlog/errors.ts";
 import type { PlainWriter, RecordHeader, TopicPartition } from "../eventlog/port.ts";
 import { RAW_HEADERS, type DlqReason } from "../processors/formats/names.ts";
+import { partitionForKey } from "../eventlog/records/murmur2.ts";
 import { AckQueue } from "./ack-queue.ts";
+import type { AdmissionGate } from "./admission/gate.ts";
+import { HeldMessages } from "./admission/held-messages.ts";
+import type { AdmissionReason } from "./admission/settings.ts";
+import { shedHeaders } from "./admission/shed-record.ts";
 import { BridgeError } from "./errors.ts";
+import type {
+  Admission,
+  ForwarderBounds,
+  ForwarderCounters,
+  ForwarderLink,
+  ForwarderParts,
+  InboundMessage,
+  PresenceSink,
+} from "./forwarder-parts.ts";
 import { InFlightPool, type InFlight } from "./in-flight.ts";
 import { Qos2Session } from "./qos2-session.ts";
 import type { RawHeaders } from "./raw-headers.ts";
 import type { Route, RouteCache } from "./route-cache.ts";
-
-/** What of an MQTT PUBLISH is used here; MQTT.js's packet is one. */
-export interface InboundMessage {
-  readonly topic: string;
-  readonly payload: string | Uint8Array;
-  readonly qos: 0 | 1 | 2;
-  readonly dup: boolean;
-  readonly retain: boolean;
-  readonly messageId?: number;
-  readonly properties?: { readonly contentType?: string; readonly correlationData?: Buffer };
-}
-
-/** The connection, as the forwarder sees it. */
-export interface ForwarderLink {
-  /** PUBACKs and PUBRECs, in order, for the connection that is open now. */
-  sendAcks(acks: Buffer): void;
-  /** A message could not be written: end the connection, so that the broker delivers it again. */
-  redeliver(error: Error): void;
-  /** There is room again after take() said no. */
-  roomAgain(): void;
-}
-
-export interface ForwarderBounds {
-  /** Unacknowledged QoS 1 and 2 messages. */
-  readonly windowMessages: number;
-  /** Bytes of them; one message may go over. */
-  readonly windowBytes: number;
-  /** QoS 0 messages not yet durable; past it they are shed, as QoS 0 allows, and counted. */
-  readonly qos0Messages: number;
-  readonly qos0Bytes: number;
-  /** A larger payload becomes a dead letter with its first 64 KiB. */
-  readonly maxValueBytes: number;
-}
-
-export interface ForwarderCounters {
-  /** By QoS. */
-  readonly received: [number, number, number];
-  /** Raw records durable. */
-  written: number;
-  /** PUBACKs and PUBRECs sent. */
-  acked: number;
-  /** QoS 0 messages dropped: buffer full, or their write failed. */
-  shed: number;
-  /** QoS 2 messages sent again that were known, and not written twice. */
-  redelivered: number;
-  /** Durable ones. */
-  readonly deadLetters: Map<DlqReason, number>;
-  writeFailures: number;
-}
 
 /** What a record takes in the writer beside its payload: key, headers, framing; measured about 220 bytes, so that bounds in bytes hold for small messages. */
 const RECORD_OVERHEAD_BYTES = 256;
@@ -88,6 +54,9 @@ export class Forwarder {
   readonly #headers: RawHeaders;
   readonly #link: ForwarderLink;
   readonly #bounds: ForwarderBounds;
+  readonly #admission: Admission | undefined;
+  readonly #presence: PresenceSink | undefined;
+  readonly #held: HeldMessages;
   readonly #queue = new AckQueue();
   readonly #pool = new InFlightPool((message, error) => this.#settle(message, error));
   readonly #qos2 = new Qos2Session();
@@ -104,12 +73,17 @@ export class Forwarder {
   #qos0Writes = 0;
   #qos0Bytes = 0;
 
-  constructor(parts: { writer: PlainWriter; routes: RouteCache; headers: RawHeaders; link: ForwarderLink; bounds: ForwarderBounds }) {
+  constructor(parts: ForwarderParts) {
     this.#writer = parts.writer;
     this.#routes = parts.routes;
     this.#headers = parts.headers;
     this.#link = parts.link;
     this.#bounds = parts.bounds;
+    this.#admission = parts.admission;
+    this.#presence = parts.presence;
+    // Half of the window: the other half is what everybody else has while the head of the queue waits.
+    const heldBounds = { maxMessages: Math.ceil(parts.bounds.windowMessages / 2), maxBytes: parts.bounds.windowBytes / 2 };
+    this.#held = new HeldMessages(heldBounds, parts.admission?.now ?? Date.now, (message) => this.#letIn(message));
   }
 
   /** Messages that are not durable, or durable and not acknowledged. */
@@ -125,6 +99,7 @@ export class Forwarder {
   take(inbound: InboundMessage): boolean {
     const payload = typeof inbound.payload === "string" ? Buffer.from(inbound.payload) : inbound.payload;
     const bytes = payload.length + RECORD_OVERHEAD_BYTES;
+    if (this.#held.size > 0) this.#held.releaseDue();
     if (inbound.qos === 0) {
       this.counters.received[0]++;
       if (this.#qos0Writes < this.#bounds.qos0Messages && this.#qos0Bytes < this.#bounds.qos0Bytes) {
@@ -134,6 +109,7 @@ export class Forwarder {
     }
     if (!this.#hasRoom()) {
       this.#refused = true;
+      if (this.#queue.head?.held === true) this.#relieve();
       return false;
     }
     this.counters.received[inbound.qos]++;
@@ -145,7 +121,13 @@ export class Forwarder {
   /** The connection is gone: nothing that came on it is acknowledged any more. Writes go on. */
   connectionLost(): void {
     this.#queue.connectionLost(this.#dropped);
+    for (const message of this.#held.takeWhere(({ qos }) => qos > 0)) this.#forgetHeld(message);
     this.#refused = false;
+  }
+
+  /** What waits for a token is written at once: the ingress is about to stop. */
+  releaseHeld(): void {
+    for (const message of this.#held.takeWhere(() => true)) this.#letIn(message);
   }
 
   /** A connection is open. Without a session at the broker, packet ids of earlier QoS 2 messages mean nothing now. */
@@ -205,6 +187,7 @@ export class Forwarder {
     message.correlation = inbound.properties?.correlationData;
     message.receivedTs = Date.now();
     message.deadLetter = undefined;
+    message.shed = undefined;
     if (inbound.qos === 0) {
       this.#qos0Writes++;
       this.#qos0Bytes += bytes;
@@ -215,14 +198,95 @@ export class Forwarder {
       this.#queue.push(message);
     }
     const route = this.#routes.route(inbound.topic);
-    if (route.key === null)
-      this.#writeDeadLetter(message, route, payload, "bad-topic", "not t/{tenant}/d/{deviceId}/telemetry or .../cmd/ack");
+    if (route.key === null) this.#writeDeadLetter(message, route, payload, "bad-topic", "no topic template fits, and it is no .../cmd/ack");
+    else if (route.isState) this.#takeState(message, route, payload);
     else if (payload.length > this.#bounds.maxValueBytes) this.#writeTooLarge(message, route, payload);
-    else this.#write(message, route.target, route.key, payload, this.#headersOf(message, route));
+    else if (this.#admission !== undefined) this.#admit(message, route, payload, this.#admission);
+    else {
+      if (this.#presence !== undefined) this.#showsItself(message, route, this.#presence);
+      this.#write(message, route.target, route.key, payload, this.#headersOf(message, route));
+    }
   }
 
-  #headersOf(message: InFlight, route: Route): RecordHeader[] {
-    const headers = this.#headers.of(route.topicHeader, message.qos, message.dup, message.retain, message.contentType, message.receivedTs);
+  /** Told to presence, which keeps it; nothing of it goes into the raw topic. */
+  #takeState(message: InFlight, route: Route, payload: Uint8Array): void {
+    if (this.#admission?.gate.isStopped(route) !== true) this.#presence?.state(route, payload, message.retain);
+    this.#account(message);
+    this.#durable(message);
+    this.#pool.giveBackIfUnused(message);
+  }
+
+  /** What the broker only remembers, or sends again, is no sign of life. */
+  #showsItself({ retain, dup }: InFlight, route: Route, presence: PresenceSink): void {
+    if (!retain && !dup) presence.seen(route);
+  }
+
+  #admit(message: InFlight, route: Route, payload: Uint8Array, { gate, now }: Admission): void {
+    const verdict = gate.decide(route, payload.length, now(), this.#held.canHold(message.bytes));
+    if (this.#presence !== undefined && !gate.wasStopped) this.#showsItself(message, route, this.#presence);
+    switch (verdict) {
+      case "pass":
+        return this.#write(message, route.target, route.key, payload, this.#headersOf(message, route));
+      case "delay":
+        gate.counts.add("delay", gate.reason, route.tenant);
+        return this.#held.add(message, gate.releaseAtMs);
+      case "shed":
+        return this.#shed(message, route, payload, gate.reason);
+      case "drop":
+        return this.#drop(message, route, gate);
+      case "dead-letter":
+        return this.#writeDeadLetter(message, route, payload, "too-large", `${payload.length} bytes; more than its tenant may send`);
+    }
+  }
+
+  /** Its token is there. */
+  #letIn(message: InFlight): void {
+    const route = this.#routes.route(message.topic);
+    if (message.payload !== undefined) this.#write(message, route.target, route.key, message.payload, this.#headersOf(message, route));
+  }
+
+  /**
+   * The window is full behind a message that waits for its token: nobody else waits for that, so all that is held goes the way
+   * of what would have to wait too long.
+   */
+  #relieve(): void {
+    const gate = this.#admission?.gate;
+    if (gate === undefined) return;
+    for (const message of this.#held.takeWhere(({ qos }) => qos > 0)) {
+      const route = this.#routes.route(message.topic);
+      gate.giveBack(route);
+      if (gate.overflow === "drop") this.#drop(message, route, gate, "window-full");
+      else if (message.payload !== undefined) this.#shed(message, route, message.payload, "window-full");
+    }
+  }
+
+  /** Held, and its connection is gone: the broker sends it again. */
+  #forgetHeld(message: InFlight): void {
+    this.#admission?.gate.giveBack(this.#routes.route(message.topic));
+    this.#account(message);
+    if (message.qos2 !== undefined) this.#qos2.forget(message.messageId, message.qos2);
+    this.#pool.giveBackIfUnused(message);
+  }
+
+  #shed(message: InFlight, route: Route, payload: Uint8Array, reason: AdmissionReason): void {
+    if (this.#admission === undefined || route.key === null) return;
+    message.shed = reason;
+    const { topic, partitions } = this.#admission.shed;
+    const to = { topic, partition: partitionForKey(route.key, 0, route.key.length, partitions) };
+    this.#write(message, to, route.key, payload, shedHeaders(reason, this.#headersOf(message, route)));
+  }
+
+  /** Acknowledged in its turn, and gone. */
+  #drop(message: InFlight, route: Route, gate: AdmissionGate, reason = gate.reason): void {
+    gate.counts.add("drop", reason, route.tenant);
+    this.#account(message);
+    this.#durable(message);
+    this.#pool.giveBackIfUnused(message);
+  }
+
+  #headersOf(message: InFlight, { topicHeader, originalTopicHeader }: Route): RecordHeader[] {
+    const headers = this.#headers.of(topicHeader, message.qos, message.dup, message.retain, message.contentType, message.receivedTs);
+    if (originalTopicHeader !== undefined) headers.push(originalTopicHeader);
     const { correlation } = message;
     if (correlation !== undefined && correlation.length <= MAX_CORRELATION_BYTES)
       headers.push({ key: RAW_HEADERS.correlation, value: correlation });
@@ -281,8 +345,13 @@ export class Forwarder {
 
   #succeeded(message: InFlight): void {
     const { deadLetters } = this.counters;
-    if (message.deadLetter === undefined) this.counters.written++;
-    else deadLetters.set(message.deadLetter, (deadLetters.get(message.deadLetter) ?? 0) + 1);
+    if (message.deadLetter !== undefined) deadLetters.set(message.deadLetter, (deadLetters.get(message.deadLetter) ?? 0) + 1);
+    else if (message.shed !== undefined) this.#admission?.gate.counts.add("shed", message.shed, this.#routes.route(message.topic).tenant);
+    else this.counters.written++;
+    this.#durable(message);
+  }
+
+  #durable(message: InFlight): void {
     message.durable = true;
     if (message.qos2 !== undefined) {
       message.qos2.durable = true;

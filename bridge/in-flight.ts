@@ -1,5 +1,6 @@
 /** One message between its PUBLISH and its being durable and acknowledged. Pooled: `done` is made once per object, not per message. */
 import type { DlqReason } from "../processors/formats/names.ts";
+import type { AdmissionReason } from "./admission/settings.ts";
 import type { Qos2Message } from "./qos2-session.ts";
 
 export class InFlight {
@@ -13,6 +14,8 @@ export class InFlight {
   queued = false;
   /** A write is out; `done` will be called. */
   writing = false;
+  /** Waits for a token of its tenant or device; nothing is written yet. */
+  held = false;
   /** In the pool. */
   free = false;
   /** Kept until durable, for the one case that needs them: the log says the record is too large for it. */
@@ -26,6 +29,8 @@ export class InFlight {
   receivedTs = 0;
   /** Why it goes to the dead-letter topic, if it does. */
   deadLetter: DlqReason | undefined;
+  /** Why it goes to the shed topic, if it does. */
+  shed: AdmissionReason | undefined;
   qos2: Qos2Message | undefined;
   /** The PlainWriter's callback for this message. */
   readonly done: (error: Error | undefined) => void;
@@ -52,7 +57,7 @@ export class InFlightPool {
 
   /** Back into the pool, once neither the queue nor the writer knows it any more. Both ends call this, in either order. */
   giveBackIfUnused(message: InFlight): void {
-    if (message.queued || message.writing || message.free) return;
+    if (message.queued || message.writing || message.held || message.free) return;
     message.free = true;
     message.durable = false;
     message.payload = undefined;

@@ -44,6 +44,16 @@ export function registerIngressMetrics(registry: Registry, stats: () => IngressS
       for (const [reason, count] of Object.entries(stats().deadLetters)) this.inc({ reason }, count);
     },
   });
+  new Counter({
+    name: "sluice_ingress_admission_total",
+    help: "Messages shed, dropped or delayed. Tenants beyond the first 100 that were limited are one.",
+    labelNames: ["action", "reason", "tenant"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { action, reason, tenant, count } of stats().admission) this.inc({ action, reason, tenant }, count);
+    },
+  });
   counter("written_total", "Raw records durable in the event log.", (now) => now.written);
   counter("acked_total", "PUBACK and PUBREC packets sent.", (now) => now.acked);
   counter("shed_total", "QoS 0 messages dropped: buffer full or write failed.", (now) => now.shed);
@@ -52,5 +62,10 @@ export function registerIngressMetrics(registry: Registry, stats: () => IngressS
   counter("reconnects_total", "Attempts to connect to the MQTT broker again.", (now) => now.reconnects);
   gauge("in_flight", "Messages not yet durable or not yet acknowledged.", (now) => now.inFlight);
   gauge("in_flight_bytes", "Bytes of messages not yet durable.", (now) => now.inFlightBytes);
+  counter("presence_overflow_total", "Messages of devices beyond presence.maxDevices.", (now) => now.presence.overflow);
+  counter("presence_unreadable_total", "State messages that say neither online nor offline.", (now) => now.presence.unreadable);
+  gauge("presence_devices", "Devices whose presence is followed.", (now) => now.presence.followed);
+  gauge("devices_allowed", "Devices the registry allows, as far as they are kept.", (now) => now.devices.allowed);
+  gauge("devices_denied", "Devices the registry denies.", (now) => now.devices.denied);
   gauge("connected", "1 while connected to the MQTT broker.", (now) => (now.connected ? 1 : 0));
 }

@@ -7,6 +7,8 @@ export interface MqttSettings {
   /** Stable: the broker keeps the session, and with it undelivered messages, under this name. */
   readonly clientId: string;
   readonly topics: readonly string[];
+  /** On which devices say whether they are there; their retained messages are asked for at each start. */
+  readonly stateTopics?: readonly string[];
   readonly qos: 0 | 1 | 2;
   /** 4 is MQTT 3.1.1. Default 5: only it lets the client say how many messages may be outstanding. A broker that refuses 5 is asked again with 4. */
   readonly protocolVersion?: 4 | 5;
@@ -48,6 +50,7 @@ type Optional = "username" | "password" | "tls" | "refresh";
 export type ResolvedMqttSettings = Required<Omit<MqttSettings, Optional>> & Pick<MqttSettings, Optional>;
 
 const DEFAULTS = {
+  stateTopics: [],
   protocolVersion: 5,
   keepaliveS: 30,
   // A long weekend and its repair: telemetry waits at the broker as long as its own queue limits allow.

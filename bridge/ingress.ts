@@ -2,13 +2,21 @@
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import type { EventLog, PlainWriter } from "../eventlog/port.ts";
+import type { AdmissionCount } from "./admission/counts.ts";
+import { AdmissionGate } from "./admission/gate.ts";
+import { ADMISSION_DEFAULTS, hasLimits, type AdmissionSettings } from "./admission/settings.ts";
 import { BridgeError } from "./errors.ts";
 import { Forwarder } from "./forwarder.ts";
+import type { Admission } from "./forwarder-parts.ts";
 import { registerIngressMetrics } from "./ingress-metrics.ts";
 import { resolveMqttSettings, type MqttSettings, type ResolvedMqttSettings } from "./ingress-settings.ts";
 import { MqttIntake } from "./mqtt-intake.ts";
+import { STATE_TEMPLATE } from "./presence/formats.ts";
+import { Presence, type PresenceOptions } from "./presence/presence.ts";
 import { RawHeaders } from "./raw-headers.ts";
+import { DeviceRegistry, type RegistrySettings } from "./registry/device-registry.ts";
 import { RouteCache } from "./route-cache.ts";
+import { TopicTemplates } from "./topic-templates.ts";
 
 export interface IngressOptions {
   readonly mqtt: MqttSettings;
@@ -17,6 +25,12 @@ export interface IngressOptions {
   /** `acks`: where devices' answers to commands go; absent: nowhere, they are dead letters. */
   readonly topics: { readonly raw: string; readonly dlq: string; readonly acks?: string };
   readonly validation: { readonly maxValueBytes: number };
+  /** Absent: the design's topic template, and no limits. */
+  readonly admission?: AdmissionSettings;
+  /** Absent: every device may send. */
+  readonly deviceRegistry?: RegistrySettings;
+  /** Absent: nobody asks whether devices are there. */
+  readonly presence?: PresenceOptions;
   /** Goes into `ingress.id` of every record. */
   readonly ingressId: string;
   readonly logger: Logger;
@@ -33,6 +47,12 @@ export interface IngressStats {
   readonly shed: number;
   readonly redelivered: number;
   readonly deadLetters: Readonly<Record<string, number>>;
+  /** Shed, dropped or delayed, by reason and tenant. */
+  readonly admission: readonly AdmissionCount[];
+  /** Known to the registry of devices. */
+  readonly devices: { readonly allowed: number; readonly denied: number };
+  /** Devices whose presence is followed, messages of devices beyond the bound, and states that cannot be read. */
+  readonly presence: { readonly followed: number; readonly overflow: number; readonly unreadable: number };
   readonly writeFailures: number;
   readonly inFlight: number;
   readonly inFlightBytes: number;
@@ -41,11 +61,13 @@ export interface IngressStats {
 
 /** Devices whose route is remembered: about 500 bytes each, so 100 MiB at the most. */
 const MAX_CACHED_TOPICS = 200_000;
+const STATES = new TopicTemplates([STATE_TEMPLATE]);
 
 interface Parts {
   readonly writer: PlainWriter;
   readonly forwarder: Forwarder;
   readonly intake: MqttIntake;
+  readonly admission: Admission | undefined;
 }
 
 const NOTHING_YET: IngressStats = {
@@ -56,6 +78,9 @@ const NOTHING_YET: IngressStats = {
   shed: 0,
   redelivered: 0,
   deadLetters: {},
+  admission: [],
+  devices: { allowed: 0, denied: 0 },
+  presence: { followed: 0, overflow: 0, unreadable: 0 },
   writeFailures: 0,
   inFlight: 0,
   inFlightBytes: 0,
@@ -66,44 +91,70 @@ export class Ingress {
   readonly #options: IngressOptions;
   readonly #mqtt: ResolvedMqttSettings;
   #parts: Parts | undefined;
+  #registry: DeviceRegistry | undefined;
+  #presence: Presence | undefined;
   #stopping: Promise<void> | undefined;
 
   /** Throws BridgeError `bad-settings`. */
   constructor(options: IngressOptions) {
     this.#options = options;
-    this.#mqtt = resolveMqttSettings(options.mqtt);
+    const stateTopics = options.presence === undefined ? [] : STATES.filters();
+    this.#mqtt = resolveMqttSettings({ ...options.mqtt, stateTopics });
     registerIngressMetrics(options.registry, () => this.stats());
   }
 
   /**
    * Resolves when the broker has the subscription; a broker that is away is tried again with back-off, without end.
-   * Rejects when a topic does not exist (LogError `unknown-topic`) or with BridgeError `stopped`.
+   * Rejects when a topic does not exist (LogError `unknown-topic`) or with BridgeError `registry-full` or `stopped`.
    */
   async start(): Promise<void> {
-    const { log, topics } = this.#options;
+    const { log, topics, admission: settings = ADMISSION_DEFAULTS } = this.#options;
     const { raw, dlq, acks } = topics;
     const [rawPartitions, dlqPartitions, acksPartitions] = await Promise.all(
       [raw, dlq, acks ?? raw].map((topic) => log.partitionCount(topic)),
     );
+    const admission = await this.#admission(settings);
+    const { presence } = this.#options;
+    if (presence !== undefined) {
+      this.#presence = new Presence(presence, log, this.#options.logger);
+      await this.#presence.start();
+    }
     if (this.#stopping !== undefined) throw new BridgeError("stopped", "stopped while starting");
-    this.#parts = this.#assemble(new RouteCache({ ...topics, rawPartitions, dlqPartitions, acksPartitions }, MAX_CACHED_TOPICS));
+    const templates = new TopicTemplates(settings.templates);
+    const routes = new RouteCache({ ...topics, rawPartitions, dlqPartitions, acksPartitions }, MAX_CACHED_TOPICS, templates, presence && STATES);
+    this.#parts = this.#assemble(routes, admission);
     await this.#parts.intake.start();
   }
 
   /** Takes nothing more, waits for what is in flight, acknowledges it, disconnects (the session stays). Bounded by `stopTimeoutMs`. */
   stop(): Promise<void> {
-    this.#stopping ??= this.#stop();
+    this.#stopping ??= this.#stop().finally(async () => {
+      await this.#registry?.close();
+      await this.#presence?.close();
+    });
     return this.#stopping;
+  }
+
+  /** Whether the registry of devices denies `tenant|deviceId`. */
+  isDenied(deviceKey: string): boolean {
+    return this.#registry?.known.statusOf(deviceKey) === "denied";
   }
 
   stats(): IngressStats {
     if (this.#parts === undefined) return NOTHING_YET;
-    const { forwarder, intake } = this.#parts;
+    const { forwarder, intake, admission } = this.#parts;
     const { deadLetters, received, ...counters } = forwarder.counters;
     return {
       ...counters,
       received: [...received],
       deadLetters: Object.fromEntries(deadLetters),
+      admission: admission?.gate.counts.list() ?? [],
+      devices: { allowed: this.#registry?.known.allowed ?? 0, denied: this.#registry?.known.denied ?? 0 },
+      presence: {
+        followed: this.#presence?.machine.size ?? 0,
+        overflow: this.#presence?.machine.overflow ?? 0,
+        unreadable: this.#presence?.unreadable ?? 0,
+      },
       connected: intake.connected,
       inFlight: forwarder.inFlight,
       inFlightBytes: forwarder.inFlightBytes,
@@ -111,7 +162,19 @@ export class Ingress {
     };
   }
 
-  #assemble(routes: RouteCache): Parts {
+  async #admission(settings: AdmissionSettings): Promise<Admission | undefined> {
+    const { log, deviceRegistry, logger } = this.#options;
+    if (deviceRegistry === undefined && !hasLimits(settings)) return undefined;
+    const { shedTopic: topic } = settings;
+    const partitions = await log.partitionCount(topic);
+    if (deviceRegistry !== undefined) {
+      this.#registry = new DeviceRegistry(deviceRegistry, log, logger);
+      await this.#registry.start();
+    }
+    return { gate: new AdmissionGate(settings, this.#registry), shed: { topic, partitions }, now: () => performance.now() };
+  }
+
+  #assemble(routes: RouteCache, admission: Admission | undefined): Parts {
     const { log, validation, ingressId, logger } = this.#options;
     const { windowMessages, windowBytes, qos0Messages, qos0Bytes } = this.#mqtt;
     const { maxValueBytes } = validation;
@@ -122,8 +185,14 @@ export class Ingress {
       {
         take: (message) => forwarder.take(message),
         released: (messageId) => forwarder.released(messageId),
-        connectionOpened: (sessionPresent) => forwarder.connectionOpened(sessionPresent),
-        connectionLost: () => forwarder.connectionLost(),
+        connectionOpened: (sessionPresent) => {
+          forwarder.connectionOpened(sessionPresent);
+          this.#presence?.machine.brokerBack();
+        },
+        connectionLost: () => {
+          forwarder.connectionLost();
+          this.#presence?.machine.brokerLost();
+        },
       },
       logger,
     );
@@ -133,8 +202,10 @@ export class Ingress {
       headers: new RawHeaders(ingressId),
       link: intake,
       bounds: { windowMessages, windowBytes, qos0Messages, qos0Bytes, maxValueBytes },
+      admission,
+      presence: this.#presence,
     });
-    return { writer, forwarder, intake };
+    return { writer, forwarder, intake, admission };
   }
 
   async #stop(): Promise<void> {
@@ -144,6 +215,7 @@ export class Ingress {
     const deadline = Date.now() + this.#mqtt.stopTimeoutMs;
     const left = (): number => Math.max(1, deadline - Date.now());
     intake.pause();
+    forwarder.releaseHeld();
     if (!(await within(writer.flush(), left()))) {
       logger.warn({ inFlight: forwarder.inFlight }, "the event log did not take everything in time; the broker will deliver it again");
     }

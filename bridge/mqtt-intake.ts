@@ -12,11 +12,11 @@
  *
  *   new --start--> running --pause--> draining --end--> ended
  */
-import { connect, Store, type IClientOptions, type MqttClient } from "mqtt";
+import { connect, Store, type IClientOptions, type ISubscriptionMap, type MqttClient } from "mqtt";
 import type { IConnackPacket, IPublishPacket, Packet } from "mqtt-packet";
 import type { Logger } from "pino";
 import { BridgeError } from "./errors.ts";
-import type { InboundMessage } from "./forwarder.ts";
+import type { InboundMessage } from "./forwarder-parts.ts";
 import type { ResolvedMqttSettings } from "./ingress-settings.ts";
 
 export interface IntakeHandlers {
@@ -209,9 +209,13 @@ export class MqttIntake {
   #ensureSubscribed(client: MqttClient, { sessionPresent }: IConnackPacket): void {
     this.#logger.info({ broker: this.#brokerName(), sessionPresent }, "connected to mqtt broker");
     if (this.#subscribed || this.#state !== "running") return;
-    const { topics, qos } = this.#settings;
-    // rh 1 (MQTT 5 only): retained messages for a subscription that is new, not each time this process starts.
-    client.subscribe([...topics], { qos, rh: 1 }, (error, granted) => {
+    const { topics, stateTopics, qos } = this.#settings;
+    // MQTT 5 only: retained telemetry (rh 1) for a subscription that is new, not each time this process starts; retained states
+    // (rh 0) each time, as they say what happened meanwhile.
+    const wanted: ISubscriptionMap = {};
+    for (const topic of topics) wanted[topic] = { qos, rh: 1 };
+    for (const topic of stateTopics) wanted[topic] = { qos, rh: 0 };
+    client.subscribe(wanted, (error, granted) => {
       if (error) {
         this.redeliver(new BridgeError("subscribe-refused", `subscribe failed: ${error.message}`, { cause: error }));
         return;

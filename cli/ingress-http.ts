@@ -1,8 +1,9 @@
 import { once } from "node:events";
-import { createServer } from "node:http";
+import { createServer, type IncomingMessage } from "node:http";
 import type { Logger } from "pino";
-import type { Registry } from "prom-client";
+import { Counter, type Registry } from "prom-client";
 import type { Ingress } from "../bridge/ingress.ts";
+import { BrokerAuthHttp, type BrokerAuthOptions, type HttpAnswer } from "./broker-auth-http.ts";
 import type { Closers } from "./service.ts";
 
 /** A scrape is one small request. */
@@ -10,7 +11,8 @@ const REQUEST_TIMEOUT_MS = 10_000;
 
 /**
  * Health and metrics of an ingress, for those who run it: `/health/live`, `/health/ready` (connected to the MQTT broker) and
- * `/metrics` (counts only, nothing of the devices).
+ * `/metrics` (counts only, nothing of the devices). With `auth` also the webhook that brokers ask who may use which topic.
+ * Returns the port it listens on.
  */
 export async function startIngressHttp(
   { host, port }: { host: string; port: number },
@@ -18,8 +20,14 @@ export async function startIngressHttp(
   registry: Registry,
   logger: Logger,
   closers: Closers,
-): Promise<void> {
-  const answer = async (path: string): Promise<[status: number, type: string, body: string]> => {
+  auth?: BrokerAuthOptions,
+): Promise<number> {
+  const brokerAuth = auth === undefined ? undefined : new BrokerAuthHttp(auth);
+  if (brokerAuth !== undefined) registerAuthMetrics(registry, brokerAuth);
+  const answer = async (request: IncomingMessage): Promise<HttpAnswer> => {
+    const path = new URL(request.url ?? "/", "http://localhost").pathname;
+    const authorized = await brokerAuth?.answer(request);
+    if (authorized !== undefined) return authorized;
     if (path === "/health/live") return [200, "text/plain", "live\n"];
     if (path === "/health/ready")
       return ingress.stats().connected ? [200, "text/plain", "ready\n"] : [503, "text/plain", "not connected to the MQTT broker\n"];
@@ -27,10 +35,10 @@ export async function startIngressHttp(
     return [404, "text/plain", "not found\n"];
   };
   const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
-    answer(new URL(request.url ?? "/", "http://localhost").pathname).then(
+    answer(request).then(
       ([status, type, body]) => response.writeHead(status, { "content-type": type }).end(body),
       (error: unknown) => {
-        logger.error({ err: error }, "metrics could not be collected");
+        logger.error({ err: error }, "a request could not be answered");
         response.writeHead(500).end();
       },
     );
@@ -40,5 +48,20 @@ export async function startIngressHttp(
   closers.push("http", async () => {
     server.closeAllConnections();
     await new Promise((done) => server.close(done));
+  });
+  const address = server.address();
+  return typeof address === "object" && address !== null ? address.port : port;
+}
+
+function registerAuthMetrics(registry: Registry, { counts }: BrokerAuthHttp): void {
+  new Counter({
+    name: "sluice_ingress_broker_auth_total",
+    help: "Questions of the MQTT broker by answer; refused: without the secret, or too many.",
+    labelNames: ["answer"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [answer, count] of Object.entries(counts)) this.inc({ answer }, count);
+    },
   });
 }

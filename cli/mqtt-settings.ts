@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
 import type { Logger } from "pino";
+import { DEFAULT_FILTERS, TopicTemplates } from "../bridge/topic-templates.ts";
 import type { MqttSettings } from "../bridge/ingress-settings.ts";
 import type { Config } from "./config/schema.ts";
 import { secretText } from "./config/secrets.ts";
@@ -7,8 +9,11 @@ import { Reloaded } from "./reloaded.ts";
 import { readTlsFiles, tlsFileNames } from "./tls-files.ts";
 
 /** The configuration's `mqtt` section as the bridge takes it; certificates and password are read again when their files change. */
-export function mqttSettings({ mqtt }: Config, logger: Logger): MqttSettings {
-  const { tls = {}, passwordFile, ...settings } = mqtt;
+export function mqttSettings({ mqtt, admission }: Config, logger: Logger): MqttSettings {
+  const { tls = {}, passwordFile, ...rest } = mqtt;
+  // The default filter brings nothing that other templates want.
+  const topics = isDeepStrictEqual(mqtt.topics, DEFAULT_FILTERS) ? new TopicTemplates(admission.templates).filters() : mqtt.topics;
+  const settings = { ...rest, topics };
   // the environment's password wins over the file's
   const changeable = passwordFile !== undefined && secretText(readFileSync(passwordFile)) === mqtt.password ? passwordFile : undefined;
   const files = [...tlsFileNames(tls), ...(changeable === undefined ? [] : [changeable])];

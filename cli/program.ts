@@ -2,6 +2,7 @@ import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { EXIT } from "./exit-codes.ts";
 import type { CommonOptions } from "./command-options.ts";
 import type { DoctorOptions } from "./commands/doctor.ts";
+import type { MqttAclOptions } from "./commands/mqtt-acl.ts";
 import type { ReplayOptions } from "./commands/replay.ts";
 import type { ResetOptions } from "./commands/reset.ts";
 import type { SimulateCommandOptions } from "./commands/simulate.ts";
@@ -70,6 +71,12 @@ export function buildProgram(done: (exitCode: number) => void): Command {
     .addArgument(new Argument("<action>", "what to do").choices(["create", "verify"]))
     .action(async (action: "create" | "verify", options: CommonOptions) => {
       done(await (await import("./commands/topics.ts")).run(action, options));
+    });
+  command("mqtt-acl", "print access rules for the MQTT broker: devices bound to their tenant and their own topics")
+    .addOption(new Option("-f, --format <format>", "for").choices(["mosquitto-acl", "dynamic-security"]).default("mosquitto-acl"))
+    .option("--devices <file>", 'with dynamic-security: a device a line, "tenant|deviceId" and, behind a space, its password')
+    .action(async (options: MqttAclOptions) => {
+      done((await import("./commands/mqtt-acl.ts")).run(options));
     });
   const position = (text: string): LogPosition => {
     const parsed = parseLogPosition(text);

@@ -258,8 +258,7 @@ export class Worker {
     });
     const isAssigned = (taskId: string): boolean => this.#tasks.taskIds.includes(taskId) || this.#standbys.taskIds.includes(taskId);
     this.#cleaner = new StateCleaner(directories, isAssigned, this.#logger);
-    this.#feed = new TopicFeed(this.#log, this.#logger);
-    this.feed = this.#feed;
+    this.feed = this.#feed = new TopicFeed(this.#log, this.#logger);
     this.queries = new WorkerQueries({
       workerId: this.workerId,
       topology: this.#topology,
@@ -287,11 +286,10 @@ export class Worker {
   /** Resolves when the worker has joined its group; tasks may still be restoring (see state). */
   async start(): Promise<void> {
     const { applicationId, deadLetterTopic } = this.#options;
-    const topology = this.#topology;
     this.#finished.promise.catch(() => undefined); // whoever cares awaits `finished`
     this.#status.to("REBALANCING");
-    await createInternalTopics(topology, this.#log, applicationId);
-    await this.#partitions.load(topology, deadLetterTopic, changelogTopics(topology, applicationId));
+    await createInternalTopics(this.#topology, this.#log, applicationId);
+    await this.#partitions.load(this.#topology, deadLetterTopic, changelogTopics(this.#topology, applicationId));
     await this.#sink.open();
     this.#cleaner.start();
     this.#troubles.start();
@@ -325,10 +323,8 @@ export class Worker {
     await this.#loop;
     this.#processing.ended();
     try {
-      await this.#mutex.run(async () => {
-        const committed = failed ? Promise.resolve() : this.#processing.commitAll();
-        await committed.finally(() => this.#tasks.closeAll());
-      });
+      const commit = (): Promise<void> => (failed ? Promise.resolve() : this.#processing.commitAll());
+      await this.#mutex.run(() => commit().finally(() => this.#tasks.closeAll()));
     } catch (error) {
       this.#logger.error({ err: error }, "could not commit or checkpoint while stopping: the next start replays it");
     }

@@ -1,7 +1,10 @@
 import { Registry } from "prom-client";
 import { Ingress } from "../../bridge/ingress.ts";
+import type { BrokerAuthOptions } from "../broker-auth-http.ts";
 import { commandContext, type CommonOptions } from "../command-options.ts";
 import { ingressFor, startCommandService } from "../command-service.ts";
+import type { Config } from "../config/schema.ts";
+import { CommandFailure } from "../failure.ts";
 import { startIngressHttp } from "../ingress-http.ts";
 import { brokerAddress, mqttSettings } from "../mqtt-settings.ts";
 import { openKafka } from "../open-kafka.ts";
@@ -17,24 +20,38 @@ export async function run(options: CommonOptions): Promise<number> {
       closers.push("kafka", () => log.close());
       const registry = new Registry();
       await requireTopics(log.admin, config);
-      const { validation } = config;
+      const { validation, admission, deviceRegistry, presence } = config;
       const mqtt = mqttSettings(config, logger);
       const ingress = new Ingress({
         ...ingressFor(config, mqtt),
         log,
         validation,
+        admission,
+        deviceRegistry,
+        presence,
         ingressId: config.mqtt.clientId,
         logger,
         registry,
       });
       closers.push("ingress", () => ingress.stop());
-      if (config.ingress.http !== undefined) await startIngressHttp(config.ingress.http, ingress, registry, logger, closers);
+      const { http } = config.ingress;
+      const auth = brokerAuth(config, ingress);
+      if (http !== undefined) await startIngressHttp(http, ingress, registry, logger, closers, auth);
       await ingress.start();
-      logger.info({ broker: brokerAddress(config), topics: config.mqtt.topics }, "ingress takes telemetry");
+      logger.info({ broker: brokerAddress(config), topics: mqtt.topics }, "ingress takes telemetry");
       // After it: answers are kept in the ingress' session from then on.
       const commands = await startCommandService(config, mqtt, log, registry, logger, closers);
       return { finished: commands?.finished };
     },
     { logger },
   );
+}
+
+function brokerAuth({ ingress: { auth, http } }: Config, ingress: Ingress): BrokerAuthOptions | undefined {
+  if (auth === undefined) return undefined;
+  const { secret, serviceUsers, maxPerSecond } = auth;
+  if (http === undefined) throw new CommandFailure("no-http", "ingress.auth needs ingress.http");
+  if (secret === undefined)
+    throw new CommandFailure("no-secret", "ingress.auth needs a secret: ingress.auth.secretFile or SLUICE_INGRESS_AUTH_SECRET");
+  return { secret, serviceUsers, maxPerSecond, isDenied: (deviceKey) => ingress.isDenied(deviceKey) };
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { jobSettingsSchema } from "../../processors/settings.ts";
+import { admissionSchema, deviceRegistrySchema, presenceSchema } from "./ingress-sections.ts";
 import {
   applicationIdSchema,
   commandsSchema,
@@ -25,6 +26,9 @@ export const configSchema = z.strictObject({
   mqtt: mqttSchema,
   ingress: ingressSchema,
   commands: commandsSchema,
+  admission: admissionSchema,
+  deviceRegistry: deviceRegistrySchema,
+  presence: presenceSchema,
   ...jobSettingsSchema.shape,
   topicDefaults: topicDefaultsSchema,
   processing: fullProcessingSchema,
@@ -43,4 +47,5 @@ export const SECRETS = [
   "mqtt.password",
   "schemaRegistry.password",
   "http.token",
+  "ingress.auth.secret",
 ] as const;

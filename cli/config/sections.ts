@@ -1,6 +1,7 @@
 /** The configuration's sections that are not the IoT job's (those are in processors/settings.ts). Source: shared design, section 8. */
 import { z } from "zod";
 import { COMMAND_BOUNDS } from "../../bridge/commands/command-settings.ts";
+import { DEFAULT_FILTERS } from "../../bridge/topic-templates.ts";
 import { COMMAND_TOPICS, MAX_COMMAND_LIFE_MS } from "../../processors/formats/commands.ts";
 import { processingSchema, schemaRegistrySchema } from "../../processors/settings.ts";
 
@@ -68,7 +69,11 @@ export const mqttSchema = z
       .default("mqtt://localhost:1883"),
     /** Stable and different per ingress: the broker keeps the session under it. */
     clientId: z.string().min(1).max(256).default("sluice-ingress"),
-    topics: z.array(z.string().min(1)).min(1).default(["t/+/d/+/telemetry"]),
+    /** Left at this: what admission.templates cover (cli/mqtt-settings.ts). */
+    topics: z
+      .array(z.string().min(1))
+      .min(1)
+      .default([...DEFAULT_FILTERS]),
     qos: z.union([z.literal(0), z.literal(1), z.literal(2)]).default(1),
     protocolVersion: z.union([z.literal(4), z.literal(5)]).default(5),
     username: z.string().optional(),
@@ -133,6 +138,16 @@ export const ingressSchema = z
   .strictObject({
     /** Health and metrics of the ingress; absent: none. Counts only, so it knows no token. */
     http: z.strictObject({ host: z.string().min(1).default("127.0.0.1"), port: z.int().min(0).max(65_535).default(8081) }).optional(),
+    /** The webhook that brokers ask who may use which topic, on ingress.http. */
+    auth: z
+      .strictObject({
+        secret: z.string().min(16).optional(),
+        secretFile: filePath.optional(),
+        /** The broker's names of Sluice itself. */
+        serviceUsers: z.array(z.string().min(1)).default([]),
+        maxPerSecond: z.int().min(1).max(1_000_000).default(5_000),
+      })
+      .optional(),
   })
   .prefault({});
 

@@ -1,3 +1,4 @@
+import { hasLimits } from "../../bridge/admission/settings.ts";
 import type { TopicSpec } from "../../eventlog/port.ts";
 import type { Config } from "../config/schema.ts";
 
@@ -12,6 +13,7 @@ const DEFAULT_RETENTION_MS = 604_800_000;
 /** The topics the job needs, as `sluice topics create` makes them and `worker` and `ingress` expect them. */
 export function wantedTopics(config: Config): TopicSpec[] {
   const { deviceState, ...streams } = config.topics;
+  const { deviceRegistry: registry, presence } = config;
   const {
     partitions = DEFAULT_PARTITIONS,
     replicationFactor,
@@ -32,5 +34,10 @@ export function wantedTopics(config: Config): TopicSpec[] {
     { name: deviceState, partitions, replicationFactor, config: table },
     ...(enabled ? [topic, ackTopic].map((name) => ({ name, partitions, replicationFactor, config: stream })) : []),
     ...(enabled ? [{ name: statusTopic, partitions, replicationFactor, config: statuses }] : []),
+    ...(hasLimits(config.admission) || registry !== undefined
+      ? [{ name: config.admission.shedTopic, partitions, replicationFactor, config: stream }]
+      : []),
+    ...(registry === undefined ? [] : [{ name: registry.topic, partitions, replicationFactor, config: table }]),
+    ...(presence === undefined ? [] : [{ name: presence.topic, partitions, replicationFactor, config: table }]),
   ];
 }

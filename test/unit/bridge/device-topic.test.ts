@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseTelemetryTopic, telemetryTopic } from "../../../bridge/device-topic.ts";
+import { telemetryTopic } from "../../../bridge/device-topic.ts";
+import { TopicTemplates } from "../../../bridge/topic-templates.ts";
+
+const templates = new TopicTemplates();
+const parseTelemetryTopic = (topic: string) => templates.parse(topic);
 
 test("a telemetry topic names tenant and device", () => {
   assert.deepEqual(parseTelemetryTopic("t/demo/d/device-123/telemetry"), { tenant: "demo", deviceId: "device-123" });

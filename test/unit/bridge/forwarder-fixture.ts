@@ -1,4 +1,7 @@
-import { Forwarder, type ForwarderBounds, type InboundMessage } from "../../../bridge/forwarder.ts";
+import { AdmissionGate, type DeviceGate } from "../../../bridge/admission/gate.ts";
+import { ADMISSION_DEFAULTS, type AdmissionSettings } from "../../../bridge/admission/settings.ts";
+import { Forwarder } from "../../../bridge/forwarder.ts";
+import type { Admission, ForwarderBounds, InboundMessage } from "../../../bridge/forwarder-parts.ts";
 import { RawHeaders } from "../../../bridge/raw-headers.ts";
 import { RouteCache } from "../../../bridge/route-cache.ts";
 import { FakeWriter } from "./fake-writer.ts";
@@ -11,6 +14,17 @@ export const BOUNDS: ForwarderBounds = {
   maxValueBytes: 1000,
 };
 
+/** Limits on a clock that the test sets. */
+export function testAdmission(settings: Partial<AdmissionSettings>, devices?: DeviceGate): Admission & { nowMs: number } {
+  const admission = {
+    nowMs: 1000,
+    gate: new AdmissionGate({ ...ADMISSION_DEFAULTS, ...settings }, devices),
+    shed: { topic: "shed", partitions: 4 },
+    now: () => admission.nowMs,
+  };
+  return admission;
+}
+
 /** A forwarder between a fake writer and a fake connection. */
 export class Fixture {
   readonly writer = new FakeWriter();
@@ -20,12 +34,13 @@ export class Fixture {
   roomAgain = 0;
   readonly forwarder: Forwarder;
 
-  constructor(bounds: Partial<ForwarderBounds> = {}) {
+  constructor(bounds: Partial<ForwarderBounds> = {}, admission?: Admission) {
     this.forwarder = new Forwarder({
       writer: this.writer,
       routes: new RouteCache({ raw: "raw", rawPartitions: 4, dlq: "dlq", dlqPartitions: 4 }, 100),
       headers: new RawHeaders("ingress-1"),
       bounds: { ...BOUNDS, ...bounds },
+      admission,
       link: {
         sendAcks: (bytes) => this.acks.push(...readAcks(bytes)),
         redeliver: (error) => {

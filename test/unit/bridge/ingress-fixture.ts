@@ -1,12 +1,18 @@
 import { pino } from "pino";
 import { Registry } from "prom-client";
 import type { MqttSettings } from "../../../bridge/ingress-settings.ts";
-import { Ingress } from "../../../bridge/ingress.ts";
+import { Ingress, type IngressOptions } from "../../../bridge/ingress.ts";
 import type { EventLog } from "../../../eventlog/port.ts";
 import type { Cleanup } from "../../support/cleanup.ts";
 
 /** An ingress with settings fit for tests, stopped after the test. Not started. */
-export function makeIngress(t: Cleanup, log: EventLog, mqtt: Partial<MqttSettings> & { url: string }, registry = new Registry()): Ingress {
+export function makeIngress(
+  t: Cleanup,
+  log: EventLog,
+  mqtt: Partial<MqttSettings> & { url: string },
+  registry = new Registry(),
+  more: Partial<IngressOptions> = {},
+): Ingress {
   const ingress = new Ingress({
     mqtt: {
       clientId: "ingress-test",
@@ -23,6 +29,7 @@ export function makeIngress(t: Cleanup, log: EventLog, mqtt: Partial<MqttSetting
     ingressId: "ingress-test",
     logger: pino({ level: process.env.SLUICE_TEST_LOG ?? "silent" }),
     registry,
+    ...more,
   });
   t.after(() => ingress.stop());
   return ingress;

@@ -18,6 +18,7 @@ test("the commands are those of this version", () => {
     "worker",
     "simulate",
     "topics",
+    "mqtt-acl",
     "reset",
     "replay",
     "command send",

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { pino } from "pino";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
@@ -7,6 +8,7 @@ import { ConfigError } from "../../../cli/config/errors.ts";
 import { envName, leavesOf } from "../../../cli/config/leaves.ts";
 import { loadConfig } from "../../../cli/config/load.ts";
 import { configSchema, SECRETS } from "../../../cli/config/schema.ts";
+import { mqttSettings } from "../../../cli/mqtt-settings.ts";
 import { tempDir } from "../../support/temp-dir.ts";
 
 function file(t: TestContext, text: string): string {
@@ -157,6 +159,20 @@ test("a secret's file that is absent or empty is named", (t) => {
 test("each secret has a setting that names its file", () => {
   const paths = new Set(leavesOf(configSchema).map((leaf) => leaf.path.join(".")));
   for (const secret of SECRETS) assert.ok(paths.has(secret) && paths.has(`${secret}File`), secret);
+});
+
+test("admission: what makes no sense is refused with its path; mqtt.topics follow the templates", (t) => {
+  const rate = { perSecond: 0, burst: 0, policy: "wait" };
+  const wrong = { admission: { tenantRate: rate, templates: ["t/{tenant}/x"], tenants: [{ tenant: "a" }, { tenant: "a" }] } };
+  assert.deepEqual(issuesOf(file(t, JSON.stringify(wrong))).sort(), [
+    "admission.templates[0]",
+    "admission.tenantRate.burst",
+    "admission.tenantRate.perSecond",
+    "admission.tenantRate.policy",
+    "admission.tenants[1].tenant",
+  ]);
+  const { config } = loadConfig(undefined, { SLUICE_ADMISSION_TEMPLATES: '[{template: "plant/{deviceId}/data", tenant: acme}]' });
+  assert.deepEqual(mqttSettings(config, pino({ level: "silent" })).topics, ["plant/+/data"]);
 });
 
 test("docs/configuration.md explains every setting", () => {

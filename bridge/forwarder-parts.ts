@@ -1,0 +1,81 @@
+/** What the forwarder is put together from, and what it counts. */
+import type { PlainWriter } from "../eventlog/port.ts";
+import type { DlqReason } from "../processors/formats/names.ts";
+import type { AdmissionGate } from "./admission/gate.ts";
+import type { RawHeaders } from "./raw-headers.ts";
+import type { Route, RouteCache } from "./route-cache.ts";
+
+/** What of an MQTT PUBLISH is used here; MQTT.js's packet is one. */
+export interface InboundMessage {
+  readonly topic: string;
+  readonly payload: string | Uint8Array;
+  readonly qos: 0 | 1 | 2;
+  readonly dup: boolean;
+  readonly retain: boolean;
+  readonly messageId?: number;
+  readonly properties?: { readonly contentType?: string; readonly correlationData?: Buffer };
+}
+
+/** The connection, as the forwarder sees it. */
+export interface ForwarderLink {
+  /** PUBACKs and PUBRECs, in order, for the connection that is open now. */
+  sendAcks(acks: Buffer): void;
+  /** A message could not be written: end the connection, so that the broker delivers it again. */
+  redeliver(error: Error): void;
+  /** There is room again after take() said no. */
+  roomAgain(): void;
+}
+
+export interface ForwarderBounds {
+  /** Unacknowledged QoS 1 and 2 messages. */
+  readonly windowMessages: number;
+  /** Bytes of them; one message may go over. */
+  readonly windowBytes: number;
+  /** QoS 0 messages not yet durable; past it they are shed, as QoS 0 allows, and counted. */
+  readonly qos0Messages: number;
+  readonly qos0Bytes: number;
+  /** A larger payload becomes a dead letter with its first 64 KiB. */
+  readonly maxValueBytes: number;
+}
+
+/** Limits, and where shed messages go. */
+export interface Admission {
+  readonly gate: AdmissionGate;
+  readonly shed: { readonly topic: string; readonly partitions: number };
+  /** Monotonic, ms. */
+  readonly now: () => number;
+}
+
+/** Who wants to know of devices that show themselves (bridge/presence/). */
+export interface PresenceSink {
+  /** Live telemetry. */
+  seen(route: Route): void;
+  state(route: Route, payload: Uint8Array, retained: boolean): void;
+}
+
+export interface ForwarderParts {
+  readonly writer: PlainWriter;
+  readonly routes: RouteCache;
+  readonly headers: RawHeaders;
+  readonly link: ForwarderLink;
+  readonly bounds: ForwarderBounds;
+  /** Absent: everything on a telemetry topic is let in. */
+  readonly admission?: Admission;
+  readonly presence?: PresenceSink;
+}
+
+export interface ForwarderCounters {
+  /** By QoS. */
+  readonly received: [number, number, number];
+  /** Raw records durable. */
+  written: number;
+  /** PUBACKs and PUBRECs sent. */
+  acked: number;
+  /** QoS 0 messages dropped: buffer full, or their write failed. */
+  shed: number;
+  /** QoS 2 messages sent again that were known, and not written twice. */
+  redelivered: number;
+  /** Durable ones. */
+  readonly deadLetters: Map<DlqReason, number>;
+  writeFailures: number;
+}

@@ -1,0 +1,55 @@
+/** What a device says of itself on `.../state`, and the records of the presence topic (key `tenant|deviceId`, value JSON). */
+import { parseDeviceKey } from "../../processors/formats/names.ts";
+import type { PresenceView } from "./presence-machine.ts";
+
+/** Longest state that is read, bytes, and its longest reason, characters: the reason is written into each record. */
+const MAX_STATE_BYTES = 4096;
+const MAX_REASON = 128;
+
+export const STATE_TEMPLATE = "t/{tenant}/d/{deviceId}/state";
+
+export interface DeviceStatement {
+  readonly says: "online" | "offline";
+  readonly reason: string;
+}
+
+/** `online`, `offline`, or JSON with `status` and perhaps `reason`. Undefined for anything else; an empty payload clears a retained one. */
+export function parseState(payload: Uint8Array): DeviceStatement | undefined {
+  if (payload.length === 0 || payload.length > MAX_STATE_BYTES) return undefined;
+  const text = Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString().trim();
+  if (text === "online" || text === "offline") return { says: text, reason: "state" };
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (typeof parsed !== "object" || parsed === null || !("status" in parsed)) return undefined;
+  const { status } = parsed;
+  if (status !== "online" && status !== "offline") return undefined;
+  const reason =
+    "reason" in parsed && typeof parsed.reason === "string" && parsed.reason !== "" ? parsed.reason.slice(0, MAX_REASON) : "state";
+  return { says: status, reason };
+}
+
+/** Undefined for a key that is none. */
+export function encodePresence(key: string, { status, reason, sinceTs, lastSeenTs, retained }: PresenceView): Buffer | undefined {
+  const device = parseDeviceKey(key);
+  if (device === undefined) return undefined;
+  return Buffer.from(JSON.stringify({ v: 1, ...device, status, reason, sinceTs, lastSeenTs, ...(retained ? { retained } : {}) }));
+}
+
+/** Undefined for what is no presence record. */
+export function parsePresence(value: Buffer): PresenceView | undefined {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(value.toString());
+  } catch {
+    return undefined;
+  }
+  if (typeof parsed !== "object" || parsed === null) return undefined;
+  const { status, reason, sinceTs, lastSeenTs, retained } = parsed as Partial<Record<keyof PresenceView, unknown>>;
+  if (status !== "online" && status !== "offline" && status !== "stale") return undefined;
+  if (typeof reason !== "string" || typeof sinceTs !== "number" || typeof lastSeenTs !== "number") return undefined;
+  return { status, reason, sinceTs, lastSeenTs, retained: retained === true };
+}

@@ -1,0 +1,103 @@
+/** The webhook that brokers ask: over HTTP, as they do. */
+import assert from "node:assert/strict";
+import { test, type TestContext } from "node:test";
+import fc from "fast-check";
+import { pino } from "pino";
+import { Registry } from "prom-client";
+import type { Ingress } from "../../../bridge/ingress.ts";
+import { isAllowed, type AuthPolicy } from "../../../bridge/broker-auth.ts";
+import { startIngressHttp } from "../../../cli/ingress-http.ts";
+import { Closers } from "../../../cli/service.ts";
+
+const SECRET = "sixteen-characters-or-more";
+const POLICY: AuthPolicy = { serviceUsers: ["sluice"], isDenied: (key) => key === "acme|denied" };
+
+async function start(t: TestContext, { maxPerSecond = 10_000, registry = new Registry() } = {}): Promise<string> {
+  const closers = new Closers();
+  const logger = pino({ level: "silent" });
+  t.after(() => closers.run(logger));
+  const port = await startIngressHttp({ host: "127.0.0.1", port: 0 }, {} as Ingress, registry, logger, closers, {
+    ...POLICY,
+    secret: SECRET,
+    maxPerSecond,
+  });
+  return `http://127.0.0.1:${port}`;
+}
+
+async function ask(url: string, body: unknown, headers: Record<string, string> = { authorization: `Bearer ${SECRET}` }): Promise<string> {
+  const text = typeof body === "string" ? body : JSON.stringify(body);
+  const response = await fetch(url, { method: "POST", body: text, headers: { "content-type": "application/json", ...headers } });
+  return `${response.status} ${(await response.text()).trim()}`;
+}
+
+const own = { username: "acme/d/a", topic: "t/acme/d/a/telemetry", clientid: "c" };
+
+test("mosquitto-go-auth: allowed is 200 and anything else is not, in JSON and as a form, and nobody is a superuser", async (t) => {
+  const url = `${await start(t)}/mqtt/go-auth`;
+  assert.equal(await ask(`${url}/acl`, { ...own, acc: 2 }), '200 {"ok":true}');
+  assert.equal(await ask(`${url}/acl`, { ...own, acc: 1 }), '403 {"ok":false}');
+  assert.equal(await ask(`${url}/acl`, { ...own, topic: "t/acme/d/a/cmd", acc: 4 }), '200 {"ok":true}');
+  const form = new URLSearchParams({ ...own, acc: "2" }).toString();
+  assert.equal(await ask(`${url}/acl?secret=${SECRET}`, form, { "content-type": "application/x-www-form-urlencoded" }), '200 {"ok":true}');
+  assert.equal(await ask(`${url}/superuser`, { username: "sluice" }), '403 {"ok":false}');
+});
+
+test("EMQX: always 200 with a result, also without the secret or over the rate, as any other status means 'ask the next one'", async (t) => {
+  const url = `${await start(t, { maxPerSecond: 3 })}/mqtt/emqx/acl`;
+  assert.equal(await ask(url, { ...own, action: "publish" }), '200 {"result":"allow"}');
+  assert.equal(await ask(url, { ...own, action: "publish" }, {}), '200 {"result":"deny"}');
+  const answers = await Promise.all(Array.from({ length: 50 }, () => ask(url, { ...own, action: "publish" })));
+  assert.ok(answers.includes('200 {"result":"deny"}'), "the rate is bounded");
+  assert.ok(answers.every((answer) => answer.startsWith("200 ")));
+});
+
+test("without the secret, with a wrong one, or by GET there is no answer", async (t) => {
+  const url = `${await start(t)}/mqtt/go-auth/acl`;
+  const question = { ...own, acc: 2 };
+  assert.match(await ask(url, question, {}), /^401/);
+  assert.match(await ask(url, question, { authorization: "Bearer nearly-sixteen-characters" }), /^401/);
+  assert.equal((await fetch(`${url}?secret=${SECRET}`)).status, 405);
+});
+
+test("a body that is no question, or has no end, is denied, and the answers are counted", async (t) => {
+  const registry = new Registry();
+  const url = `${await start(t, { registry })}/mqtt/go-auth/acl`;
+  for (const body of ["", "{", "null", "[]", '"x"', "x".repeat(200_000)]) assert.match(await ask(url, body), /^403/);
+  assert.match(await registry.metrics(), /sluice_ingress_broker_auth_total\{answer="denied"\} 6/);
+});
+
+test("a denied device may nothing, Sluice itself only what it needs", () => {
+  const may = (username: string, action: string, topic: string): boolean => isAllowed({ username, action, topic }, POLICY);
+  assert.equal(may("acme/d/denied", "publish", "t/acme/d/denied/telemetry"), false);
+  assert.equal(may("sluice", "subscribe", "t/+/d/+/telemetry"), true);
+  assert.equal(may("sluice", "subscribe", "$share/g/t/+/d/+/telemetry"), true);
+  assert.equal(may("sluice", "publish", "t/acme/d/a/cmd"), true);
+  for (const [action, topic] of [
+    ["subscribe", "#"],
+    ["publish", "t/acme/d/a/telemetry"],
+    ["publish", "t/+/d/+/cmd"],
+  ])
+    assert.equal(may("sluice", action, topic), false, `${action} ${topic}`);
+});
+
+test("fuzz: whatever is asked, a device is allowed nothing but its own topics", () => {
+  const level = fc.oneof(
+    fc.constantFrom("t", "d", "acme", "evil", "a", "cmd", "ack", "telemetry", "state", "+", "#", "", "$share"),
+    fc.string(),
+  );
+  const text = fc.array(level, { maxLength: 8 }).map((levels) => levels.join("/"));
+  const name = fc.oneof(text, fc.constantFrom("acme/d/a", "evil/d/a", "+/d/+", "acme/d/#"));
+  const acc = fc.oneof(fc.constantFrom(1, 2, 3, 4, "1", "2", "publish", "subscribe"), fc.anything());
+  fc.assert(
+    fc.property(name, text, acc, (username, suffix, asked) => {
+      for (const topic of [suffix, `t/${suffix}`, `t/${username}/${suffix}`]) {
+        if (!isAllowed({ username, topic, acc: asked }, POLICY)) continue;
+        const [tenant, d, device, ...more] = username.split("/");
+        assert.deepEqual([d, more], ["d", []]);
+        assert.ok(topic.startsWith(`t/${tenant}/d/${device}/`) && !/[+#]/.test(topic), `${username} may use ${topic}`);
+      }
+    }),
+    { numRuns: 5000 },
+  );
+  fc.assert(fc.property(fc.dictionary(fc.string(), fc.anything()), (question) => !isAllowed(question, POLICY)));
+});
