@@ -121,7 +121,12 @@ export class Ingress {
     }
     if (this.#stopping !== undefined) throw new BridgeError("stopped", "stopped while starting");
     const templates = new TopicTemplates(settings.templates);
-    const routes = new RouteCache({ ...topics, rawPartitions, dlqPartitions, acksPartitions }, MAX_CACHED_TOPICS, templates, presence && STATES);
+    const routes = new RouteCache(
+      { ...topics, rawPartitions, dlqPartitions, acksPartitions },
+      MAX_CACHED_TOPICS,
+      templates,
+      presence && STATES,
+    );
     this.#parts = this.#assemble(routes, admission);
     await this.#parts.intake.start();
   }

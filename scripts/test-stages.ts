@@ -28,18 +28,18 @@ export const TOTAL_LIMIT_MS = 20 * MINUTE_MS;
  */
 export const stages: readonly Stage[] = [
   { name: "typecheck", limitMs: 0.5 * MINUTE_MS, command: ["tsc", "--noEmit", "-p", "."] }, // 9
-  { name: "lint", limitMs: 0.75 * MINUTE_MS, command: ["eslint", "."] }, // 20
-  { name: "format", limitMs: 0.5 * MINUTE_MS, command: ["prettier", "--check", "--log-level=warn", "."] }, // 6
+  { name: "lint", limitMs: 0.75 * MINUTE_MS, command: ["eslint", "."] }, // 30
+  { name: "format", limitMs: 0.25 * MINUTE_MS, command: ["prettier", "--check", "--log-level=warn", "."] }, // 6
   {
     name: "unit",
-    limitMs: 1.5 * MINUTE_MS, // 30
+    limitMs: 1.25 * MINUTE_MS, // 45
     files: ["test/unit/**/*.test.ts", "examples/*.test.ts"],
     testTimeoutMs: MINUTE_MS,
     concurrency: 2,
   },
   {
     name: "contract",
-    limitMs: 1 * MINUTE_MS, // 8
+    limitMs: 0.75 * MINUTE_MS, // 25
     files: ["test/contract/**/*.test.ts"],
     testTimeoutMs: MINUTE_MS,
     concurrency: 2,
@@ -48,7 +48,7 @@ export const stages: readonly Stage[] = [
   },
   {
     name: "integration",
-    limitMs: 5.75 * MINUTE_MS, // 240
+    limitMs: 6.75 * MINUTE_MS, // 300
     files: ["test/integration/**/*.test.ts"],
     testTimeoutMs: 4 * MINUTE_MS,
     concurrency: 2,
@@ -57,7 +57,7 @@ export const stages: readonly Stage[] = [
   },
   {
     name: "browser",
-    limitMs: 1.5 * MINUTE_MS, // 45
+    limitMs: 1.25 * MINUTE_MS, // 45
     files: ["test/browser/**/*.test.ts"],
     testTimeoutMs: 2 * MINUTE_MS,
     concurrency: 1,
@@ -65,7 +65,7 @@ export const stages: readonly Stage[] = [
   },
   {
     name: "faults",
-    limitMs: 8.25 * MINUTE_MS, // 420
+    limitMs: 8.5 * MINUTE_MS, // 450
     files: ["test/faults/**/*.test.ts"],
     testTimeoutMs: 4 * MINUTE_MS,
     concurrency: 1,

@@ -29,9 +29,12 @@ test(`three workers on three brokers (seed ${seed})`, { skip, timeout: 240_000 }
   await t.test(`${WORKER_FAULTS} kill -9 and clean stops of workers`, async () => {
     await disturbWorkers(job, { faults: WORKER_FAULTS, eventsPerFault: EVENTS_PER_FAULT, seed });
   });
-  await t.test(`${ROLES.join(", ")}: killed or stopped in turn; the workers go on without it, and when it is back (goka #172)`, async (t) => {
-    await bounceBrokers(t, job, kafka, EVENTS_PER_FAULT);
-  });
+  await t.test(
+    `${ROLES.join(", ")}: killed or stopped in turn; the workers go on without it, and when it is back (goka #172)`,
+    async (t) => {
+      await bounceBrokers(t, job, kafka, EVENTS_PER_FAULT);
+    },
+  );
   await t.test("then no transaction is open, and every output is that of an undisturbed run", async (t) => {
     await job.drained();
     await job.fleet.stopAll();
