@@ -48,7 +48,7 @@ export const stages: readonly Stage[] = [
   },
   {
     name: "integration",
-    limitMs: 6.75 * MINUTE_MS, // 300
+    limitMs: 6.5 * MINUTE_MS, // 300
     files: ["test/integration/**/*.test.ts"],
     testTimeoutMs: 4 * MINUTE_MS,
     concurrency: 2,
