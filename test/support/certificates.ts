@@ -50,7 +50,8 @@ export class Authority {
 
   /** For 127.0.0.1 and localhost, as server and client. */
   async issue(commonName: string, days = 365): Promise<CertificateFiles> {
-    const base = join(this.#dir, `${commonName}-${++this.#count}`);
+    const serial = ++this.#count; // of our own: openssl's file of serials is not for several at once
+    const base = join(this.#dir, `${commonName}-${serial}`);
     const files = { certFile: `${base}.pem`, keyFile: `${base}.key`, bothFile: `${base}.both.pem` };
     writeFileSync(`${base}.ext`, "subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=serverAuth,clientAuth\n");
     await openssl(
@@ -76,7 +77,8 @@ export class Authority {
       this.caFile,
       "-CAkey",
       `${this.caFile}.key`,
-      "-CAcreateserial",
+      "-set_serial",
+      String(serial),
       "-days",
       String(days),
       "-extfile",
