@@ -70,9 +70,10 @@ export class RouteCache {
     const { raw, rawPartitions, acks, acksPartitions = 1, dlq, dlqPartitions } = this.#targets;
     const telemetry = this.#templates.parse(topic);
     const state = telemetry === undefined ? this.#states?.parse(topic) : undefined;
-    const ack = (telemetry ?? state ?? acks === undefined) ? undefined : parseAckTopic(topic);
+    const ack = acks === undefined ? undefined : parseAckTopic(topic);
     const parsed = telemetry ?? state ?? ack;
-    const [to, partitions] = ack !== undefined && acks !== undefined ? [acks, acksPartitions] : [raw, rawPartitions];
+    const isAck = telemetry === undefined && state === undefined && ack !== undefined;
+    const [to, partitions] = isAck && acks !== undefined ? [acks, acksPartitions] : [raw, rawPartitions];
     const topicBytes = Buffer.from(topic);
     const text = parsed === undefined ? "" : deviceKey(parsed.tenant, parsed.deviceId);
     const key = parsed === undefined ? null : Buffer.from(text);
