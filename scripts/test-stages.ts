@@ -32,14 +32,14 @@ export const stages: readonly Stage[] = [
   { name: "format", limitMs: 0.25 * MINUTE_MS, command: ["prettier", "--check", "--log-level=warn", "."] }, // 6
   {
     name: "unit",
-    limitMs: 1.25 * MINUTE_MS, // 45
+    limitMs: 2 * MINUTE_MS, // 70
     files: ["test/unit/**/*.test.ts", "examples/*.test.ts"],
     testTimeoutMs: MINUTE_MS,
     concurrency: 2,
   },
   {
     name: "contract",
-    limitMs: 0.75 * MINUTE_MS, // 25
+    limitMs: 1 * MINUTE_MS, // 34
     files: ["test/contract/**/*.test.ts"],
     testTimeoutMs: MINUTE_MS,
     concurrency: 2,
@@ -48,7 +48,7 @@ export const stages: readonly Stage[] = [
   },
   {
     name: "integration",
-    limitMs: 6.5 * MINUTE_MS, // 300
+    limitMs: 5.9 * MINUTE_MS, // 245
     files: ["test/integration/**/*.test.ts"],
     testTimeoutMs: 4 * MINUTE_MS,
     concurrency: 2,
@@ -65,7 +65,7 @@ export const stages: readonly Stage[] = [
   },
   {
     name: "faults",
-    limitMs: 8.5 * MINUTE_MS, // 450
+    limitMs: 8.25 * MINUTE_MS, // 422
     files: ["test/faults/**/*.test.ts"],
     testTimeoutMs: 4 * MINUTE_MS,
     concurrency: 1,
