@@ -68,7 +68,7 @@ export function statisticsOf(values: readonly { readonly ts: number; readonly va
     sum,
     min: Math.min(...numbers),
     max: Math.max(...numbers),
-    mean,
+    mean: mean + 0, // JSON has no -0, which a mean of the smallest numbers may be
     variance: numbers.reduce((total, value) => total + (value - mean) ** 2, 0) / numbers.length,
     first: byTime[0].value,
     last: byTime[byTime.length - 1].value,
