@@ -21,7 +21,7 @@ import { conditions } from "./conditions.ts";
 import { MemorySamples } from "./memory-samples.ts";
 import { cpuSeconds } from "./process-usage.ts";
 import { report } from "./report.ts";
-import { streamData } from "./stream-data.ts";
+import { recentBaseMs, streamData } from "./stream-data.ts";
 
 const { values } = parseArgs({
   options: {
@@ -56,7 +56,7 @@ async function main(): Promise<void> {
   cleanup.after(() => log.close());
   const raw = jobTopics().raw;
   await log.admin.createTopics([{ name: raw, partitions: Number(values.partitions), config: { "retention.ms": "-1" } }]);
-  const data = streamData(Number(values.devices), Number(values.samples), Math.floor((Date.now() - 3_600_000) / 10_000) * 10_000);
+  const data = streamData(Number(values.devices), Number(values.samples), recentBaseMs());
   process.stderr.write(`writing ${data.total} raw events...\n`);
   await writeRaw(log, raw, data.events());
   if (slowBytes > 0) kafka.proxies[0].shape("up", { pieceBytes: (slowBytes * PIECE_EVERY_MS) / 1000, pieceEveryMs: PIECE_EVERY_MS });

@@ -17,7 +17,14 @@ const MAX_DUPLICATE_DISTANCE = 20_000;
 const DELAYED_SHARE = 0.01;
 const MAX_DELAY_POSITIONS = 50_000;
 
-/** @param baseMs event time of the first sample; not long ago, since brokers delete by record time. */
+const WINDOW_MS = 10_000;
+
+/** Event time of a first sample, where a window of the default job begins; not long ago, since brokers delete by record time. Epoch ms. */
+export function recentBaseMs(): number {
+  return Math.floor((Date.now() - 3_600_000) / WINDOW_MS) * WINDOW_MS;
+}
+
+/** @param baseMs as recentBaseMs() */
 export function streamData(devices: number, samples: number, baseMs: number, seed = 20260101): StreamData {
   const random = mulberry32(seed);
   const distinct = devices * samples;

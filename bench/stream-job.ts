@@ -20,7 +20,7 @@ import { waitFor } from "../test/support/wait-for.ts";
 import { conditions } from "./conditions.ts";
 import { report } from "./report.ts";
 import { cpuSeconds, peakRssMiB } from "./process-usage.ts";
-import { streamData } from "./stream-data.ts";
+import { recentBaseMs, streamData } from "./stream-data.ts";
 
 const { values } = parseArgs({
   options: {
@@ -32,7 +32,6 @@ const { values } = parseArgs({
     json: { type: "boolean", default: false },
   },
 });
-const WINDOW_MS = 10_000;
 const POLL_MS = 20;
 
 const cleanup = new CleanupList();
@@ -48,8 +47,7 @@ async function main(): Promise<void> {
   cleanup.after(() => log.close());
   const topics = jobTopics();
   await createJobTopics(log, topics, Number(values.partitions));
-  const baseMs = Math.floor((Date.now() - 3_600_000) / WINDOW_MS) * WINDOW_MS;
-  const data = streamData(Number(values.devices), Number(values.samples), baseMs);
+  const data = streamData(Number(values.devices), Number(values.samples), recentBaseMs());
   process.stderr.write(`writing ${data.total} raw events...\n`);
   await writeRaw(log, topics.raw, data.events());
 

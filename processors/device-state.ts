@@ -27,10 +27,6 @@ class DeviceState implements Processor<string, TelemetryEvent, DeviceStateOutput
     this.#devices = context.store(deviceRowStore);
   }
 
-  async open(): Promise<void> {
-    this.#changed = [];
-  }
-
   process({ key, value: event }: StreamRecord<string, TelemetryEvent>): void {
     const { device } = event;
     if (device === undefined) throw new Error("device-state comes after validate");

@@ -6,7 +6,7 @@
 import type { RowHandle } from "../state/store.ts";
 import type { Output, StreamRecord } from "../topology/processor.ts";
 import { DeviceRow, type DeviceRows } from "./device-row.ts";
-import { DueKeys } from "./due-keys.ts";
+import { DueKeys, type DueKey } from "./due-keys.ts";
 import type { TelemetryEvent } from "./event.ts";
 import type { AggregateRecord } from "./formats/records.ts";
 import type { OpenWindows } from "./open-windows.ts";
@@ -35,11 +35,10 @@ export class DeviceWindows extends WindowSet {
     this.#due = new DueKeys(settings.idleMs, (key) => devices.prefetch(key));
   }
 
-  override async index(): Promise<void> {
-    await this.#devices.scanStored((key, device) => {
-      const windows = device.windowsOf(this.sizeMs);
-      if (windows !== undefined && windows.dueAt > 0) this.#due.put(key, windows.dueAt);
-    });
+  /** A device of before. */
+  found(key: string, device: DeviceRow): void {
+    const windows = device.windowsOf(this.sizeMs);
+    if (windows !== undefined && windows.dueAt > 0) this.#due.put(key, windows.dueAt);
   }
 
   /** Also what the record's device has had idle and is not indexed yet. */
@@ -65,20 +64,12 @@ export class DeviceWindows extends WindowSet {
   }
 
   override advanceIdle({ receiveTime }: Clocks): void {
-    for (let due = this.#due.take(receiveTime); due !== undefined; due = this.#due.take(receiveTime)) {
-      const found = this.#devices.at(due.key, undefined);
-      const windows = found.value?.windowsOf(this.sizeMs);
-      if (windows !== undefined && windows.dueAt === due.dueAt) this.#closeIdle(due.key, found, windows, receiveTime);
-    }
+    for (let due = this.#due.take(receiveTime); due !== undefined; due = this.#due.take(receiveTime)) this.#check(due, receiveTime);
   }
 
   /** What is not indexed yet closes at a later call. */
   override closeAll(): void {
-    for (const { key, dueAt } of this.#due.takeAll()) {
-      const found = this.#devices.at(key, undefined);
-      const windows = found.value?.windowsOf(this.sizeMs);
-      if (windows !== undefined && windows.dueAt === dueAt) this.#closeIdle(key, found, windows, Infinity);
-    }
+    for (const due of this.#due.takeAll()) this.#check(due, Infinity);
   }
 
   override add(record: StreamRecord<string, TelemetryEvent>, clocks: Clocks): boolean {
@@ -124,6 +115,13 @@ export class DeviceWindows extends WindowSet {
     if (latest === undefined) return;
     windows.insert(latestStart, latest.lastReceiveTs, false);
     this.put(key, latestStart, latest);
+  }
+
+  /** A time that a device has moved on from says nothing. */
+  #check({ key, dueAt }: DueKey, now: number): void {
+    const found = this.#devices.at(key, undefined);
+    const windows = found.value?.windowsOf(this.sizeMs);
+    if (windows?.dueAt === dueAt) this.#closeIdle(key, found, windows, now);
   }
 
   #wait(key: string, windows: OpenWindows, dueAt: number): void {

@@ -44,6 +44,8 @@ class Windows implements Processor<string, TelemetryEvent, WindowsOutputs> {
   #normalized!: Output<string, TelemetryEvent>;
   #devices!: DeviceRows;
   #sets: WindowSet[] = [];
+  /** Of these, those by device time. */
+  readonly #deviceSets: DeviceWindows[] = [];
   /** Reused for each record. */
   readonly #clocks: Clocks = { deviceTime: 0, streamTime: 0, receiveTime: 0 };
   readonly #counters = { dropped: 0 };
@@ -65,16 +67,28 @@ class Windows implements Processor<string, TelemetryEvent, WindowsOutputs> {
     const aggregates = context.output("aggregates");
     this.#sets = this.#options.windows.map((window, index) => {
       const rows = context.store(this.#stores[index]);
-      return window.time === "device"
-        ? new DeviceWindows({ settings: window, devices: this.#devices, rows, aggregates, counters: this.#counters })
-        : new PartitionWindows(window, rows, aggregates, this.#counters);
+      if (window.time === "partition") return new PartitionWindows(window, rows, aggregates, this.#counters);
+      const set = new DeviceWindows({ settings: window, devices: this.#devices, rows, aggregates, counters: this.#counters });
+      this.#deviceSets.push(set);
+      return set;
     });
     context.schedule(IDLE_CHECK_MS, "receive-time", () => this.#advanceIdle());
     if (idleCloseMs > 0) context.schedule(Math.ceil(idleCloseMs / IDLE_CHECKS), "wall-clock", (now) => this.#closeIfIdle(now));
   }
 
+  /**
+   * Finds the windows of before, for them to be closed in time; records come meanwhile. What is in a window does not depend
+   * on when it is found: a record is late by the clocks and its own window's row alone.
+   */
   async open(): Promise<void> {
     for (const set of this.#sets) this.#context.inBackground(() => set.index());
+    const sets = this.#deviceSets;
+    if (sets.length === 0) return;
+    this.#context.inBackground(() =>
+      this.#devices.scanStored((key, device) => {
+        for (const set of sets) set.found(key, device);
+      }),
+    );
   }
 
   readAhead(sourceKey: unknown): void {

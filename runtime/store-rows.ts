@@ -1,5 +1,5 @@
 /** Committed rows of tasks, and of copies of them, as queries see them: by key, by window, in order. */
-import { viewOf } from "../state/store.ts";
+import { storeNamed } from "../state/store.ts";
 import { parseWindowCursor, rowCursor, StateUnavailableError, type ScanOptions, type StoreReader, type StoreRow } from "./queries.ts";
 import type { StandbyTask } from "./standby-task.ts";
 import type { Task } from "./task.ts";
@@ -46,7 +46,7 @@ function readerOf(
   { state, stores }: Pick<Task | StandbyTask, "state" | "stores">,
   guarded: <T>(read: () => Promise<T>) => Promise<T>,
 ): StoreReader {
-  const find = (store: string) => stores.find((spec) => viewOf(spec, store)); // absent, e.g., of alerts in a job without rules
+  const find = (store: string) => storeNamed(stores, store); // absent, e.g., of alerts in a job without rules
   return {
     get: (store, key) => guarded(async () => (find(store) === undefined ? undefined : await state.getCommitted(store, key))),
     windows: (store, key, options) =>

@@ -1,6 +1,6 @@
 /** Answers about the state this worker holds, and where the rest is. Committed values only. */
 import { partitionForKey } from "../eventlog/records/murmur2.ts";
-import { viewOf, type StoreSpec } from "../state/store.ts";
+import { storeNamed, type StoreSpec } from "../state/store.ts";
 import type { Topology } from "../topology/topology.ts";
 import {
   StateUnavailableError,
@@ -116,8 +116,7 @@ export class WorkerQueries implements Queries {
   /** Keys are text; a sub-topology's stores are keyed like its sources, which have one number of partitions: the first decides. */
   #taskOf(key: string, { store }: LocateOptions): string | undefined {
     const { topology, partitionsOf } = this.#options;
-    const subtopology =
-      topology.subtopologies.find(({ stores }) => stores.some((spec) => viewOf(spec, store))) ?? topology.subtopologies[0];
+    const subtopology = topology.subtopologies.find(({ stores }) => storeNamed(stores, store)) ?? topology.subtopologies[0];
     const partitions = partitionsOf(subtopology.sources[0].topic);
     if (partitions === undefined) return undefined;
     const bytes = Buffer.from(key);
@@ -144,7 +143,7 @@ export class WorkerQueries implements Queries {
 
   tasksOf(store: string): readonly string[] | undefined {
     const { topology, partitionsOf } = this.#options;
-    const subtopology = topology.subtopologies.find(({ stores }) => stores.some((spec) => viewOf(spec, store)));
+    const subtopology = topology.subtopologies.find(({ stores }) => storeNamed(stores, store));
     if (subtopology === undefined) return [];
     const partitions = partitionsOf(subtopology.sources[0].topic);
     return partitions === undefined ? undefined : Array.from({ length: partitions }, (_, n) => taskIdOf(subtopology.id, n).id);
@@ -163,12 +162,12 @@ export class WorkerQueries implements Queries {
   }
 
   #tasksWith(store: string): Task[] {
-    return this.#options.tasks.tasks.filter(({ stores }) => stores.some((spec) => viewOf(spec, store)));
+    return this.#options.tasks.tasks.filter(({ stores }) => storeNamed(stores, store));
   }
 
   #copies(store: string, { taskIds, maxStalenessMs }: CopiesOf): StandbyTask[] {
     return this.#options.standbys.tasks.filter(
-      (copy) => taskIds.includes(copy.taskId) && isFresh(copy, maxStalenessMs) && copy.stores.some((spec) => viewOf(spec, store)),
+      (copy) => taskIds.includes(copy.taskId) && isFresh(copy, maxStalenessMs) && storeNamed(copy.stores, store) !== undefined,
     );
   }
 

@@ -105,3 +105,8 @@ export function viewOf(spec: StoreSpec<unknown>, name: string | undefined): ((va
   if (name !== undefined && Object.hasOwn(spec.views, name)) return spec.views[name];
   return name === spec.name ? (value) => value : undefined;
 }
+
+/** The store that queries find under a name. */
+export function storeNamed(stores: readonly StoreSpec<unknown>[], name: string | undefined): StoreSpec<unknown> | undefined {
+  return stores.find((spec) => viewOf(spec, name) !== undefined);
+}

@@ -1,6 +1,7 @@
 /** An event log that hands out changelogs batch by batch, as the test allows: a restore is as long as the test wants it. */
 import { once, EventEmitter } from "node:events";
 import type { EventLog, FetchedBatch, LogReader, ReaderOptions } from "../../eventlog/port.ts";
+import { wrappedLog } from "./wrapped-log.ts";
 
 export class HeldChangelogs {
   readonly log: EventLog;
@@ -10,15 +11,7 @@ export class HeldChangelogs {
   waiting = false;
 
   constructor(inner: EventLog) {
-    this.log = {
-      reader: (options) => this.#reader(inner, options),
-      txnWriter: (options) => inner.txnWriter(options),
-      plainWriter: (options) => inner.plainWriter(options),
-      group: (options) => inner.group(options),
-      admin: inner.admin,
-      partitionCount: (topic) => inner.partitionCount(topic),
-      close: () => inner.close(),
-    };
+    this.log = wrappedLog(inner, { reader: (options) => this.#reader(inner, options) });
   }
 
   /** So many batches more, and then none until it is called again. */

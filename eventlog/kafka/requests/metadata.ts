@@ -1,7 +1,14 @@
 import type { KafkaRequest } from "../wire/request.ts";
+import type { WireReader } from "../wire/wire-reader.ts";
+
+export interface BrokerAddress {
+  readonly nodeId: number;
+  readonly host: string;
+  readonly port: number;
+}
 
 export interface MetadataResponse {
-  readonly brokers: readonly { readonly nodeId: number; readonly host: string; readonly port: number }[];
+  readonly brokers: readonly BrokerAddress[];
   readonly controllerId: number;
   readonly topics: readonly {
     readonly errorCode: number;
@@ -22,11 +29,7 @@ export function metadataRequest(topics: readonly string[]): KafkaRequest<Metadat
     },
     decode: (reader) => {
       reader.int32(); // throttle time
-      const brokers = reader.array((from) => {
-        const broker = { nodeId: from.int32(), host: from.string(), port: from.int32() };
-        from.nullableString(); // rack
-        return broker;
-      });
+      const brokers = readBrokers(reader);
       reader.nullableString(); // cluster id
       const controllerId = reader.int32();
       const topicList = reader.array((from) => {
@@ -44,4 +47,13 @@ export function metadataRequest(topics: readonly string[]): KafkaRequest<Metadat
       return { brokers, controllerId, topics: topicList };
     },
   };
+}
+
+/** The brokers of a Metadata response, any version without tags. */
+export function readBrokers(reader: WireReader): BrokerAddress[] {
+  return reader.array((from) => {
+    const broker = { nodeId: from.int32(), host: from.string(), port: from.int32() };
+    from.nullableString(); // rack
+    return broker;
+  });
 }

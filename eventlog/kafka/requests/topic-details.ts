@@ -1,4 +1,5 @@
 import type { KafkaRequest } from "../wire/request.ts";
+import { readBrokers, type BrokerAddress } from "./metadata.ts";
 
 export interface TopicDetails {
   readonly errorCode: number;
@@ -9,7 +10,7 @@ export interface TopicDetails {
 }
 
 export interface ClusterDetails {
-  readonly brokers: readonly { readonly nodeId: number; readonly host: string; readonly port: number }[];
+  readonly brokers: readonly BrokerAddress[];
   readonly topics: readonly TopicDetails[];
   /** To the cluster itself. */
   readonly authorizedOperations: number;
@@ -28,11 +29,7 @@ export function topicDetailsRequest(topics: readonly string[]): KafkaRequest<Clu
     },
     decode: (reader) => {
       reader.int32(); // throttle time
-      const brokers = reader.array((from) => {
-        const broker = { nodeId: from.int32(), host: from.string(), port: from.int32() };
-        from.nullableString(); // rack
-        return broker;
-      });
+      const brokers = readBrokers(reader);
       reader.nullableString(); // cluster id
       reader.int32(); // controller
       const details = reader.array((from) => {

@@ -22,8 +22,7 @@ interface Rig {
   readonly published: () => IPublishPacket[];
 }
 
-async function rig(t: Cleanup, properties: { receiveMaximum?: number } = {}): Promise<Rig> {
-  const broker = await ScriptedBroker.start(t, 5);
+function startLink(t: Cleanup, broker: ScriptedBroker): CommandLink {
   const settings = resolveMqttSettings({
     url: broker.url,
     clientId: "commands",
@@ -35,6 +34,12 @@ async function rig(t: Cleanup, properties: { receiveMaximum?: number } = {}): Pr
   const link = new CommandLink(settings, pino({ level: "silent" }), () => undefined);
   t.after(() => link.stop(100));
   link.start();
+  return link;
+}
+
+async function rig(t: Cleanup, properties: { receiveMaximum?: number } = {}): Promise<Rig> {
+  const broker = await ScriptedBroker.start(t, 5);
+  const link = startLink(t, broker);
   const connection = await broker.connection(0);
   connection.send({ cmd: "connack", reasonCode: 0, sessionPresent: false, properties });
   await waitFor("connected", () => link.connected);
@@ -113,17 +118,7 @@ linkTest("no more is in the air than the broker's Receive Maximum, a QoS 2 messa
 
 linkTest("a broker that knows MQTT 3.1.1 only is asked again with it, and gets no properties", async (t) => {
   const broker = await ScriptedBroker.start(t, 4);
-  const settings = resolveMqttSettings({
-    url: broker.url,
-    clientId: "commands",
-    topics: ["x"],
-    qos: 1,
-    reconnectMinMs: 10,
-    reconnectMaxMs: 20,
-  });
-  const link = new CommandLink(settings, pino({ level: "silent" }), () => undefined);
-  t.after(() => link.stop(100));
-  link.start();
+  const link = startLink(t, broker);
   const first = await broker.connection(0);
   first.send({ cmd: "connack", returnCode: 1, sessionPresent: false });
   const second = await broker.connection(1);
