@@ -1,13 +1,12 @@
 /**
- * Messages that wait for their token, earliest first; of equal times the one that came first. A binary heap and one timer.
+ * Messages that wait for their token, earliest first; of equal times the one that came first. A heap and one timer.
  * Bounded by whoever adds: half of the ingress's window (see canHold()).
  */
+import { DueHeap, isBefore, type Due } from "../due-heap.ts";
 import type { InFlight } from "../in-flight.ts";
 
-interface Held {
+interface Held extends Due {
   readonly message: InFlight;
-  readonly atMs: number;
-  readonly order: number;
 }
 
 export class HeldMessages {
@@ -15,9 +14,8 @@ export class HeldMessages {
   readonly #maxBytes: number;
   readonly #now: () => number;
   readonly #release: (message: InFlight) => void;
-  #heap: Held[] = [];
+  readonly #heap = new DueHeap<Held>();
   #bytes = 0;
-  #added = 0;
   #timer: NodeJS.Timeout | undefined;
   #timerAtMs = Infinity;
 
@@ -30,53 +28,46 @@ export class HeldMessages {
   }
 
   get size(): number {
-    return this.#heap.length;
+    return this.#heap.size;
   }
 
   canHold(bytes: number): boolean {
-    return this.#heap.length < this.#maxMessages && this.#bytes + bytes <= this.#maxBytes;
+    return this.#heap.size < this.#maxMessages && this.#bytes + bytes <= this.#maxBytes;
   }
 
   add(message: InFlight, atMs: number): void {
     message.held = true;
     this.#bytes += message.bytes;
-    this.#heap.push({ message, atMs, order: this.#added++ });
-    siftUp(this.#heap);
+    this.#heap.schedule({ message, dueTs: atMs, dueOrder: 0, heapIndex: -1 }, atMs);
     this.#schedule();
   }
 
   /** Before anything newer is let in, so that a late timer never turns the order of a device's messages. */
   releaseDue(): void {
     const nowMs = this.#now();
-    while (this.#heap.length > 0 && this.#heap[0].atMs <= nowMs) this.#release(this.#take());
+    for (let held = this.#heap.peek(); held !== undefined && held.dueTs <= nowMs; held = this.#heap.peek()) {
+      this.#take(held);
+      this.#release(held.message);
+    }
     this.#schedule();
   }
 
   /** Takes out all that `isWanted` names, in order. */
   takeWhere(isWanted: (message: InFlight) => boolean): InFlight[] {
-    const all = this.#heap.sort(compare);
-    this.#heap = all.filter(({ message }) => !isWanted(message));
-    const taken = all.filter(({ message }) => isWanted(message)).map(({ message }) => message);
-    for (const message of taken) this.#forget(message);
+    const taken = this.#heap.items.filter(({ message }) => isWanted(message)).sort((a, b) => (isBefore(a, b) ? -1 : 1));
+    for (const held of taken) this.#take(held);
     this.#schedule();
-    return taken;
+    return taken.map(({ message }) => message);
   }
 
-  #take(): InFlight {
-    const { message } = this.#heap[0];
-    const last = this.#heap.pop();
-    if (last !== undefined && this.#heap.length > 0) siftDown(this.#heap, last);
-    this.#forget(message);
-    return message;
-  }
-
-  #forget(message: InFlight): void {
-    message.held = false;
-    this.#bytes -= message.bytes;
+  #take(held: Held): void {
+    this.#heap.remove(held);
+    held.message.held = false;
+    this.#bytes -= held.message.bytes;
   }
 
   #schedule(): void {
-    const atMs = this.#heap.length === 0 ? Infinity : this.#heap[0].atMs;
+    const atMs = this.#heap.peek()?.dueTs ?? Infinity;
     if (atMs === this.#timerAtMs) return;
     clearTimeout(this.#timer);
     this.#timerAtMs = atMs;
@@ -87,35 +78,4 @@ export class HeldMessages {
     };
     this.#timer = setTimeout(fire, Math.max(1, Math.ceil(atMs - this.#now())));
   }
-}
-
-function compare(a: Held, b: Held): number {
-  return a.atMs - b.atMs || a.order - b.order;
-}
-
-/** The last element to its place. */
-function siftUp(heap: Held[]): void {
-  let at = heap.length - 1;
-  const held = heap[at];
-  while (at > 0) {
-    const parent = (at - 1) >> 1;
-    if (compare(heap[parent], held) <= 0) break;
-    heap[at] = heap[parent];
-    at = parent;
-  }
-  heap[at] = held;
-}
-
-/** `held` in the place of the first. */
-function siftDown(heap: Held[], held: Held): void {
-  let at = 0;
-  for (;;) {
-    let child = 2 * at + 1;
-    if (child >= heap.length) break;
-    if (child + 1 < heap.length && compare(heap[child + 1], heap[child]) < 0) child++;
-    if (compare(held, heap[child]) <= 0) break;
-    heap[at] = heap[child];
-    at = child;
-  }
-  heap[at] = held;
 }

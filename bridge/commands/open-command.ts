@@ -1,6 +1,6 @@
 /** One command between being taken and being done, as the service holds it. */
 import { NEXT_STATES, commandKey, type Command, type CommandState, type CommandReason } from "../../processors/formats/commands.ts";
-import type { Due } from "./due-heap.ts";
+import type { Due } from "../due-heap.ts";
 
 /**
  * What became of one publication.
@@ -32,6 +32,7 @@ export class OpenCommand implements Due {
   /** The attempt whose outcome is awaited; 0 for none. */
   inAir = 0;
   dueTs = 0;
+  dueOrder = 0;
   heapIndex = -1;
 
   constructor(command: Command, offset: number, bytes: number, state: CommandState = "accepted") {

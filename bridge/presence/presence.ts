@@ -42,11 +42,10 @@ export class Presence {
   async start(): Promise<void> {
     this.#partitions = await this.#log.partitionCount(this.#topic);
     this.#writer = this.#log.plainWriter({});
-    const reader = await readTable(this.#log, this.#topic, (key, value) => {
+    await readTable(this.#log, this.#topic, (key, value) => {
       const view = value === null ? undefined : parsePresence(value);
       if (view !== undefined) this.machine.restore(key, view);
     });
-    await reader.close();
     this.#timer = setInterval(() => this.#sweep(), SWEEP_MS);
   }
 

@@ -12,7 +12,7 @@ import type { EventLog, LogReader, PlainWriter } from "../../eventlog/port.ts";
 import { partitionForKey } from "../../eventlog/records/murmur2.ts";
 import type { DeviceGate } from "../admission/gate.ts";
 import { BridgeError } from "../errors.ts";
-import { pollRows, readTable } from "../read-table.ts";
+import { giveRows, readTable } from "../read-table.ts";
 import type { Route } from "../route-cache.ts";
 import { KnownDevices } from "./known-devices.ts";
 import { parseRegistryEntry, type RegistryEntry } from "./registry-entry.ts";
@@ -28,6 +28,8 @@ export interface RegistrySettings {
 
 /** Registrations not yet durable; with more, a device is registered at a later message. */
 const MAX_REGISTERING = 10_000;
+/** A poll without news ends after this. */
+const POLL_WAIT_MS = 1000;
 /** After a failed read, before the next. */
 const RETRY_MS = 1000;
 
@@ -57,9 +59,11 @@ export class DeviceRegistry implements DeviceGate {
     const { topic, maxDevices } = this.#settings;
     this.#partitions = await this.#log.partitionCount(topic);
     this.#writer = this.#log.plainWriter({});
-    this.#reader = await readTable(this.#log, topic, this.#onRow);
+    const ends = await readTable(this.#log, topic, this.#onRow);
     if (this.known.overflow > 0)
       throw new BridgeError("registry-full", `${topic} has more devices than registry.maxDevices, ${maxDevices}: raise it`);
+    this.#reader = this.#log.reader({ isolation: "read_committed" });
+    this.#reader.assign(ends);
     this.#tailing = this.#tail(this.#reader);
   }
 
@@ -131,7 +135,7 @@ export class DeviceRegistry implements DeviceGate {
     let overflow = 0;
     while (!this.#isClosed) {
       try {
-        await pollRows(reader, this.#onRow);
+        for (const batch of await reader.poll(POLL_WAIT_MS)) giveRows(batch, this.#onRow);
         if (this.known.overflow > overflow)
           this.#logger.error({ overflow: this.known.overflow }, "more devices than registry.maxDevices: some are unknown here");
         overflow = this.known.overflow;

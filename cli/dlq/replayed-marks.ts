@@ -9,7 +9,7 @@ import type { EventLog } from "../../eventlog/port.ts";
 import type { RecordSet } from "../../eventlog/records/record-set.ts";
 import { CommandFailure } from "../failure.ts";
 import type { LogPlace } from "./letter.ts";
-import { readToEnd } from "./read-to-end.ts";
+import { readToEnd } from "../../eventlog/read-to-end.ts";
 
 /** Places of one row: its index fits two bytes, and a full row (6 KiB) is rewritten at no great cost. */
 const PLACES_PER_ROW = 1024;

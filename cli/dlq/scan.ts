@@ -2,7 +2,7 @@ import type { EventLog, PartitionOffset } from "../../eventlog/port.ts";
 import { partitionsOf } from "../application.ts";
 import { matches, type LetterFilter } from "./filter.ts";
 import { lettersOf, type Letter } from "./letter.ts";
-import { readToEnd } from "./read-to-end.ts";
+import { readToEnd } from "../../eventlog/read-to-end.ts";
 
 export interface Scanned {
   /** Those that match, in order within a partition. */

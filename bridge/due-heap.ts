@@ -1,14 +1,22 @@
-/** What is due next: a binary heap by time, whose entries know their place, so that one can be moved or taken out. */
+/** What is due next: a binary heap by time, and by who was scheduled first. Entries know their place, so that one can be moved or taken out. */
 
 export interface Due {
-  /** Epoch ms. */
+  /** By the clock of whoever schedules, ms. */
   dueTs: number;
+  /** Among those of one time. The heap's own. */
+  dueOrder: number;
   /** Place in the heap; -1 outside. The heap's own. */
   heapIndex: number;
 }
 
 export class DueHeap<T extends Due> {
   readonly #items: T[] = [];
+  #scheduled = 0;
+
+  /** In no order. */
+  get items(): readonly T[] {
+    return this.#items;
+  }
 
   get size(): number {
     return this.#items.length;
@@ -21,6 +29,7 @@ export class DueHeap<T extends Due> {
   /** Puts it in, or moves it when it is in already. */
   schedule(item: T, dueTs: number): void {
     item.dueTs = dueTs;
+    item.dueOrder = this.#scheduled++;
     if (item.heapIndex === -1) {
       item.heapIndex = this.#items.length;
       this.#items.push(item);
@@ -43,7 +52,7 @@ export class DueHeap<T extends Due> {
     const item = this.#items[index];
     while (index > 0) {
       const parent = (index - 1) >> 1;
-      if (this.#items[parent].dueTs <= item.dueTs) break;
+      if (isBefore(this.#items[parent], item)) break;
       this.#place(this.#items[parent], index);
       index = parent;
     }
@@ -57,8 +66,8 @@ export class DueHeap<T extends Due> {
     for (;;) {
       let child = 2 * index + 1;
       if (child >= this.#items.length) break;
-      if (child + 1 < this.#items.length && this.#items[child + 1].dueTs < this.#items[child].dueTs) child++;
-      if (this.#items[child].dueTs >= item.dueTs) break;
+      if (child + 1 < this.#items.length && isBefore(this.#items[child + 1], this.#items[child])) child++;
+      if (isBefore(item, this.#items[child])) break;
       this.#place(this.#items[child], index);
       index = child;
     }
@@ -69,4 +78,8 @@ export class DueHeap<T extends Due> {
     this.#items[index] = item;
     item.heapIndex = index;
   }
+}
+
+export function isBefore(a: Due, b: Due): boolean {
+  return a.dueTs < b.dueTs || (a.dueTs === b.dueTs && a.dueOrder < b.dueOrder);
 }
