@@ -22,8 +22,8 @@ export function stageFiles(stage: Stage, root: string): string[] | undefined {
   return stage.files?.flatMap((pattern) => globSync(pattern, { cwd: root })).sort();
 }
 
-/** Runs one stage with its output on ours. Never rejects for a failing check; that is a result. */
-export async function runStage(stage: Stage, root: string): Promise<StageResult> {
+/** Runs one stage with its output on ours, for `limitMs` at most. Never rejects for a failing check; that is a result. */
+export async function runStage(stage: Stage, root: string, limitMs: number): Promise<StageResult> {
   const cleanup = new CleanupList();
   const countsFile = join(tempDir(cleanup, "counts"), "counts.json");
   const args =
@@ -34,7 +34,7 @@ export async function runStage(stage: Stage, root: string): Promise<StageResult>
   const timer = setTimeout(() => {
     overran = true;
     void child.stop(2_000);
-  }, stage.limitMs);
+  }, limitMs);
   const status = await child.exited;
   clearTimeout(timer);
   const counts = stage.command === undefined ? readCounts(countsFile) : undefined;
@@ -45,7 +45,7 @@ export async function runStage(stage: Stage, root: string): Promise<StageResult>
     empty: false,
     durationMs: performance.now() - started,
     counts,
-    problem: overran ? `ended after ${stage.limitMs / 1000} s` : undefined,
+    problem: overran ? `ended after ${Math.round(limitMs / 1000)} s` : undefined,
   };
 }
 

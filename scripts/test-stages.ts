@@ -3,7 +3,7 @@ import type { Requirement } from "../test/support/need.ts";
 /** A part of `npm test`. Either a command of an installed package, or test files. */
 export interface Stage {
   readonly name: string;
-  /** What a run of it takes at the very most; it is then ended and counts as failed. */
+  /** What a run of it takes at the very most, beside what the stages before it have left of theirs; it is then ended and counts as failed. */
   readonly limitMs: number;
   readonly command?: readonly string[];
   readonly files?: readonly string[];
@@ -73,6 +73,19 @@ export const stages: readonly Stage[] = [
     sharedKafka: true,
   },
 ];
+
+/** What a stage leaves of its limit is for those after it, so that together they keep to the sum of the limits. */
+export class TimeBudget {
+  #leftMs = 0;
+
+  limitOf(stage: Stage): number {
+    return stage.limitMs + this.#leftMs;
+  }
+
+  used(stage: Stage, ms: number): void {
+    this.#leftMs = Math.max(0, this.limitOf(stage) - ms);
+  }
+}
 
 /** The stages that `--only a,b` names, in the order above; all without it. Throws on an unknown name. */
 export function selectStages(only: string | undefined): readonly Stage[] {

@@ -8,7 +8,7 @@ import { startKafka } from "../test/support/kafka.ts";
 import { need } from "../test/support/need.ts";
 import type { Counts } from "./count-reporter.ts";
 import { runStage, stageFiles, type StageResult } from "./run-stage.ts";
-import { selectStages, type Stage } from "./test-stages.ts";
+import { selectStages, TimeBudget, type Stage } from "./test-stages.ts";
 
 const root = new URL("..", import.meta.url).pathname;
 const { values } = parseArgs({ options: { only: { type: "string" } }, allowPositionals: false });
@@ -58,6 +58,7 @@ function summarize(): void {
 }
 
 async function main(): Promise<void> {
+  const budget = new TimeBudget();
   for (const stage of selectStages(values.only)) {
     if (stageFiles(stage, root)?.length === 0) {
       results.push({ name: stage.name, ok: true, empty: true, durationMs: 0 });
@@ -67,12 +68,13 @@ async function main(): Promise<void> {
     const started = performance.now();
     try {
       await prepare(stage);
-      results.push(await runStage(stage, root));
+      results.push(await runStage(stage, root, budget.limitOf(stage)));
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
       process.stdout.write(`${problem}\n`);
       results.push({ name: stage.name, ok: false, empty: false, durationMs: performance.now() - started, problem });
     }
+    budget.used(stage, performance.now() - started);
   }
   await cleanup.run();
   summarize();
