@@ -3,11 +3,13 @@ import type { RecordHeader, TopicPartition } from "../eventlog/port.ts";
 import { partitionForKey } from "../eventlog/records/murmur2.ts";
 import { RAW_HEADERS, deviceKey } from "../processors/formats/names.ts";
 import { RecentMap } from "./recent-map.ts";
-import { parseAckTopic, telemetryTopic } from "./device-topic.ts";
+import { ACK_TEMPLATE, telemetryTopic } from "./device-topic.ts";
 import { TopicTemplates } from "./topic-templates.ts";
 
 /** The topic a message came on, when `mqtt.topic` is the design's topic of its device instead. */
 const ORIGINAL_TOPIC_HEADER = "mqtt.topic.original";
+
+const ACKS = new TopicTemplates([ACK_TEMPLATE]);
 
 export interface Route {
   /** UTF-8 of `tenant|deviceId`; null when the topic is none that devices publish to: the message is a dead letter. */
@@ -70,7 +72,7 @@ export class RouteCache {
     const { raw, rawPartitions, acks, acksPartitions = 1, dlq, dlqPartitions } = this.#targets;
     const telemetry = this.#templates.parse(topic);
     const state = telemetry === undefined ? this.#states?.parse(topic) : undefined;
-    const ack = acks === undefined ? undefined : parseAckTopic(topic);
+    const ack = acks === undefined ? undefined : ACKS.parse(topic);
     const parsed = telemetry ?? state ?? ack;
     const isAck = telemetry === undefined && state === undefined && ack !== undefined;
     const [to, partitions] = isAck && acks !== undefined ? [acks, acksPartitions] : [raw, rawPartitions];

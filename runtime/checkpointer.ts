@@ -1,5 +1,6 @@
 /** Moves committed rows into the state engines beside the loop: one task at a time, every so often or so many bytes. */
 import type { Logger } from "pino";
+import { oldestTrouble } from "../eventlog/oldest-trouble.ts";
 import type { Trouble } from "../eventlog/port.ts";
 import { CorruptTaskError, isMendedByWipe } from "./corrupt-tasks.ts";
 import { messageOf } from "./errors.ts";
@@ -41,12 +42,8 @@ export class Checkpointer {
 
   /** Of the task whose checkpoints have failed longest. */
   get trouble(): Trouble | undefined {
-    let oldest: Trouble | undefined;
-    for (const [task, trouble] of this.#failing) {
-      if (task.status === "closed") this.#failing.delete(task);
-      else if (oldest === undefined || trouble.since < oldest.since) oldest = trouble;
-    }
-    return oldest;
+    for (const task of this.#failing.keys()) if (task.status === "closed") this.#failing.delete(task);
+    return oldestTrouble(this.#failing.values());
   }
 
   /** Resolves when no checkpoint is under way; never rejects. */

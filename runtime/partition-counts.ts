@@ -1,11 +1,9 @@
 /** Partition counts and size limits of the topics a topology names: loaded at start, and a limit again when its topic refuses a batch. */
+import { DEFAULT_MAX_MESSAGE_BYTES } from "../eventlog/topic-defaults.ts";
 import type { RefusedBatch } from "../eventlog/errors.ts";
 import type { EventLog } from "../eventlog/port.ts";
 import type { Topology } from "../topology/topology.ts";
 import { RuntimeError } from "./errors.ts";
-
-/** Kafka's default of max.message.bytes. */
-const DEFAULT_MAX_MESSAGE_BYTES = 1_048_588;
 
 /** The largest record that a topic takes. */
 export interface RecordLimit {

@@ -5,6 +5,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { LogError } from "../eventlog/errors.ts";
+import { oldestTrouble } from "../eventlog/oldest-trouble.ts";
 import type { GroupMember, Trouble } from "../eventlog/port.ts";
 import type { Topology } from "../topology/topology.ts";
 import { CorruptTasks, isMendedByWipe } from "./corrupt-tasks.ts";
@@ -91,10 +92,7 @@ export class TaskManager {
 
   /** Of the task that has been tried to be opened longest. */
   get trouble(): Trouble | undefined {
-    let oldest: Trouble | undefined;
-    for (const { trouble } of this.#slots.values())
-      if (trouble !== undefined && (oldest === undefined || trouble.since < oldest.since)) oldest = trouble;
-    return oldest;
+    return oldestTrouble([...this.#slots.values()].map(({ trouble }) => trouble));
   }
 
   /** What stays is not touched, what is new comes up. Returns the running ones that go: closeLeaving() once they are committed. */

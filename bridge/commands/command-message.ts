@@ -1,4 +1,6 @@
 /** A command as an MQTT message, and the acknowledgement that comes back. Formats: docs/commands.md. */
+import { ACK_TEMPLATE } from "../device-topic.ts";
+import { TopicTemplates } from "../topic-templates.ts";
 import type { IClientPublishOptions } from "mqtt";
 import type { Command } from "../../processors/formats/commands.ts";
 import type { OpenCommand } from "./open-command.ts";
@@ -24,7 +26,7 @@ export function ackTopic(tenant: string, deviceId: string): string {
 }
 
 /** The topic filter under which all acknowledgements come. */
-export const ACK_FILTER = "t/+/d/+/cmd/ack";
+export const [ACK_FILTER] = new TopicTemplates([ACK_TEMPLATE]).filters();
 
 /** Properties are for MQTT 5; MQTT.js leaves them out on an older connection. */
 export function commandMessage({ command, attempts }: OpenCommand, format: MessageFormat, now: number): CommandMessage {

@@ -7,6 +7,7 @@
  *
  * So a record is in its topic if and only if its mark is in the marks' topic, whatever filter it was found by.
  */
+import { DEFAULT_MAX_MESSAGE_BYTES } from "../../eventlog/topic-defaults.ts";
 import type { EventLog, TxnWriter } from "../../eventlog/port.ts";
 import { partitionForKey } from "../../eventlog/records/murmur2.ts";
 import { RecordSet } from "../../eventlog/records/record-set.ts";
@@ -21,8 +22,6 @@ const TRANSACTION_LETTERS = 500;
 const TRANSACTION_BYTES = 4 * 1024 * 1024;
 /** A transaction here takes milliseconds; one of a replay that died holds readers up for so long, unless another replay comes. */
 const TRANSACTION_TIMEOUT_MS = 30_000;
-/** Kafka's default limit, for a log that does not say. Bytes. */
-const DEFAULT_MAX_MESSAGE_BYTES = 1_048_588;
 
 export interface ReplaySettings {
   readonly applicationId: string;

@@ -1,9 +1,8 @@
+import { DEFAULT_MAX_MESSAGE_BYTES } from "../../eventlog/topic-defaults.ts";
 import { hasLimits } from "../../bridge/admission/settings.ts";
 import type { TopicSpec } from "../../eventlog/port.ts";
 import type { Config } from "../config/schema.ts";
 
-/** Kafka's default limit of a record batch. Bytes. */
-const DEFAULT_MAX_MESSAGE_BYTES = 1_048_588;
 /** Room beside the value: key, headers and batch header. Bytes. */
 const RECORD_OVERHEAD_BYTES = 32_768;
 const DEFAULT_PARTITIONS = 8;

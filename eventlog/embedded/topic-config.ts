@@ -1,4 +1,5 @@
 /** The topic settings that the embedded log honours, by Kafka's names and with Kafka's defaults. */
+import { DEFAULT_MAX_MESSAGE_BYTES } from "../topic-defaults.ts";
 import { LogError } from "../errors.ts";
 
 export interface TopicConfig {
@@ -38,7 +39,7 @@ export function parseTopicConfig(topic: string, config: Readonly<Record<string, 
     retentionBytes: limit("retention.bytes", -1),
     deleteRetentionMs: number("delete.retention.ms", DAY_MS, 0, Number.MAX_SAFE_INTEGER),
     minCleanableDirtyRatio: number("min.cleanable.dirty.ratio", 0.5, 0, 1),
-    maxMessageBytes: number("max.message.bytes", 1_048_588, 0, 2 ** 31 - 1),
+    maxMessageBytes: number("max.message.bytes", DEFAULT_MAX_MESSAGE_BYTES, 0, 2 ** 31 - 1),
   };
 }
 

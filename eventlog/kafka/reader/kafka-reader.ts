@@ -1,6 +1,7 @@
 /** The reader: one fetch in flight per broker, answers buffered undecoded, decoded in slices as they are handed out. */
 import type { Logger } from "pino";
 import { LogError } from "../../errors.ts";
+import { oldestTrouble } from "../../oldest-trouble.ts";
 import type { FetchedBatch, LogReader, PartitionOffset, ReaderOptions, TopicPartition, Trouble } from "../../port.ts";
 import { NO_LEADER, type Cluster } from "../connection/cluster.ts";
 import type { Connections } from "../connection/connections.ts";
@@ -107,15 +108,13 @@ export class KafkaReader implements LogReader {
   }
 
   get trouble(): Trouble | undefined {
-    let oldest: Trouble | undefined;
-    const consider = (trouble: Trouble): void => {
-      if (oldest === undefined || trouble.since < oldest.since) oldest = trouble;
-    };
-    for (const { paused, trouble } of this.#partitions.values()) if (!paused && trouble !== undefined) consider(trouble);
+    const failing = [...this.#partitions.values()].map(({ paused, trouble }) => (paused ? undefined : trouble));
     const overdue = performance.now() - this.#maxWaitMs - SLOW_ANSWER_MS;
-    for (const [leader, { since }] of this.#inFlight)
-      if (since < overdue) consider({ since, error: new LogError("timed-out", `Fetch: no answer from broker ${leader} yet`) });
-    return oldest;
+    const late = [...this.#inFlight].filter(([, { since }]) => since < overdue);
+    return oldestTrouble([
+      ...failing,
+      ...late.map(([leader, { since }]) => ({ since, error: new LogError("timed-out", `Fetch: no answer from broker ${leader} yet`) })),
+    ]);
   }
 
   async close(): Promise<void> {
