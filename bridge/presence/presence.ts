@@ -3,10 +3,10 @@
  * acknowledged without waiting for its record: after a crash the broker's retained states, asked for at each start, tell it again.
  */
 import type { Logger } from "pino";
-import type { EventLog, PlainWriter } from "../../eventlog/port.ts";
-import { partitionForKey } from "../../eventlog/records/murmur2.ts";
+import type { EventLog } from "../../eventlog/port.ts";
 import { readTable } from "../read-table.ts";
 import type { Route } from "../route-cache.ts";
+import { TableWriter } from "../table-writer.ts";
 import { encodePresence, parsePresence, parseState } from "./formats.ts";
 import { PresenceMachine, type PresenceSettings } from "./presence-machine.ts";
 
@@ -26,8 +26,7 @@ export class Presence {
   readonly #logger: Logger;
   /** Keys whose newest record the log refused: tried again at each sweep. At most as many as there are devices. */
   readonly #unwritten = new Set<string>();
-  #writer: PlainWriter | undefined;
-  #partitions = 1;
+  #writer: TableWriter | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: PresenceOptions, log: EventLog, logger: Logger) {
@@ -40,8 +39,7 @@ export class Presence {
 
   /** Resolves when what was written before is known. Rejects as the reader does. */
   async start(): Promise<void> {
-    this.#partitions = await this.#log.partitionCount(this.#topic);
-    this.#writer = this.#log.plainWriter({});
+    this.#writer = await TableWriter.open(this.#log, this.#topic);
     await readTable(this.#log, this.#topic, (key, value) => {
       const view = value === null ? undefined : parsePresence(value);
       if (view !== undefined) this.machine.restore(key, view);
@@ -75,18 +73,12 @@ export class Presence {
     const view = this.machine.view(key);
     const value = view && encodePresence(key, view);
     if (view === undefined || value === undefined) return;
-    const bytes = Buffer.from(key);
-    const to = { topic: this.#topic, partition: partitionForKey(bytes, 0, bytes.length, this.#partitions) };
-    try {
-      this.#writer?.send(to, bytes, value, undefined, Date.now(), (error) => {
-        if (error !== undefined) this.#failed(key, error);
-      });
-    } catch (error) {
-      this.#failed(key, error);
-    }
+    this.#writer?.write(key, value, (error) => {
+      if (error !== undefined) this.#failed(key, error);
+    });
   }
 
-  #failed(key: string, error: unknown): void {
+  #failed(key: string, error: Error): void {
     if (this.#unwritten.size === 0) this.#logger.warn({ err: error, topic: this.#topic }, "presence is not written, and tried again");
     this.#unwritten.add(key);
   }

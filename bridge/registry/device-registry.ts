@@ -8,12 +8,12 @@
  * | `closed`        | by `unknown`                           | by `denied`   |
  */
 import type { Logger } from "pino";
-import type { EventLog, LogReader, PlainWriter } from "../../eventlog/port.ts";
-import { partitionForKey } from "../../eventlog/records/murmur2.ts";
+import type { EventLog, LogReader } from "../../eventlog/port.ts";
 import type { DeviceGate } from "../admission/gate.ts";
 import { BridgeError } from "../errors.ts";
 import { giveRows, readTable } from "../read-table.ts";
 import type { Route } from "../route-cache.ts";
+import { TableWriter } from "../table-writer.ts";
 import { KnownDevices } from "./known-devices.ts";
 import { parseRegistryEntry, type RegistryEntry } from "./registry-entry.ts";
 
@@ -39,8 +39,7 @@ export class DeviceRegistry implements DeviceGate {
   readonly #settings: RegistrySettings;
   readonly #log: EventLog;
   readonly #logger: Logger;
-  #writer: PlainWriter | undefined;
-  #partitions = 1;
+  #writer: TableWriter | undefined;
   #registering = 0;
   #reader: LogReader | undefined;
   #tailing: Promise<void> = Promise.resolve();
@@ -57,8 +56,7 @@ export class DeviceRegistry implements DeviceGate {
   /** Resolves when the whole table is read. Rejects with `registry-full` when it has more than `maxDevices`, or as the reader does. */
   async start(): Promise<void> {
     const { topic, maxDevices } = this.#settings;
-    this.#partitions = await this.#log.partitionCount(topic);
-    this.#writer = this.#log.plainWriter({});
+    this.#writer = await TableWriter.open(this.#log, topic);
     const ends = await readTable(this.#log, topic, this.#onRow);
     if (this.known.overflow > 0)
       throw new BridgeError("registry-full", `${topic} has more devices than registry.maxDevices, ${maxDevices}: raise it`);
@@ -118,17 +116,10 @@ export class DeviceRegistry implements DeviceGate {
   }
 
   #write(key: string, entry: RegistryEntry, done: (error: Error | undefined) => void = () => undefined): void {
-    const bytes = Buffer.from(key);
-    const to = { topic: this.#settings.topic, partition: partitionForKey(bytes, 0, bytes.length, this.#partitions) };
-    const settled = (error: Error | undefined): void => {
+    this.#writer?.write(key, Buffer.from(JSON.stringify(entry)), (error) => {
       if (error !== undefined) this.#logger.error({ err: error, key }, "the registry did not take an entry");
       done(error);
-    };
-    try {
-      this.#writer?.send(to, bytes, Buffer.from(JSON.stringify(entry)), undefined, Date.now(), settled);
-    } catch (error) {
-      settled(error instanceof Error ? error : new Error(String(error)));
-    }
+    });
   }
 
   async #tail(reader: LogReader): Promise<void> {
