@@ -9,7 +9,6 @@ import { once } from "node:events";
 import { parseArgs } from "node:util";
 import { connectAsync } from "mqtt";
 import { pino } from "pino";
-import { Registry } from "prom-client";
 import { ADMISSION_DEFAULTS } from "../bridge/admission/settings.ts";
 import { Ingress } from "../bridge/ingress.ts";
 import { EmbeddedLog } from "../eventlog/embedded/embedded-log.ts";
@@ -101,7 +100,6 @@ async function phase(name: string, seconds: number, policy: Policy | undefined):
     },
     ingressId: "bench",
     logger: pino({ level: "warn" }),
-    registry: new Registry(),
   });
   await ingress.start();
   const run = (...more: string[]): Promise<unknown> =>

@@ -75,6 +75,8 @@ export interface ForwarderCounters {
   shed: number;
   /** QoS 2 messages sent again that were known, and not written twice. */
   redelivered: number;
+  /** Acknowledged and left to the slot whose device it is. */
+  foreign: number;
   /** Durable ones. */
   readonly deadLetters: Map<DlqReason, number>;
   writeFailures: number;

@@ -46,6 +46,7 @@ export class Forwarder {
     acked: 0,
     shed: 0,
     redelivered: 0,
+    foreign: 0,
     deadLetters: new Map(),
     writeFailures: 0,
   };
@@ -198,7 +199,9 @@ export class Forwarder {
       this.#queue.push(message);
     }
     const route = this.#routes.route(inbound.topic);
-    if (route.key === null) this.#writeDeadLetter(message, route, payload, "bad-topic", "no topic template fits, and it is no .../cmd/ack");
+    if (!route.isOwn) this.#leaveToOthers(message);
+    else if (route.key === null)
+      this.#writeDeadLetter(message, route, payload, "bad-topic", "no topic template fits, and it is no .../cmd/ack");
     else if (route.isState) this.#takeState(message, route, payload);
     else if (payload.length > this.#bounds.maxValueBytes) this.#writeTooLarge(message, route, payload);
     else if (this.#admission !== undefined) this.#admit(message, route, payload, this.#admission);
@@ -211,6 +214,16 @@ export class Forwarder {
   /** Told to presence, which keeps it; nothing of it goes into the raw topic. */
   #takeState(message: InFlight, route: Route, payload: Uint8Array): void {
     if (this.#admission?.gate.isStopped(route) !== true) this.#presence?.state(route, payload, message.retain);
+    this.#finish(message);
+  }
+
+  #leaveToOthers(message: InFlight): void {
+    this.counters.foreign++;
+    this.#finish(message);
+  }
+
+  /** Nothing is written for it: acknowledged in its turn. */
+  #finish(message: InFlight): void {
     this.#account(message);
     this.#durable(message);
     this.#pool.giveBackIfUnused(message);
@@ -276,12 +289,9 @@ export class Forwarder {
     this.#write(message, to, route.key, payload, shedHeaders(reason, this.#headersOf(message, route)));
   }
 
-  /** Acknowledged in its turn, and gone. */
   #drop(message: InFlight, route: Route, gate: AdmissionGate, reason = gate.reason): void {
     gate.counts.add("drop", reason, route.tenant);
-    this.#account(message);
-    this.#durable(message);
-    this.#pool.giveBackIfUnused(message);
+    this.#finish(message);
   }
 
   #headersOf(message: InFlight, { topicHeader, originalTopicHeader }: Route): RecordHeader[] {

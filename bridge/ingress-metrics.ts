@@ -1,9 +1,9 @@
 /** The ingress's numbers for Prometheus: read from its counters when scraped, so that a message costs no metric call. */
 import { Counter, Gauge, type Registry } from "prom-client";
-import type { IngressStats } from "./ingress.ts";
+import type { ReplicaStats } from "./scale-out/replica-stats.ts";
 
-export function registerIngressMetrics(registry: Registry, stats: () => IngressStats): void {
-  const counter = (name: string, help: string, value: (stats: IngressStats) => number): void => {
+export function registerIngressMetrics(registry: Registry, stats: () => ReplicaStats): void {
+  const counter = (name: string, help: string, value: (stats: ReplicaStats) => number): void => {
     new Counter({
       name: `sluice_ingress_${name}`,
       help,
@@ -14,7 +14,7 @@ export function registerIngressMetrics(registry: Registry, stats: () => IngressS
       },
     });
   };
-  const gauge = (name: string, help: string, value: (stats: IngressStats) => number): void => {
+  const gauge = (name: string, help: string, value: (stats: ReplicaStats) => number): void => {
     new Gauge({
       name: `sluice_ingress_${name}`,
       help,
@@ -58,6 +58,7 @@ export function registerIngressMetrics(registry: Registry, stats: () => IngressS
   counter("acked_total", "PUBACK and PUBREC packets sent.", (now) => now.acked);
   counter("shed_total", "QoS 0 messages dropped: buffer full or write failed.", (now) => now.shed);
   counter("redelivered_total", "QoS 2 messages sent again and recognised.", (now) => now.redelivered);
+  counter("foreign_total", "Messages acknowledged and left to the slot whose device it is.", (now) => now.foreign);
   counter("write_failures_total", "Writes the event log refused or lost.", (now) => now.writeFailures);
   counter("reconnects_total", "Attempts to connect to the MQTT broker again.", (now) => now.reconnects);
   gauge("in_flight", "Messages not yet durable or not yet acknowledged.", (now) => now.inFlight);
@@ -68,4 +69,7 @@ export function registerIngressMetrics(registry: Registry, stats: () => IngressS
   gauge("devices_allowed", "Devices the registry allows, as far as they are kept.", (now) => now.devices.allowed);
   gauge("devices_denied", "Devices the registry denies.", (now) => now.devices.denied);
   gauge("connected", "1 while connected to the MQTT broker.", (now) => (now.connected ? 1 : 0));
+  gauge("slots", "Sessions at the MQTT broker that this replica has.", (now) => now.slots);
+  counter("slots_taken_total", "Slots assigned to this replica since it started.", (now) => now.slotsTaken);
+  counter("slots_lost_total", "Slots given up without a hand-over: another replica may have them already.", (now) => now.slotsLost);
 }

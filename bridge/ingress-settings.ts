@@ -9,6 +9,8 @@ export interface MqttSettings {
   readonly topics: readonly string[];
   /** On which devices say whether they are there; their retained messages are asked for at each start. */
   readonly stateTopics?: readonly string[];
+  /** Unsubscribed, once the others are subscribed: what the session may have from before. With no others the session is only emptied. */
+  readonly formerTopics?: readonly string[];
   readonly qos: 0 | 1 | 2;
   /** 4 is MQTT 3.1.1. Default 5: only it lets the client say how many messages may be outstanding. A broker that refuses 5 is asked again with 4. */
   readonly protocolVersion?: 4 | 5;
@@ -51,6 +53,7 @@ export type ResolvedMqttSettings = Required<Omit<MqttSettings, Optional>> & Pick
 
 const DEFAULTS = {
   stateTopics: [],
+  formerTopics: [],
   protocolVersion: 5,
   keepaliveS: 30,
   // A long weekend and its repair: telemetry waits at the broker as long as its own queue limits allow.
@@ -78,7 +81,8 @@ export function resolveMqttSettings(settings: MqttSettings): ResolvedMqttSetting
   };
   if (!/^(mqtts?|wss?):\/\/./.test(resolved.url)) wrong("url", "must start with mqtt://, mqtts://, ws:// or wss://");
   if (resolved.clientId === "") wrong("clientId", "must not be empty: the broker keeps the session under it");
-  if (resolved.topics.length === 0) wrong("topics", "must name at least one topic filter");
+  if (resolved.topics.length + resolved.stateTopics.length + resolved.formerTopics.length === 0)
+    wrong("topics", "must name at least one topic filter");
   if (resolved.windowMessages < 1 || resolved.windowMessages > MAX_WINDOW_MESSAGES) wrong("windowMessages", "must be 1 to 65535");
   if (resolved.keepaliveS < 1) wrong("keepaliveS", "must be at least 1: a dead connection is noticed by it");
   if (resolved.reconnectMinMs < 1 || resolved.reconnectMaxMs < resolved.reconnectMinMs)

@@ -1,6 +1,8 @@
-/** The ingress: MQTT telemetry into the raw topic, acknowledged when durable. Puts intake, forwarder and writer together. */
+/**
+ * One session's ingress: MQTT telemetry into the raw topic, acknowledged when durable. Puts intake, forwarder and writer together.
+ * A process has one or several (scale-out/replica.ts).
+ */
 import type { Logger } from "pino";
-import type { Registry } from "prom-client";
 import type { EventLog, PlainWriter } from "../eventlog/port.ts";
 import type { AdmissionCount } from "./admission/counts.ts";
 import { AdmissionGate } from "./admission/gate.ts";
@@ -8,14 +10,13 @@ import { ADMISSION_DEFAULTS, hasLimits, type AdmissionSettings } from "./admissi
 import { BridgeError } from "./errors.ts";
 import { Forwarder } from "./forwarder.ts";
 import type { Admission } from "./forwarder-parts.ts";
-import { registerIngressMetrics } from "./ingress-metrics.ts";
 import { resolveMqttSettings, type MqttSettings, type ResolvedMqttSettings } from "./ingress-settings.ts";
 import { MqttIntake } from "./mqtt-intake.ts";
 import { STATE_TEMPLATE } from "./presence/formats.ts";
 import { Presence, type PresenceOptions } from "./presence/presence.ts";
 import { RawHeaders } from "./raw-headers.ts";
-import { DeviceRegistry, type RegistrySettings } from "./registry/device-registry.ts";
-import { RouteCache } from "./route-cache.ts";
+import type { DeviceRegistry } from "./registry/device-registry.ts";
+import { RouteCache, type Owns } from "./route-cache.ts";
 import { TopicTemplates } from "./topic-templates.ts";
 
 export interface IngressOptions {
@@ -27,14 +28,17 @@ export interface IngressOptions {
   readonly validation: { readonly maxValueBytes: number };
   /** Absent: the design's topic template, and no limits. */
   readonly admission?: AdmissionSettings;
-  /** Absent: every device may send. */
-  readonly deviceRegistry?: RegistrySettings;
+  /** Started, and closed by who gives it. Absent: every device may send. */
+  readonly devices?: DeviceRegistry;
   /** Absent: nobody asks whether devices are there. */
   readonly presence?: PresenceOptions;
+  /** Absent: all that comes is this ingress' own. */
+  readonly owns?: Owns;
+  /** Asked after each loss of the connection (IntakeHandlers.whatNext). Absent: it is connected again. */
+  readonly whatNext?: (takenOver: boolean) => "connect-again" | "give-up";
   /** Goes into `ingress.id` of every record. */
   readonly ingressId: string;
   readonly logger: Logger;
-  readonly registry: Registry;
 }
 
 /** Counts since start(). */
@@ -46,11 +50,11 @@ export interface IngressStats {
   readonly acked: number;
   readonly shed: number;
   readonly redelivered: number;
+  /** Acknowledged and left to the slot whose device it is. */
+  readonly foreign: number;
   readonly deadLetters: Readonly<Record<string, number>>;
   /** Shed, dropped or delayed, by reason and tenant. */
   readonly admission: readonly AdmissionCount[];
-  /** Known to the registry of devices. */
-  readonly devices: { readonly allowed: number; readonly denied: number };
   /** Devices whose presence is followed, messages of devices beyond the bound, and states that cannot be read. */
   readonly presence: { readonly followed: number; readonly overflow: number; readonly unreadable: number };
   readonly writeFailures: number;
@@ -70,16 +74,16 @@ interface Parts {
   readonly admission: Admission | undefined;
 }
 
-const NOTHING_YET: IngressStats = {
+export const NOTHING_YET: IngressStats = {
   connected: false,
   received: [0, 0, 0],
   written: 0,
   acked: 0,
   shed: 0,
   redelivered: 0,
+  foreign: 0,
   deadLetters: {},
   admission: [],
-  devices: { allowed: 0, denied: 0 },
   presence: { followed: 0, overflow: 0, unreadable: 0 },
   writeFailures: 0,
   inFlight: 0,
@@ -91,21 +95,18 @@ export class Ingress {
   readonly #options: IngressOptions;
   readonly #mqtt: ResolvedMqttSettings;
   #parts: Parts | undefined;
-  #registry: DeviceRegistry | undefined;
   #presence: Presence | undefined;
   #stopping: Promise<void> | undefined;
 
   /** Throws BridgeError `bad-settings`. */
   constructor(options: IngressOptions) {
     this.#options = options;
-    const stateTopics = options.presence === undefined ? [] : STATES.filters();
-    this.#mqtt = resolveMqttSettings({ ...options.mqtt, stateTopics });
-    registerIngressMetrics(options.registry, () => this.stats());
+    this.#mqtt = resolveMqttSettings({ stateTopics: options.presence && STATES.filters(), ...options.mqtt });
   }
 
   /**
    * Resolves when the broker has the subscription; a broker that is away is tried again with back-off, without end.
-   * Rejects when a topic does not exist (LogError `unknown-topic`) or with BridgeError `registry-full` or `stopped`.
+   * Rejects when a topic does not exist (LogError `unknown-topic`) or with BridgeError `stopped`.
    */
   async start(): Promise<void> {
     const { log, topics, admission: settings = ADMISSION_DEFAULTS } = this.#options;
@@ -114,9 +115,9 @@ export class Ingress {
       [raw, dlq, acks ?? raw].map((topic) => log.partitionCount(topic)),
     );
     const admission = await this.#admission(settings);
-    const { presence } = this.#options;
+    const { presence, owns, logger } = this.#options;
     if (presence !== undefined) {
-      this.#presence = new Presence(presence, log, this.#options.logger);
+      this.#presence = new Presence(presence, log, logger, owns);
       await this.#presence.start();
     }
     if (this.#stopping !== undefined) throw new BridgeError("stopped", "stopped while starting");
@@ -126,6 +127,7 @@ export class Ingress {
       MAX_CACHED_TOPICS,
       templates,
       presence && STATES,
+      owns,
     );
     this.#parts = this.#assemble(routes, admission);
     await this.#parts.intake.start();
@@ -133,16 +135,14 @@ export class Ingress {
 
   /** Takes nothing more, waits for what is in flight, acknowledges it, disconnects (the session stays). Bounded by `stopTimeoutMs`. */
   stop(): Promise<void> {
-    this.#stopping ??= this.#stop().finally(async () => {
-      await this.#registry?.close();
-      await this.#presence?.close();
-    });
+    this.#stopping ??= this.#stop().finally(() => this.#presence?.close());
     return this.#stopping;
   }
 
-  /** Whether the registry of devices denies `tenant|deviceId`. */
-  isDenied(deviceKey: string): boolean {
-    return this.#registry?.known.statusOf(deviceKey) === "denied";
+  /** As stop(), when the session may be another's already: acknowledges nothing more. */
+  abandon(): Promise<void> {
+    this.#parts?.intake.cutOff();
+    return this.stop();
   }
 
   stats(): IngressStats {
@@ -154,7 +154,6 @@ export class Ingress {
       received: [...received],
       deadLetters: Object.fromEntries(deadLetters),
       admission: admission?.gate.counts.list() ?? [],
-      devices: { allowed: this.#registry?.known.allowed ?? 0, denied: this.#registry?.known.denied ?? 0 },
       presence: {
         followed: this.#presence?.machine.size ?? 0,
         overflow: this.#presence?.machine.overflow ?? 0,
@@ -168,15 +167,11 @@ export class Ingress {
   }
 
   async #admission(settings: AdmissionSettings): Promise<Admission | undefined> {
-    const { log, deviceRegistry, logger } = this.#options;
-    if (deviceRegistry === undefined && !hasLimits(settings)) return undefined;
+    const { log, devices } = this.#options;
+    if (devices === undefined && !hasLimits(settings)) return undefined;
     const { shedTopic: topic } = settings;
     const partitions = await log.partitionCount(topic);
-    if (deviceRegistry !== undefined) {
-      this.#registry = new DeviceRegistry(deviceRegistry, log, logger);
-      await this.#registry.start();
-    }
-    return { gate: new AdmissionGate(settings, this.#registry), shed: { topic, partitions }, now: () => performance.now() };
+    return { gate: new AdmissionGate(settings, devices), shed: { topic, partitions }, now: () => performance.now() };
   }
 
   #assemble(routes: RouteCache, admission: Admission | undefined): Parts {
@@ -198,6 +193,7 @@ export class Ingress {
           forwarder.connectionLost();
           this.#presence?.machine.brokerLost();
         },
+        whatNext: (takenOver) => this.#options.whatNext?.(takenOver) ?? "connect-again",
       },
       logger,
     );

@@ -25,7 +25,15 @@ export interface IntakeHandlers {
   released(messageId: number): void;
   connectionOpened(sessionPresent: boolean): void;
   connectionLost(): void;
+  /**
+   * The connection is gone. `give-up`: its session may be another's now, and nothing more is done here; the default is to connect again.
+   * @param takenOver the broker says that another client has connected under this one's name (MQTT 5, and not every broker)
+   */
+  whatNext?(takenOver: boolean): "connect-again" | "give-up";
 }
+
+/** MQTT 5, DISCONNECT: session taken over. */
+const SESSION_TAKEN_OVER = 0x8e;
 
 /** How soon new credentials are noticed. ms. */
 const REFRESH_CHECK_MS = 1_000;
@@ -59,6 +67,8 @@ export class MqttIntake {
   /** Between a good CONNACK and the loss of its connection. */
   #open = false;
   #openedAt = 0;
+  /** Said by the broker of the connection that is ending. */
+  #takenOver = false;
   /** The session at the broker has our subscription. */
   #subscribed = false;
   /** Connections lost in a row without an acknowledgement sent; sets the back-off. */
@@ -99,6 +109,11 @@ export class MqttIntake {
     });
     client.on("connect", (packet) => this.#ensureSubscribed(client, packet));
     client.on("reconnect", () => this.reconnects++);
+    client.on("disconnect", ({ reasonCode }) => {
+      this.#takenOver = reasonCode === SESSION_TAKEN_OVER;
+      if (!this.#takenOver) return;
+      this.#logger.warn({ clientId: this.#settings.clientId }, "another client has connected with this client id, and has the session now");
+    });
     client.once("packetreceive", this.#onFirstPacket);
     // Before MQTT.js's own listener, which sets the reconnect timer from the period that is set here.
     client.prependListener("close", () => this.#onClose(client));
@@ -138,10 +153,7 @@ export class MqttIntake {
   /** DISCONNECT (the session stays at the broker) and close, within `timeoutMs`. */
   async end(timeoutMs: number): Promise<void> {
     const client = this.#client;
-    this.#state = "ended";
-    clearInterval(this.#refreshTimer);
-    this.#started?.reject(new BridgeError("stopped", "stopped before the broker was reached"));
-    this.#started = undefined;
+    this.#ended();
     this.#dropHeld();
     if (client === undefined) return;
     let timer: NodeJS.Timeout | undefined;
@@ -155,6 +167,22 @@ export class MqttIntake {
       }),
     ]);
     clearTimeout(timer);
+  }
+
+  /** Ends at once and for good, without a word to the broker: the session is another's now. */
+  cutOff(): void {
+    const client = this.#client;
+    this.#client = undefined;
+    this.#ended();
+    this.#lose();
+    client?.end(true);
+  }
+
+  #ended(): void {
+    this.#state = "ended";
+    clearInterval(this.#refreshTimer);
+    this.#started?.reject(new BridgeError("stopped", "stopped before the broker was reached"));
+    this.#started = undefined;
   }
 
   #connect(): MqttClient {
@@ -209,12 +237,16 @@ export class MqttIntake {
   #ensureSubscribed(client: MqttClient, { sessionPresent }: IConnackPacket): void {
     this.#logger.info({ broker: this.#brokerName(), sessionPresent }, "connected to mqtt broker");
     if (this.#subscribed || this.#state !== "running") return;
-    const { topics, stateTopics, qos } = this.#settings;
+    const { topics, stateTopics, formerTopics, qos } = this.#settings;
     // MQTT 5 only: retained telemetry (rh 1) for a subscription that is new, not each time this process starts; retained states
     // (rh 0) each time, as they say what happened meanwhile.
     const wanted: ISubscriptionMap = {};
     for (const topic of topics) wanted[topic] = { qos, rh: 1 };
     for (const topic of stateTopics) wanted[topic] = { qos, rh: 0 };
+    if (topics.length + stateTopics.length === 0) {
+      this.#unsubscribe(client, formerTopics, () => this.#isSubscribed());
+      return;
+    }
     client.subscribe(wanted, (error, granted) => {
       if (error) {
         this.redeliver(new BridgeError("subscribe-refused", `subscribe failed: ${error.message}`, { cause: error }));
@@ -223,9 +255,21 @@ export class MqttIntake {
       for (const grant of granted ?? []) {
         if (grant.qos < qos) this.#logger.warn({ topic: grant.topic, asked: qos, granted: grant.qos }, "broker granted a lower QoS");
       }
-      this.#subscribed = true;
-      this.#started?.resolve();
-      this.#started = undefined;
+      this.#isSubscribed();
+      if (formerTopics.length > 0) this.#unsubscribe(client, formerTopics);
+    });
+  }
+
+  #isSubscribed(): void {
+    this.#subscribed = true;
+    this.#started?.resolve();
+    this.#started = undefined;
+  }
+
+  #unsubscribe(client: MqttClient, topics: readonly string[], done?: () => void): void {
+    client.unsubscribe([...topics], (error) => {
+      if (!error) done?.();
+      else this.#logger.warn({ err: error, topics }, "not unsubscribed: messages may come on more than one session");
     });
   }
 
@@ -272,6 +316,11 @@ export class MqttIntake {
 
   #onClose(client: MqttClient): void {
     this.#lose();
+    if (this.#handlers.whatNext?.(this.#takenOver) === "give-up") {
+      this.cutOff();
+      return;
+    }
+    this.#takenOver = false;
     this.#failures++;
     client.options.reconnectPeriod = this.#backOffMs();
     Object.assign(client.options, this.#freshCredentials());

@@ -17,6 +17,8 @@ export interface Route {
   /** The same as text, and its tenant; empty when there is no key. */
   readonly deviceKey: string;
   readonly tenant: string;
+  /** Else it is another slot's, which gets it too: acknowledged and forgotten. */
+  readonly isOwn: boolean;
   /** The device says on it whether it is there, instead of sending telemetry. */
   readonly isState: boolean;
   /** Where the record goes: telemetry to the raw topic, an answer to a command to its own. */
@@ -27,6 +29,9 @@ export interface Route {
   readonly topicHeader: RecordHeader;
   readonly originalTopicHeader: RecordHeader | undefined;
 }
+
+/** @param key UTF-8 of `tenant|deviceId`, or the topic's own bytes where it is no device's */
+export type Owns = (topic: string, key: Uint8Array) => boolean;
 
 export interface RouteTargets {
   readonly raw: string;
@@ -42,16 +47,19 @@ export class RouteCache {
   readonly #targets: RouteTargets;
   readonly #templates: TopicTemplates;
   readonly #states: TopicTemplates | undefined;
+  readonly #owns: Owns | undefined;
   readonly #routes: RecentMap<Route>;
 
   /**
    * @param maxTopics about 500 bytes each.
    * @param states topics on which devices say whether they are there; absent: such a topic is a bad one
+   * @param owns absent: every topic is this ingress' own
    */
-  constructor(targets: RouteTargets, maxTopics: number, templates = new TopicTemplates(), states?: TopicTemplates) {
+  constructor(targets: RouteTargets, maxTopics: number, templates = new TopicTemplates(), states?: TopicTemplates, owns?: Owns) {
     this.#targets = targets;
     this.#templates = templates;
     this.#states = states;
+    this.#owns = owns;
     this.#routes = new RecentMap(maxTopics);
   }
 
@@ -86,6 +94,7 @@ export class RouteCache {
       key,
       deviceKey: text,
       tenant: parsed?.tenant ?? "",
+      isOwn: this.#owns?.(topic, hashed) ?? true,
       isState: state !== undefined,
       target: { topic: to, partition: partitionForKey(hashed, 0, hashed.length, partitions) },
       dlq: { topic: dlq, partition: partitionForKey(hashed, 0, hashed.length, dlqPartitions) },

@@ -2,7 +2,6 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
 import type { Logger } from "pino";
 import { Counter, type Registry } from "prom-client";
-import type { Ingress } from "../bridge/ingress.ts";
 import { BrokerAuthHttp, type BrokerAuthOptions, type HttpAnswer } from "./broker-auth-http.ts";
 import type { Closers } from "./service.ts";
 
@@ -16,7 +15,7 @@ const REQUEST_TIMEOUT_MS = 10_000;
  */
 export async function startIngressHttp(
   { host, port }: { host: string; port: number },
-  ingress: Ingress,
+  ingress: { stats(): { readonly connected: boolean } },
   registry: Registry,
   logger: Logger,
   closers: Closers,

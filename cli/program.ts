@@ -34,9 +34,12 @@ export function buildProgram(done: (exitCode: number) => void): Command {
   command("demo", "everything in one process: broker, log, a simulated fleet, worker, dashboard").action(async (options: CommonOptions) => {
     done(await (await import("./commands/demo.ts")).run(options));
   });
-  command("ingress", "MQTT telemetry into the raw topic, acknowledged when Kafka has it").action(async (options: CommonOptions) => {
-    done(await (await import("./commands/ingress.ts")).run(options));
-  });
+  command("ingress", "MQTT telemetry into the raw topic, acknowledged when Kafka has it")
+    .option("--retire <clientId>", "only empty this session, which no ingress has any more, and end it")
+    .action(async ({ retire, ...options }: CommonOptions & { retire?: string }) => {
+      if (retire === undefined) done(await (await import("./commands/ingress.ts")).run(options));
+      else done(await (await import("./commands/ingress-retire.ts")).run(retire, options));
+    });
   command("worker", "process telemetry on Kafka and serve the HTTP API and dashboard").action(async (options: CommonOptions) => {
     done(await (await import("./commands/worker.ts")).run(options));
   });

@@ -16,7 +16,7 @@ import type { MessageFormat } from "./command-message.ts";
 import { CommandRounds } from "./command-rounds.ts";
 import type { CommandBounds } from "./command-settings.ts";
 import { newCounters, registerCommandMetrics, type CommandStats } from "./command-stats.ts";
-import { decodeLanes, encodeLanes, laneAssignor } from "./lane-assignor.ts";
+import { decodeLanes, encodeLanes, laneAssignor } from "../lane-assignor.ts";
 
 export interface CommandServiceOptions {
   /** Of the connection that commands go out on; its client id must be its own. */
@@ -149,7 +149,7 @@ export class CommandService {
       rebalanceTimeoutMs: REBALANCE_TIMEOUT_MS,
       heartbeatIntervalMs: Math.min(MAX_HEARTBEAT_MS, sessionTimeoutMs / 3),
       userData: () => encodeLanes(this.#parts?.rounds.assigned ?? []),
-      assignor: laneAssignor(laneCount),
+      assignor: laneAssignor("sluice-commands", laneCount),
       listener: {
         onAssigned: async (assignment) => {
           const lanes = decodeLanes(assignment);

@@ -7,6 +7,12 @@ const MAX_STATE_BYTES = 4096;
 const MAX_REASON = 128;
 
 export const STATE_TEMPLATE = "t/{tenant}/d/{deviceId}/state";
+/** How every filter for such topics ends. */
+export const STATE_FILTER_END = "/state";
+
+export function stateTopic(tenant: string, deviceId: string): string {
+  return `t/${tenant}/d/${deviceId}${STATE_FILTER_END}`;
+}
 
 export interface DeviceStatement {
   readonly says: "online" | "offline";

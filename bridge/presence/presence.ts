@@ -5,9 +5,10 @@
 import type { Logger } from "pino";
 import type { EventLog } from "../../eventlog/port.ts";
 import { readTable } from "../read-table.ts";
-import type { Route } from "../route-cache.ts";
+import { parseDeviceKey } from "../../processors/formats/names.ts";
+import type { Owns, Route } from "../route-cache.ts";
 import { TableWriter } from "../table-writer.ts";
-import { encodePresence, parsePresence, parseState } from "./formats.ts";
+import { encodePresence, parsePresence, parseState, stateTopic } from "./formats.ts";
 import { PresenceMachine, type PresenceSettings } from "./presence-machine.ts";
 
 export interface PresenceOptions extends PresenceSettings {
@@ -24,12 +25,15 @@ export class Presence {
   readonly #topic: string;
   readonly #log: EventLog;
   readonly #logger: Logger;
+  readonly #owns: Owns | undefined;
   /** Keys whose newest record the log refused: tried again at each sweep. At most as many as there are devices. */
   readonly #unwritten = new Set<string>();
   #writer: TableWriter | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: PresenceOptions, log: EventLog, logger: Logger) {
+  /** @param owns which devices are followed here; absent: all */
+  constructor(options: PresenceOptions, log: EventLog, logger: Logger, owns?: Owns) {
+    this.#owns = owns;
     this.#topic = options.topic;
     this.#log = log;
     this.#logger = logger;
@@ -42,7 +46,7 @@ export class Presence {
     this.#writer = await TableWriter.open(this.#log, this.#topic);
     await readTable(this.#log, this.#topic, (key, value) => {
       const view = value === null ? undefined : parsePresence(value);
-      if (view !== undefined) this.machine.restore(key, view);
+      if (view !== undefined && this.#isOwn(key)) this.machine.restore(key, view);
     });
     this.#timer = setInterval(() => this.#sweep(), SWEEP_MS);
   }
@@ -60,6 +64,13 @@ export class Presence {
   async close(): Promise<void> {
     clearInterval(this.#timer);
     await this.#writer?.close();
+  }
+
+  /** What another ingress follows is not declared silent here. */
+  #isOwn(key: string): boolean {
+    if (this.#owns === undefined) return true;
+    const device = parseDeviceKey(key);
+    return device !== undefined && this.#owns(stateTopic(device.tenant, device.deviceId), Buffer.from(key));
   }
 
   #sweep(): void {

@@ -62,7 +62,7 @@ async function startMqtt(config: Config, log: EventLog, logger: Logger, closers:
   // The embedded broker knows MQTT 3.1.1 only.
   const mqtt = { ...mqttSettings(config, logger), url: broker.url, protocolVersion: 4 as const };
   const { validation } = config;
-  const ingress = new Ingress({ ...ingressFor(config, mqtt), log, validation, ingressId: mqtt.clientId, logger, registry: new Registry() });
+  const ingress = new Ingress({ ...ingressFor(config, mqtt), log, validation, ingressId: mqtt.clientId, logger });
   closers.push("ingress", () => ingress.stop());
   await ingress.start();
   await startCommandService(config, mqtt, log, new Registry(), logger, closers);

@@ -1,5 +1,6 @@
+import { hostname } from "node:os";
 import { Registry } from "prom-client";
-import { Ingress } from "../../bridge/ingress.ts";
+import { IngressReplica } from "../../bridge/scale-out/replica.ts";
 import type { BrokerAuthOptions } from "../broker-auth-http.ts";
 import { commandContext, type CommonOptions } from "../command-options.ts";
 import { ingressFor, startCommandService } from "../command-service.ts";
@@ -22,14 +23,21 @@ export async function run(options: CommonOptions): Promise<number> {
       await requireTopics(log.admin, config);
       const { validation, admission, deviceRegistry, presence } = config;
       const mqtt = mqttSettings(config, logger);
-      const ingress = new Ingress({
+      const replicaName = replicaNameOf(config);
+      const ingress = new IngressReplica({
         ...ingressFor(config, mqtt),
         log,
         validation,
         admission,
         deviceRegistry,
         presence,
-        ingressId: config.mqtt.clientId,
+        scaleOut: config.mqtt.scaleOut,
+        group: {
+          groupId: `${config.applicationId}-ingress`,
+          instanceId: config.instanceId,
+          sessionTimeoutMs: config.kafka.sessionTimeoutMs,
+        },
+        ingressId: replicaName,
         logger,
         registry,
       });
@@ -38,16 +46,24 @@ export async function run(options: CommonOptions): Promise<number> {
       const auth = brokerAuth(config, ingress);
       if (http !== undefined) await startIngressHttp(http, ingress, registry, logger, closers, auth);
       await ingress.start();
-      logger.info({ broker: brokerAddress(config), topics: mqtt.topics }, "ingress takes telemetry");
+      const { slots } = ingress.stats();
+      logger.info({ broker: brokerAddress(config), topics: mqtt.topics, replica: replicaName, slots }, "ingress takes telemetry");
       // After it: answers are kept in the ingress' session from then on.
-      const commands = await startCommandService(config, mqtt, log, registry, logger, closers);
-      return { finished: commands?.finished };
+      const commands = await startCommandService(config, { ...mqtt, clientId: replicaName }, log, registry, logger, closers);
+      return { finished: commands === undefined ? ingress.finished : Promise.race([ingress.finished, commands.finished]) };
     },
     { logger },
   );
 }
 
-function brokerAuth({ ingress: { auth, http } }: Config, ingress: Ingress): BrokerAuthOptions | undefined {
+/** Different for each ingress that runs at one time. */
+function replicaNameOf({ instanceId, mqtt: { clientId, scaleOut } }: Config): string {
+  if (scaleOut === undefined) return clientId;
+  const { replica } = scaleOut;
+  return replica === undefined ? (instanceId ?? `${clientId}-${hostname()}-${process.pid}`) : `${clientId}-replica-${replica}`;
+}
+
+function brokerAuth({ ingress: { auth, http } }: Config, ingress: IngressReplica): BrokerAuthOptions | undefined {
   if (auth === undefined) return undefined;
   const { secret, serviceUsers, maxPerSecond } = auth;
   if (http === undefined) throw new CommandFailure("no-http", "ingress.auth needs ingress.http");

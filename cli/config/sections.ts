@@ -1,6 +1,7 @@
 /** The configuration's sections that are not the IoT job's (those are in processors/settings.ts). Source: shared design, section 8. */
 import { z } from "zod";
 import { COMMAND_BOUNDS } from "../../bridge/commands/command-settings.ts";
+import { scaleOutProblem } from "../../bridge/scale-out/settings.ts";
 import { DEFAULT_FILTERS } from "../../bridge/topic-templates.ts";
 import { COMMAND_TOPICS, MAX_COMMAND_LIFE_MS } from "../../processors/formats/commands.ts";
 import { processingSchema, schemaRegistrySchema } from "../../processors/settings.ts";
@@ -61,6 +62,22 @@ export const kafkaSchema = z
   })
   .prefault({});
 
+const topicFilter = z.string().min(1).max(65_535);
+
+/** What goes with what: bridge/scale-out/settings.ts. */
+const scaleOutSchema = z
+  .strictObject({
+    mode: z.enum(["shared", "hash", "filters"]),
+    slots: z.int().min(1).max(256).optional(),
+    filters: z.array(z.array(topicFilter).min(1).max(1_000)).min(1).max(256).optional(),
+    replica: z.int().min(0).max(255).optional(),
+    replicas: z.int().min(1).max(256).optional(),
+  })
+  .superRefine((settings, context) => {
+    const problem = scaleOutProblem(settings);
+    if (problem !== undefined) context.addIssue({ code: "custom", path: [problem.key], message: problem.rule });
+  });
+
 export const mqttSchema = z
   .strictObject({
     url: z
@@ -85,6 +102,8 @@ export const mqttSchema = z
     /** Messages and bytes not yet acknowledged to the broker. */
     windowMessages: z.int().min(1).max(65_535).default(2_000),
     windowBytes: z.int().min(65_536).default(8_388_608),
+    /** Absent: this ingress is the only one. docs/scale-out.md */
+    scaleOut: scaleOutSchema.optional(),
   })
   .prefault({});
 

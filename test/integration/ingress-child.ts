@@ -1,6 +1,5 @@
 /** An ingress on the embedded log as a process of its own, to be killed: `node ingress-child.ts <mqtt url> <log dir>`. */
 import { pino } from "pino";
-import { Registry } from "prom-client";
 import { Ingress } from "../../bridge/ingress.ts";
 import { EmbeddedLog } from "../../eventlog/embedded/embedded-log.ts";
 
@@ -14,7 +13,6 @@ const ingress = new Ingress({
   validation: { maxValueBytes: 1_000_000 },
   ingressId: "ingress-kill",
   logger: pino({ level: "silent" }),
-  registry: new Registry(),
 });
 process.once("SIGTERM", () => {
   void ingress

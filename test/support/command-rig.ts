@@ -111,7 +111,6 @@ export async function startAckIngress(
     validation: { maxValueBytes: 100_000 },
     ingressId: "ingress",
     logger: pino({ level: "silent" }),
-    registry: new Registry(),
   });
   t.after(() => ingress.stop());
   await ingress.start();

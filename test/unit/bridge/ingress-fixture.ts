@@ -1,6 +1,7 @@
 import { pino } from "pino";
 import { Registry } from "prom-client";
 import type { MqttSettings } from "../../../bridge/ingress-settings.ts";
+import { registerIngressMetrics } from "../../../bridge/ingress-metrics.ts";
 import { Ingress, type IngressOptions } from "../../../bridge/ingress.ts";
 import type { EventLog } from "../../../eventlog/port.ts";
 import type { Cleanup } from "../../support/cleanup.ts";
@@ -28,9 +29,15 @@ export function makeIngress(
     validation: { maxValueBytes: 100_000 },
     ingressId: "ingress-test",
     logger: pino({ level: process.env.SLUICE_TEST_LOG ?? "silent" }),
-    registry,
     ...more,
   });
+  registerIngressMetrics(registry, () => ({
+    ...ingress.stats(),
+    devices: { allowed: 0, denied: 0 },
+    slots: 1,
+    slotsTaken: 1,
+    slotsLost: 0,
+  }));
   t.after(() => ingress.stop());
   return ingress;
 }

@@ -25,6 +25,8 @@ export class ScriptedConnection {
         const granted = packet.subscriptions.map(({ qos }) => this.grants ?? qos);
         this.send({ cmd: "suback", messageId: packet.messageId, granted });
       }
+      if (packet.cmd === "unsubscribe")
+        this.send({ cmd: "unsuback", messageId: packet.messageId, granted: packet.unsubscriptions.map(() => 0) });
     });
     socket.on("data", (chunk) => packets.parse(chunk));
     socket.on("close", () => (this.closed = true));

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { assignLanes, decodeLanes, encodeLanes } from "../../../bridge/commands/lane-assignor.ts";
+import { assignLanes, decodeLanes, encodeLanes } from "../../../bridge/lane-assignor.ts";
 
 const LANES = 12;
 

@@ -1,10 +1,11 @@
 /**
- * Who carries out which partition's commands. Sticky and balanced: a member keeps what it has up to its share, the rest goes to
- * whoever has least. A partition that somebody still holds is given to another only after it was given up, in a later rebalance.
+ * Which member of a group has which lane: a partition of the commands' topics, or a slot of the ingress. Sticky and balanced: a member
+ * keeps what it has up to its share, the rest goes to whoever has least. A lane that somebody still holds is given to another only
+ * after it was given up, in a later rebalance.
  */
-import type { Assignor, GroupMemberInfo } from "../../eventlog/port.ts";
+import type { Assignor, GroupMemberInfo } from "../eventlog/port.ts";
 
-/** A lane: the same partition of the commands', the statuses' and the acknowledgements' topic. */
+/** Numbers from 0. */
 export type Lanes = readonly number[];
 
 export function encodeLanes(lanes: Lanes): Buffer {
@@ -15,8 +16,8 @@ export function decodeLanes(bytes: Buffer): number[] {
   return bytes.length === 0 ? [] : bytes.toString().split(",").map(Number);
 }
 
-export function laneAssignor(laneCount: number): Assignor {
-  return { name: "sluice-commands", assign: async (members) => assignLanes(members, laneCount) };
+export function laneAssignor(name: string, laneCount: number): Assignor {
+  return { name, assign: async (members) => assignLanes(members, laneCount) };
 }
 
 export function assignLanes(members: readonly GroupMemberInfo[], laneCount: number): Map<string, Buffer> {
