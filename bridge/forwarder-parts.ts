@@ -5,17 +5,6 @@ import type { AdmissionGate } from "./admission/gate.ts";
 import type { RawHeaders } from "./raw-headers.ts";
 import type { Route, RouteCache } from "./route-cache.ts";
 
-/** What of an MQTT PUBLISH is used here; MQTT.js's packet is one. */
-export interface InboundMessage {
-  readonly topic: string;
-  readonly payload: string | Uint8Array;
-  readonly qos: 0 | 1 | 2;
-  readonly dup: boolean;
-  readonly retain: boolean;
-  readonly messageId?: number;
-  readonly properties?: { readonly contentType?: string; readonly correlationData?: Buffer };
-}
-
 /** The connection, as the forwarder sees it. */
 export interface ForwarderLink {
   /** PUBACKs and PUBRECs, in order, for the connection that is open now. */

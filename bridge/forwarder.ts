@@ -19,19 +19,12 @@ import { HeldMessages } from "./admission/held-messages.ts";
 import type { AdmissionReason } from "./admission/settings.ts";
 import { shedHeaders } from "./admission/shed-record.ts";
 import { BridgeError } from "./errors.ts";
-import type {
-  Admission,
-  ForwarderBounds,
-  ForwarderCounters,
-  ForwarderLink,
-  ForwarderParts,
-  InboundMessage,
-  PresenceSink,
-} from "./forwarder-parts.ts";
+import type { Admission, ForwarderBounds, ForwarderCounters, ForwarderLink, ForwarderParts, PresenceSink } from "./forwarder-parts.ts";
 import { InFlightPool, type InFlight } from "./in-flight.ts";
 import { Qos2Session } from "./qos2-session.ts";
 import type { RawHeaders } from "./raw-headers.ts";
 import type { Route, RouteCache } from "./route-cache.ts";
+import type { PublishPacket } from "./wire/publish-packet.ts";
 
 /** What a record takes in the writer beside its payload: key, headers, framing; measured about 220 bytes, so that bounds in bytes hold for small messages. */
 const RECORD_OVERHEAD_BYTES = 256;
@@ -97,14 +90,13 @@ export class Forwarder {
   }
 
   /** False: no room; the caller offers the same message again after roomAgain(), and reads nothing else until then. */
-  take(inbound: InboundMessage): boolean {
-    const payload = typeof inbound.payload === "string" ? Buffer.from(inbound.payload) : inbound.payload;
-    const bytes = payload.length + RECORD_OVERHEAD_BYTES;
+  take(inbound: PublishPacket): boolean {
+    const bytes = inbound.payloadEnd - inbound.payloadStart + inbound.propertyBytes + RECORD_OVERHEAD_BYTES;
     if (this.#held.size > 0) this.#held.releaseDue();
     if (inbound.qos === 0) {
       this.counters.received[0]++;
       if (this.#qos0Writes < this.#bounds.qos0Messages && this.#qos0Bytes < this.#bounds.qos0Bytes) {
-        this.#start(inbound, payload, bytes);
+        this.#start(inbound, bytes);
       } else this.counters.shed++;
       return true;
     }
@@ -115,7 +107,7 @@ export class Forwarder {
     }
     this.counters.received[inbound.qos]++;
     if (inbound.qos === 2 && this.#isKnown(inbound)) return true;
-    this.#start(inbound, payload, bytes);
+    this.#start(inbound, bytes);
     return true;
   }
 
@@ -158,14 +150,14 @@ export class Forwarder {
   }
 
   /** A QoS 2 message between PUBLISH and PUBREL that came again: only its PUBREC is owed, after the first write is durable. */
-  #isKnown(inbound: InboundMessage): boolean {
-    const known = this.#qos2.find(inbound.messageId ?? 0);
+  #isKnown({ messageId }: PublishPacket): boolean {
+    const known = this.#qos2.find(messageId);
     if (known === undefined) return false;
     this.counters.redelivered++;
     // Sent again on one connection: the PUBREC that is coming answers both.
     if (known.waiting !== undefined) return true;
     const message = this.#pool.take();
-    message.messageId = inbound.messageId ?? 0;
+    message.messageId = messageId;
     message.qos = 2;
     message.durable = known.durable;
     message.qos2 = known;
@@ -175,17 +167,21 @@ export class Forwarder {
     return true;
   }
 
-  #start(inbound: InboundMessage, payload: Uint8Array, bytes: number): void {
+  #start(inbound: PublishPacket, bytes: number): void {
     const message = this.#pool.take();
-    message.messageId = inbound.messageId ?? 0;
+    const payload = inbound.buffer.subarray(inbound.payloadStart, inbound.payloadEnd);
+    const route = this.#routes.routeOf(inbound.topicBuffer, inbound.topicStart, inbound.topicEnd);
+    message.messageId = inbound.messageId;
     message.qos = inbound.qos;
     message.bytes = bytes;
     message.payload = payload;
-    message.topic = inbound.topic;
+    message.route = route;
     message.retain = inbound.retain;
     message.dup = inbound.dup;
-    message.contentType = inbound.properties?.contentType;
-    message.correlation = inbound.properties?.correlationData;
+    message.contentType = inbound.contentType;
+    message.correlation = inbound.correlation;
+    message.messageExpiryS = inbound.messageExpiryS;
+    message.userProperties = inbound.userProperties;
     message.receivedTs = Date.now();
     message.deadLetter = undefined;
     message.shed = undefined;
@@ -198,7 +194,6 @@ export class Forwarder {
       if (inbound.qos === 2) message.qos2 = this.#qos2.begin(message.messageId, message);
       this.#queue.push(message);
     }
-    const route = this.#routes.route(inbound.topic);
     if (!route.isOwn) this.#leaveToOthers(message);
     else if (route.key === null)
       this.#writeDeadLetter(message, route, payload, "bad-topic", "no topic template fits, and it is no .../cmd/ack");
@@ -254,7 +249,7 @@ export class Forwarder {
 
   /** Its token is there. */
   #letIn(message: InFlight): void {
-    const route = this.#routes.route(message.topic);
+    const route = message.route;
     if (message.payload !== undefined) this.#write(message, route.target, route.key, message.payload, this.#headersOf(message, route));
   }
 
@@ -266,7 +261,7 @@ export class Forwarder {
     const gate = this.#admission?.gate;
     if (gate === undefined) return;
     for (const message of this.#held.takeWhere(({ qos }) => qos > 0)) {
-      const route = this.#routes.route(message.topic);
+      const route = message.route;
       gate.giveBack(route);
       if (gate.overflow === "drop") this.#drop(message, route, gate, "window-full");
       else if (message.payload !== undefined) this.#shed(message, route, message.payload, "window-full");
@@ -275,7 +270,7 @@ export class Forwarder {
 
   /** Held, and its connection is gone: the broker sends it again. */
   #forgetHeld(message: InFlight): void {
-    this.#admission?.gate.giveBack(this.#routes.route(message.topic));
+    this.#admission?.gate.giveBack(message.route);
     this.#account(message);
     if (message.qos2 !== undefined) this.#qos2.forget(message.messageId, message.qos2);
     this.#pool.giveBackIfUnused(message);
@@ -297,9 +292,11 @@ export class Forwarder {
   #headersOf(message: InFlight, { topicHeader, originalTopicHeader }: Route): RecordHeader[] {
     const headers = this.#headers.of(topicHeader, message.qos, message.dup, message.retain, message.contentType, message.receivedTs);
     if (originalTopicHeader !== undefined) headers.push(originalTopicHeader);
-    const { correlation } = message;
+    const { correlation, messageExpiryS, userProperties } = message;
     if (correlation !== undefined && correlation.length <= MAX_CORRELATION_BYTES)
       headers.push({ key: RAW_HEADERS.correlation, value: correlation });
+    if (messageExpiryS !== undefined) headers.push({ key: RAW_HEADERS.expiry, value: Buffer.from(String(messageExpiryS)) });
+    for (const { name, value } of userProperties) headers.push({ key: `${RAW_HEADERS.userPrefix}${name}`, value: Buffer.from(value) });
     return headers;
   }
 
@@ -313,7 +310,7 @@ export class Forwarder {
     const keepsAll = reason !== "too-large" && payload.length <= this.#bounds.maxValueBytes;
     const { value, cut } = truncateDeadLetter(payload, keepsAll ? payload.length : DEAD_LETTER_KEPT_BYTES);
     const original = this.#headersOf(message, route);
-    const source = message.topic;
+    const source = route.topic;
     const headers = deadLetterHeaders({ reason, message: text, stage: "ingress", source, ts: message.receivedTs, original, cut });
     this.#write(message, route.dlq, route.key, value, headers);
   }
@@ -332,7 +329,7 @@ export class Forwarder {
     message.writing = false;
     // Settings allow a larger value than the log's topic does: the log's word counts.
     if (error instanceof LogError && error.code === "record-too-large" && message.deadLetter !== "too-large" && message.payload) {
-      this.#writeTooLarge(message, this.#routes.route(message.topic), message.payload);
+      this.#writeTooLarge(message, message.route, message.payload);
       return;
     }
     this.#account(message);
@@ -356,7 +353,7 @@ export class Forwarder {
   #succeeded(message: InFlight): void {
     const { deadLetters } = this.counters;
     if (message.deadLetter !== undefined) deadLetters.set(message.deadLetter, (deadLetters.get(message.deadLetter) ?? 0) + 1);
-    else if (message.shed !== undefined) this.#admission?.gate.counts.add("shed", message.shed, this.#routes.route(message.topic).tenant);
+    else if (message.shed !== undefined) this.#admission?.gate.counts.add("shed", message.shed, message.route.tenant);
     else this.counters.written++;
     this.#durable(message);
   }

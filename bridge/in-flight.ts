@@ -2,6 +2,8 @@
 import type { DlqReason } from "../processors/formats/names.ts";
 import type { AdmissionReason } from "./admission/settings.ts";
 import type { Qos2Message } from "./qos2-session.ts";
+import { NO_ROUTE, type Route } from "./route-cache.ts";
+import type { UserProperty } from "./wire/publish-packet.ts";
 
 export class InFlight {
   messageId = 0;
@@ -20,12 +22,14 @@ export class InFlight {
   free = false;
   /** Kept until durable, for the one case that needs them: the log says the record is too large for it. */
   payload: Uint8Array | undefined;
-  topic = "";
+  route: Route = NO_ROUTE;
   retain = false;
   dup = false;
   contentType: string | undefined;
   /** MQTT 5 correlation data. */
   correlation: Buffer | undefined;
+  messageExpiryS: number | undefined;
+  userProperties: readonly UserProperty[] = [];
   receivedTs = 0;
   /** Why it goes to the dead-letter topic, if it does. */
   deadLetter: DlqReason | undefined;
@@ -61,6 +65,7 @@ export class InFlightPool {
     message.free = true;
     message.durable = false;
     message.payload = undefined;
+    message.route = NO_ROUTE;
     message.qos2 = undefined;
     this.#free.push(message);
   }

@@ -1,27 +1,23 @@
 /**
- * The MQTT.js client, with its acknowledgements taken over. Read against mqtt 5.16.0:
- * - build/lib/handlers/publish.js, QoS 1: `handleMessage` answered with an error skips the PUBACK and goes on with the
- *   next packet. QoS 2: `customHandleAcks` answered with an error skips store and PUBREC, goes on, and emits the error,
- *   which the listener here knows and drops. (The constructor honours that option for MQTT 5 only; set on
- *   `client.options` later it works for both.)
- * - build/lib/handlers/pubrel.js: asks `incomingStore.get`; since nothing was ever stored it answers PUBCOMP at once.
- * - build/lib/client.js: packets parsed before a lost connection's `close` may still be handled after it, and packets
- *   right behind a CONNACK are handled before `connect` is emitted. So what may be taken hangs on `#open`, which
- *   follows CONNACK and close themselves.
- * Acknowledgements are written to `client.stream` as bytes: whole packets, a burst in one write.
+ * The connection to the MQTT broker: MQTT.js 5.16.0 makes it, keeps it alive, subscribes and connects again; messages and their
+ * acknowledgements do not go through it (wire/connection-tap.ts). Acknowledgements are written to `client.stream` as bytes: whole packets,
+ * a burst in one write. What may be taken hangs on `#open`, which follows CONNACK and close themselves: messages right behind a CONNACK
+ * come before MQTT.js says `connect`.
  *
  *   new --start--> running --pause--> draining --end--> ended
  */
-import { connect, Store, type IClientOptions, type ISubscriptionMap, type MqttClient } from "mqtt";
-import type { IConnackPacket, IPublishPacket, Packet } from "mqtt-packet";
+import type { Duplex } from "node:stream";
+import { connect, type IClientOptions, type ISubscriptionMap, type MqttClient } from "mqtt";
+import type { IConnackPacket } from "mqtt-packet";
 import type { Logger } from "pino";
 import { BridgeError } from "./errors.ts";
-import type { InboundMessage } from "./forwarder-parts.ts";
 import type { ResolvedMqttSettings } from "./ingress-settings.ts";
+import { ConnectionTap } from "./wire/connection-tap.ts";
+import type { PublishPacket } from "./wire/publish-packet.ts";
 
 export interface IntakeHandlers {
   /** False: no room; offered again after roomAgain(). */
-  take(message: InboundMessage): boolean;
+  take(packet: PublishPacket): boolean;
   released(messageId: number): void;
   connectionOpened(sessionPresent: boolean): void;
   connectionLost(): void;
@@ -38,24 +34,12 @@ const SESSION_TAKEN_OVER = 0x8e;
 /** How soon new credentials are noticed. ms. */
 const REFRESH_CHECK_MS = 1_000;
 
-type Done = (error: Error) => void;
+/** Topics that a broker may give a number instead of sending them each time (MQTT 5). */
+const MAX_TOPIC_ALIAS = 1_000;
 
-/** Answers MQTT.js's "shall I acknowledge?" with no. */
-const NOT_YET = new Error("acknowledged later, by the ingress");
-
-/** MQTT.js asks it for the stored message when PUBREL comes; nothing is stored, the question is the news. */
-class PubrelStore extends Store {
-  readonly #released: (messageId: number) => void;
-
-  constructor(released: (messageId: number) => void) {
-    super();
-    this.#released = released;
-  }
-
-  override get(packet: Parameters<Store["get"]>[0], callback: Parameters<Store["get"]>[1]): this {
-    if (packet.messageId !== undefined) this.#released(packet.messageId);
-    return super.get(packet, callback);
-  }
+/** The one private field of MQTT.js that is used: it makes each connection's stream. */
+interface Tappable {
+  streamBuilder: (client: MqttClient) => Duplex;
 }
 
 export class MqttIntake {
@@ -73,7 +57,9 @@ export class MqttIntake {
   #subscribed = false;
   /** Connections lost in a row without an acknowledgement sent; sets the back-off. */
   #failures = 0;
-  #held: { packet: IPublishPacket; done: Done } | undefined;
+  /** Of the present connection. */
+  #tap: ConnectionTap | undefined;
+  #isHeld = false;
   #holdTimer: NodeJS.Timeout | undefined;
   #refreshTimer: NodeJS.Timeout | undefined;
   /** Of the credentials that the connection, or the next attempt at one, has. */
@@ -97,13 +83,7 @@ export class MqttIntake {
     const client = this.#connect();
     this.#client = client;
     this.#state = "running";
-    client.handleMessage = (packet, done) => this.#offer(packet, done);
-    client.options.customHandleAcks = (_topic, _payload, packet: IPublishPacket, done) => {
-      if (packet.qos === 2) this.#offer(packet, done);
-      else done(0);
-    };
     client.on("error", (error) => {
-      if (error === NOT_YET) return;
       this.#logger.warn({ err: error, broker: this.#brokerName() }, "mqtt connection error");
       if (isVersionRefused(error)) client.options.protocolVersion = 4;
     });
@@ -114,11 +94,11 @@ export class MqttIntake {
       if (!this.#takenOver) return;
       this.#logger.warn({ clientId: this.#settings.clientId }, "another client has connected with this client id, and has the session now");
     });
-    client.once("packetreceive", this.#onFirstPacket);
     // Before MQTT.js's own listener, which sets the reconnect timer from the period that is set here.
     client.prependListener("close", () => this.#onClose(client));
     if (this.#settings.refresh !== undefined)
       this.#refreshTimer = setInterval(() => this.#reconnectIfRefreshed(), REFRESH_CHECK_MS).unref();
+    client.connect();
     return started;
   }
 
@@ -139,10 +119,9 @@ export class MqttIntake {
   }
 
   roomAgain(): void {
-    const held = this.#held;
-    if (held === undefined || this.#state !== "running") return;
+    if (!this.#isHeld || this.#state !== "running") return;
     this.#clearHeld();
-    this.#offer(held.packet, held.done);
+    this.#tap?.resume();
   }
 
   /** Takes no more messages; the connection stays, for acknowledgements. */
@@ -154,7 +133,9 @@ export class MqttIntake {
   async end(timeoutMs: number): Promise<void> {
     const client = this.#client;
     this.#ended();
-    this.#dropHeld();
+    // What was held is dropped; packets that MQTT.js waits for may be behind it.
+    this.#clearHeld();
+    this.#tap?.resume();
     if (client === undefined) return;
     let timer: NodeJS.Timeout | undefined;
     await Promise.race([
@@ -187,6 +168,7 @@ export class MqttIntake {
 
   #connect(): MqttClient {
     const { url, clientId, protocolVersion, keepaliveS, sessionExpiryS, windowMessages, username, password, tls } = this.#settings;
+    const properties = { sessionExpiryInterval: sessionExpiryS, receiveMaximum: windowMessages, topicAliasMaximum: MAX_TOPIC_ALIAS };
     const options: IClientOptions = {
       clientId,
       protocolVersion,
@@ -200,12 +182,18 @@ export class MqttIntake {
       reconnectOnConnackError: true,
       connectTimeout: this.#settings.connectTimeoutMs,
       resubscribe: false,
-      incomingStore: new PubrelStore((messageId) => this.#handlers.released(messageId)),
       timerVariant: "native",
-      ...(protocolVersion === 5 ? { properties: { sessionExpiryInterval: sessionExpiryS, receiveMaximum: windowMessages } } : {}),
+      ...(protocolVersion === 5 ? { properties } : {}),
+      manualConnect: true,
     };
     try {
-      return connect(url, options);
+      const client = connect(url, options);
+      // It is asked for at connect() only; left on, MQTT.js would connect again after its end.
+      client.options.manualConnect = false;
+      const tappable = client as unknown as Tappable;
+      const build = tappable.streamBuilder;
+      tappable.streamBuilder = (self) => this.#tapped(build(self), self.options.protocolVersion ?? protocolVersion);
+      return client;
     } catch (error) {
       throw new BridgeError("bad-settings", `mqtt.url: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
@@ -226,13 +214,32 @@ export class MqttIntake {
     this.#client?.stream.destroy();
   }
 
-  readonly #onFirstPacket = (packet: Packet): void => {
-    if (packet.cmd !== "connack" || !isAccepted(packet)) return;
+  #tapped(stream: Duplex, protocolVersion: number): Duplex {
+    this.#tap = new ConnectionTap(
+      stream,
+      {
+        connack: (accepted, sessionPresent) => {
+          if (accepted && !this.#open) this.#opened(sessionPresent);
+        },
+        publish: (packet) => this.#offer(packet),
+        pubrel: (messageId) => {
+          if (this.#open) this.#handlers.released(messageId);
+        },
+        held: () => this.#hold(),
+        malformed: (error) => this.#logger.error({ err: error, broker: this.#brokerName() }, "ending the mqtt connection"),
+      },
+      protocolVersion,
+      protocolVersion === 5 ? MAX_TOPIC_ALIAS : 0,
+    );
+    return stream;
+  }
+
+  #opened(sessionPresent: boolean): void {
     this.#open = true;
     this.#openedAt = Date.now();
-    if (!packet.sessionPresent) this.#subscribed = false;
-    this.#handlers.connectionOpened(packet.sessionPresent);
-  };
+    if (!sessionPresent) this.#subscribed = false;
+    this.#handlers.connectionOpened(sessionPresent);
+  }
 
   #ensureSubscribed(client: MqttClient, { sessionPresent }: IConnackPacket): void {
     this.#logger.info({ broker: this.#brokerName(), sessionPresent }, "connected to mqtt broker");
@@ -273,16 +280,16 @@ export class MqttIntake {
     });
   }
 
-  #offer(packet: IPublishPacket, done: Done): void {
+  /** False: no room, or the ingress is about to stop. */
+  #offer(packet: PublishPacket): boolean {
     // Dropped without an acknowledgement: it belongs to a connection that is gone, or to the next start.
-    if (!this.#open || this.#state === "ended") done(NOT_YET);
-    else if (this.#state === "running" && this.#handlers.take(packet)) done(NOT_YET);
-    else this.#hold(packet, done);
+    if (!this.#open || this.#state === "ended") return true;
+    return this.#state === "running" && this.#handlers.take(packet);
   }
 
-  /** Back-pressure: MQTT.js reads nothing more until `done`. It does not read PINGRESP either, so pings are looked after here. */
-  #hold(packet: IPublishPacket, done: Done): void {
-    this.#held = { packet, done };
+  /** Back-pressure: nothing more is read, PINGRESP neither, so pings are looked after here. */
+  #hold(): void {
+    this.#isHeld = true;
     const client = this.#client;
     this.#holdTimer ??= setInterval(
       () => {
@@ -294,15 +301,9 @@ export class MqttIntake {
   }
 
   #clearHeld(): void {
-    this.#held = undefined;
+    this.#isHeld = false;
     clearInterval(this.#holdTimer);
     this.#holdTimer = undefined;
-  }
-
-  #dropHeld(): void {
-    const held = this.#held;
-    this.#clearHeld();
-    held?.done(NOT_YET);
   }
 
   #lose(): void {
@@ -311,7 +312,9 @@ export class MqttIntake {
     // A connection that held for longer than the longest back-off was a good one.
     if (Date.now() - this.#openedAt > this.#settings.reconnectMaxMs) this.#failures = 0;
     this.#handlers.connectionLost();
-    this.#dropHeld();
+    // What is read and not taken goes: the broker sends it again.
+    this.#clearHeld();
+    this.#tap?.stop();
   }
 
   #onClose(client: MqttClient): void {
@@ -324,8 +327,6 @@ export class MqttIntake {
     this.#failures++;
     client.options.reconnectPeriod = this.#backOffMs();
     Object.assign(client.options, this.#freshCredentials());
-    client.off("packetreceive", this.#onFirstPacket);
-    client.once("packetreceive", this.#onFirstPacket);
   }
 
   /** Doubles per failure up to the maximum; half of it is random, so that replicas don't come back in step. */
@@ -344,8 +345,4 @@ export class MqttIntake {
 /** Return code 1 of a broker that knows MQTT 3.1.1 only, or MQTT 5's 0x84: the next attempt asks for 3.1.1. */
 export function isVersionRefused(error: Error): boolean {
   return "code" in error && (error.code === 1 || error.code === 132);
-}
-
-function isAccepted(packet: IConnackPacket): boolean {
-  return (packet.reasonCode ?? packet.returnCode) === 0;
 }

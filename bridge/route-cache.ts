@@ -1,10 +1,11 @@
 /** What of a record depends on its MQTT topic alone, computed once per topic instead of once per message. */
+import { isUtf8 } from "node:buffer";
 import type { RecordHeader, TopicPartition } from "../eventlog/port.ts";
 import { partitionForKey } from "../eventlog/records/murmur2.ts";
 import { RAW_HEADERS, deviceKey } from "../processors/formats/names.ts";
-import { RecentMap } from "./recent-map.ts";
 import { ACK_TEMPLATE, telemetryTopic } from "./device-topic.ts";
 import { TopicTemplates } from "./topic-templates.ts";
+import { TopicTable } from "./wire/topic-table.ts";
 
 /** The topic a message came on, when `mqtt.topic` is the design's topic of its device instead. */
 const ORIGINAL_TOPIC_HEADER = "mqtt.topic.original";
@@ -12,6 +13,9 @@ const ORIGINAL_TOPIC_HEADER = "mqtt.topic.original";
 const ACKS = new TopicTemplates([ACK_TEMPLATE]);
 
 export interface Route {
+  readonly topic: string;
+  /** As it came. */
+  readonly topicBytes: Uint8Array;
   /** UTF-8 of `tenant|deviceId`; null when the topic is none that devices publish to: the message is a dead letter. */
   readonly key: Uint8Array | null;
   /** The same as text, and its tenant; empty when there is no key. */
@@ -29,6 +33,24 @@ export interface Route {
   readonly topicHeader: RecordHeader;
   readonly originalTopicHeader: RecordHeader | undefined;
 }
+
+const NOTHING = new Uint8Array(0);
+const NOWHERE: TopicPartition = { topic: "", partition: 0 };
+
+/** Of what is no message. */
+export const NO_ROUTE: Route = {
+  topic: "",
+  topicBytes: NOTHING,
+  key: null,
+  deviceKey: "",
+  tenant: "",
+  isOwn: false,
+  isState: false,
+  target: NOWHERE,
+  dlq: NOWHERE,
+  topicHeader: { key: RAW_HEADERS.topic, value: NOTHING },
+  originalTopicHeader: undefined,
+};
 
 /** @param key UTF-8 of `tenant|deviceId`, or the topic's own bytes where it is no device's */
 export type Owns = (topic: string, key: Uint8Array) => boolean;
@@ -48,7 +70,7 @@ export class RouteCache {
   readonly #templates: TopicTemplates;
   readonly #states: TopicTemplates | undefined;
   readonly #owns: Owns | undefined;
-  readonly #routes: RecentMap<Route>;
+  readonly #routes: TopicTable<Route>;
 
   /**
    * @param maxTopics about 500 bytes each.
@@ -60,37 +82,47 @@ export class RouteCache {
     this.#templates = templates;
     this.#states = states;
     this.#owns = owns;
-    this.#routes = new RecentMap(maxTopics);
+    this.#routes = new TopicTable(maxTopics);
   }
 
   get size(): number {
     return this.#routes.size;
   }
 
-  route(topic: string): Route {
-    const known = this.#routes.get(topic);
+  /** The route of the topic in `bytes[start, end)`. */
+  routeOf(bytes: Uint8Array, start: number, end: number): Route {
+    const known = this.#routes.get(bytes, start, end);
     if (known !== undefined) return known;
-    const route = this.#compute(topic);
+    const route = this.#compute(Buffer.from(bytes.subarray(start, end)));
     // A bad topic is not kept: its length has no bound of ours, and it is rare or an attack.
-    if (route.key !== null) this.#routes.set(topic, route);
+    if (route.key !== null) this.#routes.set(route);
     return route;
   }
 
-  #compute(topic: string): Route {
+  route(topic: string): Route {
+    const bytes = Buffer.from(topic);
+    return this.routeOf(bytes, 0, bytes.length);
+  }
+
+  #compute(topicBytes: Buffer): Route {
+    const topic = topicBytes.toString();
     const { raw, rawPartitions, acks, acksPartitions = 1, dlq, dlqPartitions } = this.#targets;
-    const telemetry = this.#templates.parse(topic);
-    const state = telemetry === undefined ? this.#states?.parse(topic) : undefined;
-    const ack = acks === undefined ? undefined : ACKS.parse(topic);
+    // Two topics that are no UTF-8 would be the same text, and the same device.
+    const isText = isUtf8(topicBytes);
+    const telemetry = isText ? this.#templates.parse(topic) : undefined;
+    const state = telemetry === undefined && isText ? this.#states?.parse(topic) : undefined;
+    const ack = acks === undefined || !isText ? undefined : ACKS.parse(topic);
     const parsed = telemetry ?? state ?? ack;
     const isAck = telemetry === undefined && state === undefined && ack !== undefined;
     const [to, partitions] = isAck && acks !== undefined ? [acks, acksPartitions] : [raw, rawPartitions];
-    const topicBytes = Buffer.from(topic);
     const text = parsed === undefined ? "" : deviceKey(parsed.tenant, parsed.deviceId);
     const key = parsed === undefined ? null : Buffer.from(text);
     const canonical = telemetry === undefined ? topic : telemetryTopic(telemetry.tenant, telemetry.deviceId);
     // A bad topic has no device: its own bytes pick the dead letter's partition, and no raw partition is ever used.
     const hashed = key ?? topicBytes;
     return {
+      topic,
+      topicBytes,
       key,
       deviceKey: text,
       tenant: parsed?.tenant ?? "",

@@ -17,6 +17,10 @@ export const RAW_HEADERS = {
   retain: "mqtt.retain",
   contentType: "content-type",
   correlation: "mqtt.correlation",
+  /** Seconds the message had left when it came (MQTT 5). */
+  expiry: "mqtt.expiry",
+  /** Before the name of an MQTT 5 user property. */
+  userPrefix: "mqtt.user.",
   ingressTs: "ingress.ts",
   ingressId: "ingress.id",
 } as const;

@@ -1,9 +1,10 @@
 import { AdmissionGate, type DeviceGate } from "../../../bridge/admission/gate.ts";
 import { ADMISSION_DEFAULTS, type AdmissionSettings } from "../../../bridge/admission/settings.ts";
 import { Forwarder } from "../../../bridge/forwarder.ts";
-import type { Admission, ForwarderBounds, InboundMessage } from "../../../bridge/forwarder-parts.ts";
+import type { Admission, ForwarderBounds } from "../../../bridge/forwarder-parts.ts";
 import { RawHeaders } from "../../../bridge/raw-headers.ts";
 import { RouteCache } from "../../../bridge/route-cache.ts";
+import { PublishPacket } from "../../../bridge/wire/publish-packet.ts";
 import { FakeWriter } from "./fake-writer.ts";
 
 export const BOUNDS: ForwarderBounds = {
@@ -23,6 +24,20 @@ export function testAdmission(settings: Partial<AdmissionSettings>, devices?: De
     now: () => admission.nowMs,
   };
   return admission;
+}
+
+export interface TestMessage extends Pick<
+  PublishPacket,
+  "qos" | "dup" | "retain" | "messageId" | "contentType" | "correlation" | "messageExpiryS" | "userProperties"
+> {
+  readonly topic: string;
+  readonly payload: Uint8Array;
+}
+
+export function packetOf({ topic, payload, ...fields }: Partial<TestMessage> & Pick<TestMessage, "topic" | "payload">): PublishPacket {
+  const topicBuffer = Buffer.from(topic);
+  const topicPart = { topicBuffer, topicStart: 0, topicEnd: topicBuffer.length };
+  return Object.assign(new PublishPacket(), topicPart, { buffer: Buffer.from(payload), payloadEnd: payload.length }, fields);
 }
 
 /** A forwarder between a fake writer and a fake connection. */
@@ -52,9 +67,9 @@ export class Fixture {
     });
   }
 
-  take(messageId: number, changes: Partial<InboundMessage> = {}): boolean {
+  take(messageId: number, changes: Partial<TestMessage> = {}): boolean {
     const payload = Buffer.from(`{"seq":${messageId}}`);
-    return this.forwarder.take({ topic: "t/demo/d/a/telemetry", payload, qos: 1, dup: false, retain: false, messageId, ...changes });
+    return this.forwarder.take(packetOf({ topic: "t/demo/d/a/telemetry", payload, qos: 1, messageId, ...changes }));
   }
 
   /** Lets the scheduled acknowledgements go. */

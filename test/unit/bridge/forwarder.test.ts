@@ -24,8 +24,19 @@ test("a raw record is the device's bytes under its key, with the design's header
 
 test("an MQTT 5 content type is kept", () => {
   const f = new Fixture();
-  f.take(1, { properties: { contentType: "avro/binary" } });
+  f.take(1, { contentType: "avro/binary" });
   assert.equal(f.writer.sent[0].headers["content-type"], "avro/binary");
+});
+
+test("MQTT 5 user properties and what is left of the message's life are headers, under names that are no others'", () => {
+  const f = new Fixture();
+  f.take(1, { userProperties: [{ name: "mqtt.topic", value: "forged" }], messageExpiryS: 60 });
+  f.take(2);
+  const { headers } = f.writer.sent[0];
+  assert.equal(headers["mqtt.user.mqtt.topic"], "forged");
+  assert.equal(headers["mqtt.topic"], "t/demo/d/a/telemetry");
+  assert.equal(headers["mqtt.expiry"], "60");
+  assert.deepEqual(Object.keys(f.writer.sent[1].headers), Object.keys(headers).slice(0, 7), "a message without them has none");
 });
 
 test("nothing is acknowledged before it is durable, and then in receive order", async () => {
