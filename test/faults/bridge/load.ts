@@ -111,7 +111,7 @@ export class Load {
       const deviceId = `${name}-${device}`;
       return {
         topic: `t/${tenant}/d/${deviceId}/telemetry`,
-        payload: `{"deviceId":"${deviceId}","bootId":"b1","seq":${seq},"tempC":${20 + (seq % 100) / 10},"rpm":${1_000 + (seq % 500)},"hPa":1013.25}`,
+        payload: `{"deviceId":"${deviceId}","bootId":"b1","seq":${seq},"tempC":${20 + (seq % 100) / 10},"rpm":${1_000 + (seq % 500)},"sentMs":${Date.now()}}`,
       };
     };
   }
