@@ -29,7 +29,7 @@ import type {
   PresenceSink,
 } from "./forwarder-parts.ts";
 import { InFlightPool, type InFlight } from "./in-flight.ts";
-import { Qos2Session } from "./qos2-session.ts";
+import { Qos2Session, fingerprintOf } from "./qos2-session.ts";
 import type { RawHeaders } from "./raw-headers.ts";
 import type { Route, RouteCache } from "./route-cache.ts";
 
@@ -113,7 +113,7 @@ export class Forwarder {
       return false;
     }
     this.counters.received[inbound.qos]++;
-    if (inbound.qos === 2 && this.#isKnown(inbound)) return true;
+    if (inbound.qos === 2 && this.#isKnown(inbound, payload)) return true;
     this.#start(inbound, payload, bytes);
     return true;
   }
@@ -157,8 +157,8 @@ export class Forwarder {
   }
 
   /** A QoS 2 message between PUBLISH and PUBREL that came again: only its PUBREC is owed, after the first write is durable. */
-  #isKnown(inbound: InboundMessage): boolean {
-    const known = this.#qos2.find(inbound.messageId ?? 0);
+  #isKnown(inbound: InboundMessage, payload: Uint8Array): boolean {
+    const known = this.#qos2.find(inbound.messageId ?? 0, fingerprintOf(inbound.topic, payload));
     if (known === undefined) return false;
     this.counters.redelivered++;
     // Sent again on one connection: the PUBREC that is coming answers both.
@@ -194,7 +194,7 @@ export class Forwarder {
     } else {
       this.#writes++;
       this.#writeBytes += bytes;
-      if (inbound.qos === 2) message.qos2 = this.#qos2.begin(message.messageId, message);
+      if (inbound.qos === 2) message.qos2 = this.#qos2.begin(message.messageId, fingerprintOf(inbound.topic, payload), message);
       this.#queue.push(message);
     }
     const route = this.#routes.route(inbound.topic);

@@ -8,6 +8,8 @@
  * - build/lib/client.js: packets parsed before a lost connection's `close` may still be handled after it, and packets
  *   right behind a CONNACK are handled before `connect` is emitted. So what may be taken hangs on `#open`, which
  *   follows CONNACK and close themselves.
+ * - A packet that cannot be read is an `error` and nothing else: it would go on with the next bytes, wherever they begin. And it takes
+ *   a broken CONNACK for one, and a DISCONNECT for news. So whatever it calls an error ends the connection here, and so do those.
  * Acknowledgements are written to `client.stream` as bytes: whole packets, a burst in one write.
  *
  *   new --start--> running --pause--> draining --end--> ended
@@ -96,6 +98,11 @@ export class MqttIntake {
       if (error === NOT_YET) return;
       this.#logger.warn({ err: error, broker: this.#brokerName() }, "mqtt connection error");
       if (isVersionRefused(error)) client.options.protocolVersion = 4;
+      this.#abandon();
+    });
+    client.on("disconnect", ({ reasonCode }) => {
+      this.#logger.warn({ reasonCode, broker: this.#brokerName() }, "the broker ends the mqtt connection");
+      this.#abandon();
     });
     client.on("connect", (packet) => this.#ensureSubscribed(client, packet));
     client.on("reconnect", () => this.reconnects++);
@@ -119,8 +126,7 @@ export class MqttIntake {
   redeliver(error: Error): void {
     if (!this.#open) return;
     this.#logger.error({ err: error, failures: this.#failures + 1 }, "ending the mqtt connection, so that the broker delivers again");
-    this.#lose();
-    this.#client?.stream.destroy();
+    this.#abandon();
   }
 
   roomAgain(): void {
@@ -194,12 +200,16 @@ export class MqttIntake {
   #reconnectIfRefreshed(): void {
     if (!this.#open || this.#state !== "running" || this.#settings.refresh?.version() === this.#credentialsVersion) return;
     this.#logger.info({ broker: this.#brokerName() }, "new mqtt credentials: connecting again");
-    this.#lose();
-    this.#client?.stream.destroy();
+    this.#abandon();
   }
 
   readonly #onFirstPacket = (packet: Packet): void => {
-    if (packet.cmd !== "connack" || !isAccepted(packet)) return;
+    const code = packet.cmd === "connack" ? (packet.reasonCode ?? packet.returnCode) : undefined;
+    if (packet.cmd !== "connack" || code === undefined) {
+      this.#breach(`${packet.cmd} instead of a CONNACK`);
+      return;
+    }
+    if (code !== 0) return; // an error of MQTT.js
     this.#open = true;
     this.#openedAt = Date.now();
     if (!packet.sessionPresent) this.#subscribed = false;
@@ -232,7 +242,11 @@ export class MqttIntake {
   #offer(packet: IPublishPacket, done: Done): void {
     // Dropped without an acknowledgement: it belongs to a connection that is gone, or to the next start.
     if (!this.#open || this.#state === "ended") done(NOT_YET);
-    else if (this.#state === "running" && this.#handlers.take(packet)) done(NOT_YET);
+    else if (packet.qos > 0 && !((packet.messageId ?? 0) > 0)) {
+      // 0 is forbidden [MQTT-2.2.1-3]; below it: the packet ended before its id.
+      this.#breach("a PUBLISH without a packet id");
+      done(NOT_YET);
+    } else if (this.#state === "running" && this.#handlers.take(packet)) done(NOT_YET);
     else this.#hold(packet, done);
   }
 
@@ -259,6 +273,17 @@ export class MqttIntake {
     const held = this.#held;
     this.#clearHeld();
     held?.done(NOT_YET);
+  }
+
+  #breach(what: string): void {
+    this.#logger.warn({ broker: this.#brokerName() }, `the broker breaks the protocol: ${what}`);
+    this.#abandon();
+  }
+
+  /** Ends the connection without a DISCONNECT. What it had not acknowledged comes again on the next. */
+  #abandon(): void {
+    this.#lose();
+    this.#client?.stream.destroy();
   }
 
   #lose(): void {
@@ -295,8 +320,4 @@ export class MqttIntake {
 /** Return code 1 of a broker that knows MQTT 3.1.1 only, or MQTT 5's 0x84: the next attempt asks for 3.1.1. */
 export function isVersionRefused(error: Error): boolean {
   return "code" in error && (error.code === 1 || error.code === 132);
-}
-
-function isAccepted(packet: IConnackPacket): boolean {
-  return (packet.reasonCode ?? packet.returnCode) === 0;
 }

@@ -73,9 +73,11 @@ async function cell(fault: FaultName, qos: 1 | 2): Promise<Row> {
     const rig = await Rig.start(cleanup, { ...tls?.rig, bridge: kind, kafka, log, qos, volatile: wants.volatile, config });
     const plans = plansFor(fault, qos, { messages: number("messages"), devices: number("devices"), rate: number("rate") }, "long");
     const { seconds } = await runCell(rig, fault, plans, "long");
+    const logEnd = rig.bridge.log().slice(-4_000);
     await rig.finish();
     const outcomes = plans.map((plan) => rig.outcomeOf(plan));
     const sum = (key: keyof Outcome): number => outcomes.reduce((total, outcome) => total + outcome[key], 0);
+    if (sum("lostByBridge") > 0) process.stderr.write(`the last that the bridge said:\n${logEnd}\n`);
     return {
       fault,
       qos,
