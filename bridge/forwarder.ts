@@ -21,7 +21,7 @@ import { shedHeaders } from "./admission/shed-record.ts";
 import { BridgeError } from "./errors.ts";
 import type { Admission, ForwarderBounds, ForwarderCounters, ForwarderLink, ForwarderParts, PresenceSink } from "./forwarder-parts.ts";
 import { InFlightPool, type InFlight } from "./in-flight.ts";
-import { Qos2Session } from "./qos2-session.ts";
+import { Qos2Session, fingerprintOf } from "./qos2-session.ts";
 import type { RawHeaders } from "./raw-headers.ts";
 import type { Route, RouteCache } from "./route-cache.ts";
 import type { PublishPacket } from "./wire/publish-packet.ts";
@@ -150,8 +150,9 @@ export class Forwarder {
   }
 
   /** A QoS 2 message between PUBLISH and PUBREL that came again: only its PUBREC is owed, after the first write is durable. */
-  #isKnown({ messageId }: PublishPacket): boolean {
-    const known = this.#qos2.find(messageId);
+  #isKnown(inbound: PublishPacket): boolean {
+    const { messageId } = inbound;
+    const known = this.#qos2.find(messageId, fingerprintOf(inbound));
     if (known === undefined) return false;
     this.counters.redelivered++;
     // Sent again on one connection: the PUBREC that is coming answers both.
@@ -191,7 +192,7 @@ export class Forwarder {
     } else {
       this.#writes++;
       this.#writeBytes += bytes;
-      if (inbound.qos === 2) message.qos2 = this.#qos2.begin(message.messageId, message);
+      if (inbound.qos === 2) message.qos2 = this.#qos2.begin(message.messageId, fingerprintOf(inbound), message);
       this.#queue.push(message);
     }
     if (!route.isOwn) this.#leaveToOthers(message);

@@ -2,7 +2,8 @@
  * The connection to the MQTT broker: MQTT.js 5.16.0 makes it, keeps it alive, subscribes and connects again; messages and their
  * acknowledgements do not go through it (wire/connection-tap.ts). Acknowledgements are written to `client.stream` as bytes: whole packets,
  * a burst in one write. What may be taken hangs on `#open`, which follows CONNACK and close themselves: messages right behind a CONNACK
- * come before MQTT.js says `connect`.
+ * come before MQTT.js says `connect`. Whatever MQTT.js calls an error, or the broker a reason to disconnect, ends the connection here:
+ * MQTT.js itself would go on with the next bytes, wherever they begin.
  *
  *   new --start--> running --pause--> draining --end--> ended
  */
@@ -86,13 +87,14 @@ export class MqttIntake {
     client.on("error", (error) => {
       this.#logger.warn({ err: error, broker: this.#brokerName() }, "mqtt connection error");
       if (isVersionRefused(error)) client.options.protocolVersion = 4;
+      this.#abandon();
     });
     client.on("connect", (packet) => this.#ensureSubscribed(client, packet));
     client.on("reconnect", () => this.reconnects++);
     client.on("disconnect", ({ reasonCode }) => {
+      this.#logger.warn({ reasonCode, broker: this.#brokerName() }, "the broker ends the mqtt connection");
       this.#takenOver = reasonCode === SESSION_TAKEN_OVER;
-      if (!this.#takenOver) return;
-      this.#logger.warn({ clientId: this.#settings.clientId }, "another client has connected with this client id, and has the session now");
+      this.#abandon();
     });
     // Before MQTT.js's own listener, which sets the reconnect timer from the period that is set here.
     client.prependListener("close", () => this.#onClose(client));
@@ -114,8 +116,7 @@ export class MqttIntake {
   redeliver(error: Error): void {
     if (!this.#open) return;
     this.#logger.error({ err: error, failures: this.#failures + 1 }, "ending the mqtt connection, so that the broker delivers again");
-    this.#lose();
-    this.#client?.stream.destroy();
+    this.#abandon();
   }
 
   roomAgain(): void {
@@ -210,8 +211,7 @@ export class MqttIntake {
   #reconnectIfRefreshed(): void {
     if (!this.#open || this.#state !== "running" || this.#settings.refresh?.version() === this.#credentialsVersion) return;
     this.#logger.info({ broker: this.#brokerName() }, "new mqtt credentials: connecting again");
-    this.#lose();
-    this.#client?.stream.destroy();
+    this.#abandon();
   }
 
   #tapped(stream: Duplex, protocolVersion: number): Duplex {
@@ -304,6 +304,12 @@ export class MqttIntake {
     this.#isHeld = false;
     clearInterval(this.#holdTimer);
     this.#holdTimer = undefined;
+  }
+
+  /** Ends the connection without a DISCONNECT. What it had not acknowledged comes again on the next. */
+  #abandon(): void {
+    this.#lose();
+    this.#client?.stream.destroy();
   }
 
   #lose(): void {

@@ -2,10 +2,17 @@
  * Packet ids of QoS 2 messages between PUBLISH and PUBREL. A PUBLISH whose id is here is the same message sent again,
  * DUP flag or not [MQTT-4.3.3-10], and must not be written twice; it gets its PUBREC when the first write is durable.
  * Lives as long as the broker's session, so across reconnects; at most 65,535 ids, as the protocol has no more.
+ *
+ * Mosquitto 2.0.11 has more than that outstanding when it has a long queue (it sends past Receive Maximum and max_inflight_messages),
+ * and gives an id to another message before the first is released. By the id alone that message would be lost: so an id stands for
+ * its message's content too.
  */
+import { crc32 } from "node:zlib";
 import type { InFlight } from "./in-flight.ts";
+import type { PublishPacket } from "./wire/publish-packet.ts";
 
 export interface Qos2Message {
+  readonly fingerprint: number;
   durable: boolean;
   /** Stands in the AckQueue of the present connection and waits for the write. */
   waiting: InFlight | undefined;
@@ -18,12 +25,14 @@ export class Qos2Session {
     return this.#messages.size;
   }
 
-  find(messageId: number): Qos2Message | undefined {
-    return this.#messages.get(messageId);
+  /** Undefined also for an id that stands for a message with another fingerprint. */
+  find(messageId: number, fingerprint: number): Qos2Message | undefined {
+    const message = this.#messages.get(messageId);
+    return message?.fingerprint === fingerprint ? message : undefined;
   }
 
-  begin(messageId: number, waiting: InFlight): Qos2Message {
-    const message = { durable: false, waiting };
+  begin(messageId: number, fingerprint: number, waiting: InFlight): Qos2Message {
+    const message = { fingerprint, durable: false, waiting };
     this.#messages.set(messageId, message);
     return message;
   }
@@ -42,4 +51,10 @@ export class Qos2Session {
   clear(): void {
     this.#messages.clear();
   }
+}
+
+/** Of what a redelivery has in common with its first delivery. */
+export function fingerprintOf(packet: PublishPacket): number {
+  const { topicBuffer, topicStart, topicEnd, buffer, payloadStart, payloadEnd } = packet;
+  return crc32(buffer.subarray(payloadStart, payloadEnd), crc32(topicBuffer.subarray(topicStart, topicEnd)));
 }

@@ -18,6 +18,7 @@ export interface PacketSink {
 const CONNACK = 2;
 const PUBLISH = 3;
 const PUBREL = 6;
+const AUTH = 15;
 /** Type and flags, and at most four bytes of remaining length. */
 const MAX_FIXED_HEADER_BYTES = 5;
 const NOTHING = Buffer.alloc(0);
@@ -38,6 +39,7 @@ export class PacketReader {
   #needed = 0;
   /** Of the packet at `#at`: behind its fixed header. */
   #bodyStart = 0;
+  #isConnected = false;
   #isWaiting = false;
   #isStopped = false;
 
@@ -140,6 +142,7 @@ export class PacketReader {
   #take(end: number): boolean {
     const bytes = this.#bytes;
     const first = bytes[this.#at];
+    if (!this.#isConnected && first >> 4 !== CONNACK && first >> 4 !== AUTH) throw malformed(`packet type ${first >> 4} before a CONNACK`);
     switch (first >> 4) {
       case PUBLISH:
         this.#fill(first, this.#bodyStart, end);
@@ -150,6 +153,7 @@ export class PacketReader {
         return true;
       case CONNACK:
         if (end - this.#bodyStart < 2) throw malformed("a CONNACK without an outcome");
+        this.#isConnected = true;
         this.#sink.connack(bytes[this.#bodyStart + 1] === 0, (bytes[this.#bodyStart] & 1) === 1);
         break;
     }

@@ -56,6 +56,15 @@ function textOf(packet: PublishPacket): string {
   });
 }
 
+function connectedReader(sink: PacketSink, version: number, maxTopicAlias?: number): PacketReader {
+  const reader = new PacketReader(sink, version, maxTopicAlias);
+  const connack: Packet =
+    version === 5 ? { cmd: "connack", reasonCode: 0, sessionPresent: true } : { cmd: "connack", returnCode: 0, sessionPresent: true };
+  reader.push(generate(connack, { protocolVersion: version }));
+  if (sink instanceof Recorder) sink.seen.splice(0);
+  return reader;
+}
+
 /** Feeds the bytes in pieces and resumes as long as it must. */
 function feed(reader: PacketReader, bytes: Buffer, cuts: readonly number[]): void {
   let from = 0;
@@ -131,7 +140,7 @@ for (const version of [4, 5]) {
         (packets, cuts, refuse) => {
           const encoded = packets.map((packet) => generate(packet, { protocolVersion: version }));
           const recorder = new Recorder(refuse);
-          feed(new PacketReader(recorder, version), Buffer.concat(encoded), cuts);
+          feed(connectedReader(recorder, version), Buffer.concat(encoded), cuts);
           const expected = packets.map((packet, at) => {
             if (packet.cmd === "publish") return expectedOf(packet);
             return packet.cmd === "pubrel" ? "pubrel 513" : `other ${encoded[at].toString("hex")}`;
@@ -146,7 +155,7 @@ for (const version of [4, 5]) {
   test(`version ${version}: any bytes at all are read to an end, or refused as malformed`, () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 400 }), fc.array(fc.nat(400), { maxLength: 4 }), (bytes, cuts) => {
-        const reader = new PacketReader(new Recorder(), version, 3);
+        const reader = connectedReader(new Recorder(), version, 3);
         try {
           feed(reader, Buffer.from(bytes), cuts);
         } catch (error) {
@@ -171,9 +180,14 @@ test("a CONNACK is told before MQTT.js gets it, with outcome and session", () =>
   assert.equal(recorder.seen.length, 4);
 });
 
+test("nothing comes before a CONNACK", () => {
+  const publish = generate({ cmd: "publish", topic: "a", payload: "", qos: 0, dup: false, retain: false });
+  assert.throws(() => new PacketReader(new Recorder(), 4).push(publish), { code: "malformed-packet" });
+});
+
 test("a topic alias stands for its topic on this connection, and one that was not allowed or not given is refused", () => {
   const recorder = new Recorder();
-  const reader = new PacketReader(recorder, 5, 2);
+  const reader = connectedReader(recorder, 5, 2);
   const publish = (topic: string, topicAlias: number): Buffer =>
     generate(
       { cmd: "publish", topic, payload: "x", qos: 0, dup: false, retain: false, properties: { topicAlias } },
@@ -187,7 +201,7 @@ test("a topic alias stands for its topic on this connection, and one that was no
     recorder.seen.map((text) => (JSON.parse(text) as { topic: string }).topic),
     ["t/a/d/1/telemetry", "t/a/d/1/telemetry", "t/a/d/2/telemetry", "t/a/d/2/telemetry"],
   );
-  for (const alias of [1, 3]) assert.throws(() => new PacketReader(recorder, 5, 2).push(publish("", alias)), { code: "malformed-packet" });
+  for (const alias of [1, 3]) assert.throws(() => connectedReader(recorder, 5, 2).push(publish("", alias)), { code: "malformed-packet" });
 });
 
 test("a stopped reader reads nothing more, in the middle of a chunk too", () => {
@@ -199,7 +213,7 @@ test("a stopped reader reads nothing more, in the middle of a chunk too", () => 
       return true;
     },
   });
-  const reader = new PacketReader(sink, 4);
+  const reader = connectedReader(sink, 4);
   const packets = [1, 2, 3].map((messageId) =>
     generate({ cmd: "publish", topic: "a", payload: "", qos: 1, dup: false, retain: false, messageId }, { protocolVersion: 4 }),
   );
@@ -219,7 +233,7 @@ test("user properties of a message are bounded in number and in bytes", () => {
   });
   const send = (userProperties: Record<string, string>): void => {
     const packet: Packet = { cmd: "publish", topic: "a", payload: "", qos: 0, dup: false, retain: false, properties: { userProperties } };
-    new PacketReader(sink, 5).push(generate(packet, { protocolVersion: 5 }));
+    connectedReader(sink, 5).push(generate(packet, { protocolVersion: 5 }));
   };
   send(Object.fromEntries(Array.from({ length: 1_000 }, (_, n) => [`n${n}`, "v"])));
   send({ small: "v", large: "x".repeat(5_000), next: "v" });

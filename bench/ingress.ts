@@ -1,0 +1,79 @@
+/**
+ * What carries MQTT to Kafka, on the same Kafka in one run: how fast a queue that waits at Mosquitto is drained, per second and per CPU
+ * second of the bridge's processes, and how long a message takes at a steady rate. Our ingress, and Telegraf beside it.
+ *
+ *     npm run bench:ingress -- [--bridge sluice,telegraf] [--telegraf PATH] [--messages 200000] [--rate 2000] [--seconds 20] [--rounds 2]
+ *         [--replicas 1] [--config '{"mqtt":{...}}'] [--qos 1] [--clients 50] [--devices 1000]
+ *
+ * `--replicas` and `--config` are for our ingress: so many processes, each with these sections over the usual ones, in which `{replica}`
+ * (from 0) and `{replicas}` are filled in. Telegraf: `go install github.com/influxdata/telegraf/cmd/telegraf@v1.37.2`.
+ */
+import { parseArgs } from "node:util";
+import { pino } from "pino";
+import { KafkaLog } from "../eventlog/kafka/kafka-log.ts";
+import { sluice, telegraf } from "../test/faults/bridge/bridges.ts";
+import { CleanupList } from "../test/support/cleanup.ts";
+import { startKafka } from "../test/support/kafka.ts";
+import { conditions } from "./conditions.ts";
+import { drain, latency, type DrainFigures, type LatencyFigures, type Setting } from "./ingress-phases.ts";
+import { report } from "./report.ts";
+
+const { values } = parseArgs({
+  options: {
+    bridge: { type: "string", default: "sluice" },
+    telegraf: { type: "string", default: "telegraf" },
+    messages: { type: "string", default: "200000" },
+    rate: { type: "string", default: "2000" },
+    seconds: { type: "string", default: "20" },
+    rounds: { type: "string", default: "2" },
+    replicas: { type: "string", default: "1" },
+    config: { type: "string", default: "{}" },
+    qos: { type: "string", default: "1" },
+    clients: { type: "string", default: "50" },
+    devices: { type: "string", default: "1000" },
+  },
+});
+
+/** The rounds alternate between the bridges: what the machine does meanwhile meets both. */
+async function main(cleanup: CleanupList): Promise<void> {
+  const kafka = await startKafka(cleanup, { heapMiB: 768, config: {} });
+  const log = new KafkaLog({ brokers: kafka.bootstrap, clientId: "bench-ingress", logger: pino({ level: "silent" }) });
+  cleanup.after(() => log.close());
+  const results: ({ readonly bridge: string } & DrainFigures & LatencyFigures)[] = [];
+  for (let round = 0; round < Number(values.rounds); round++) {
+    for (const bridge of values.bridge.split(",")) {
+      const isOurs = bridge === "sluice";
+      const setting: Setting = {
+        kind: isOurs ? sluice : telegraf(values.telegraf),
+        log,
+        kafka: kafka.bootstrapServers,
+        replicas: isOurs ? Number(values.replicas) : 1,
+        config: values.config,
+        qos: values.qos === "2" ? 2 : 1,
+        clients: Number(values.clients),
+        devices: Number(values.devices),
+      };
+      const drained = await withCleanup((t) => drain(t, setting, Number(values.messages)));
+      const paced = await withCleanup((t) => latency(t, setting, Number(values.rate), Number(values.seconds)));
+      results.push({ bridge, ...drained, ...paced });
+    }
+  }
+  report.table(results);
+  report.log(JSON.stringify({ bench: "ingress", ...conditions(values), results }));
+}
+
+async function withCleanup<T>(work: (t: CleanupList) => Promise<T>): Promise<T> {
+  const t = new CleanupList();
+  try {
+    return await work(t);
+  } finally {
+    await t.run();
+  }
+}
+
+const cleanup = new CleanupList();
+try {
+  await main(cleanup);
+} finally {
+  await cleanup.run();
+}
