@@ -1,10 +1,12 @@
 import { Registry } from "prom-client";
+import { authenticator } from "../../api/auth.ts";
 import { Ingress } from "../../bridge/ingress.ts";
 import type { BrokerAuthOptions } from "../broker-auth-http.ts";
 import { commandContext, type CommonOptions } from "../command-options.ts";
 import { ingressFor, startCommandService } from "../command-service.ts";
 import type { Config } from "../config/schema.ts";
 import { CommandFailure } from "../failure.ts";
+import { httpTokens } from "../http-tokens.ts";
 import { startIngressHttp } from "../ingress-http.ts";
 import { brokerAddress, mqttSettings } from "../mqtt-settings.ts";
 import { openKafka } from "../open-kafka.ts";
@@ -35,8 +37,8 @@ export async function run(options: CommonOptions): Promise<number> {
       });
       closers.push("ingress", () => ingress.stop());
       const { http } = config.ingress;
-      const auth = brokerAuth(config, ingress);
-      if (http !== undefined) await startIngressHttp(http, ingress, registry, logger, closers, auth);
+      const doors = { auth: brokerAuth(config, ingress), authenticate: authenticator(httpTokens(config, logger)) };
+      if (http !== undefined) await startIngressHttp(http, ingress, registry, logger, closers, doors);
       await ingress.start();
       logger.info({ broker: brokerAddress(config), topics: mqtt.topics }, "ingress takes telemetry");
       // After it: answers are kept in the ingress' session from then on.
