@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { connectAsync } from "mqtt";
 import { ingressRights, workerRights, type Right } from "../../cli/acls.ts";
+import { configSchema } from "../../cli/config/schema.ts";
 import { startMosquitto } from "../support/mosquitto.ts";
 import { need } from "../support/need.ts";
 import { spawnCli } from "../support/spawn-cli.ts";
@@ -17,7 +18,7 @@ const EVENTS = 1_000;
 
 /** All that a worker needs, and the documentation lists: no other right is given. */
 function rightsOf({ topics, group }: JobUnderFaults): readonly Right[] {
-  return workerRights({ applicationId: group, topics });
+  return workerRights(configSchema.parse({ applicationId: group, topics }));
 }
 
 interface Loss {
@@ -94,7 +95,7 @@ test(
 
     await t.test("an ingress with the rights listed for it, and no other, writes what it is sent", async (t) => {
       for (const right of rightsOf(job)) await acls.revoke(right);
-      await acls.grant(ingressRights(job));
+      await acls.grant(ingressRights(configSchema.parse({ topics: job.topics })));
       const mosquitto = await startMosquitto(t);
       const ingress = await spawnCli(t, ["ingress"], {
         config: {
