@@ -9,12 +9,13 @@ import { need } from "../support/need.ts";
 import { spawnCli } from "../support/spawn-cli.ts";
 import { readTopic } from "../support/telemetry.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { Acls, saslClient, startGuardedKafka } from "./acls.ts";
+import { Acls, saslClientOf, startGuardedKafka } from "./acls.ts";
 import { assertExact } from "./assert-exact.ts";
 import { JobUnderFaults, SESSION_TIMEOUT_MS } from "./job-under-faults.ts";
 
 const skip = await need("kafka", "kcat", "mosquitto");
 const EVENTS = 1_000;
+const saslClient = saslClientOf("worker");
 
 /** All that a worker needs, and the documentation lists: no other right is given. */
 function rightsOf({ topics, group }: JobUnderFaults): readonly Right[] {
