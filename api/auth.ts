@@ -1,25 +1,45 @@
-/** Bearer tokens: every route but those marked `config.public`. */
+/** Bearer tokens: who asks. Every route but those marked `config.public`. */
 import { createHash, timingSafeEqual } from "node:crypto";
-import type { FastifyRequest } from "fastify";
 import { ApiError } from "./errors.ts";
+import { type ApiToken, FULL_GRANT, type Grant } from "./grant.ts";
 
-/** Checks `Authorization: Bearer <token>`; throws ApiError `unauthorized`. */
-export type Authenticate = (request: FastifyRequest) => void;
+/** What the `Authorization` header opens now; throws ApiError `unauthorized`. */
+export type Authenticate = (authorization: string | undefined) => Grant;
 
-export function authenticator(token: string | (() => string)): Authenticate {
-  return (request) => {
-    const expected = typeof token === "function" ? token() : token;
-    const given = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? "")?.[1];
-    if (expected === "" || given === undefined) throw new ApiError("unauthorized", "send the header Authorization: Bearer <token>");
-    if (!sameText(given, expected)) throw new ApiError("unauthorized", "the bearer token is not the one this worker was configured with");
+export interface TokenSources {
+  /** Opens everything; a function when it may be rotated. */
+  readonly token?: string | (() => string);
+  /** Asked at each request; not above some thousands: each of them is compared. */
+  readonly tokens?: () => readonly ApiToken[];
+}
+
+/** Whether anybody is asked for a token. */
+export function hasTokens({ token, tokens }: TokenSources): boolean {
+  return token !== undefined || tokens !== undefined;
+}
+
+/** Undefined when there are no tokens at all: then everybody may do everything. */
+export function authenticator({ token, tokens }: TokenSources): Authenticate | undefined {
+  if (!hasTokens({ token, tokens })) return undefined;
+  return (authorization) => {
+    const given = /^Bearer +(\S+)$/i.exec(authorization ?? "")?.[1];
+    if (given === undefined) throw new ApiError("unauthorized", "send the header Authorization: Bearer <token>");
+    const text = typeof token === "function" ? token() : token;
+    const digest = tokenDigest(given);
+    const full = text === undefined || text === "" ? [] : [{ ...FULL_GRANT, digest: tokenDigest(text) }];
+    const found = matching([...full, ...(tokens?.() ?? [])], digest);
+    if (found === undefined) throw new ApiError("unauthorized", "the bearer token is none that this worker was configured with");
+    return found;
   };
 }
 
-/** In time that depends on neither text: digests have one length, so even the lengths don't show. */
-function sameText(a: string, b: string): boolean {
-  return timingSafeEqual(digest(a), digest(b));
+export function tokenDigest(token: string): Buffer {
+  return createHash("sha256").update(token).digest();
 }
 
-function digest(text: string): Buffer {
-  return createHash("sha256").update(text).digest();
+/** In time that tells neither which one matches nor how much of it: digests have one length, and all are compared. */
+function matching(tokens: readonly ApiToken[], digest: Buffer): ApiToken | undefined {
+  let found: ApiToken | undefined;
+  for (const token of tokens) if (timingSafeEqual(token.digest, digest)) found ??= token;
+  return found;
 }

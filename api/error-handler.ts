@@ -1,15 +1,26 @@
 /** Every error leaves as a problem document; what is our own fault is logged once, here, and not told in detail. */
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import type { Logger } from "pino";
+import { Counter } from "prom-client";
 import { StateUnavailableError } from "../runtime/queries.ts";
-import { ApiError } from "./errors.ts";
+import { ApiError, PROBLEMS } from "./errors.ts";
+import type { ApiOptions } from "./options.ts";
 
-export function setErrorHandlers(app: FastifyInstance, logger: Logger): void {
+/** Statuses of callers without the right: counted, so that trying doors shows. */
+const REFUSALS = new Set([401, 403]);
+
+export function setErrorHandlers(app: FastifyInstance, { logger, registry }: Pick<ApiOptions, "logger" | "registry">): void {
+  const refused = new Counter({
+    name: "sluice_http_refused_total",
+    help: "Requests without the right: unauthorized (no or a wrong token), forbidden (one that does not open this), host-not-allowed",
+    labelNames: ["reason"],
+    registers: [registry],
+  });
   app.setNotFoundHandler((request, reply) =>
     sendProblem(reply, new ApiError("route-unknown", `${request.method} ${pathOf(request)} is not a route`)),
   );
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const problem = toApiError(error);
+    if (REFUSALS.has(PROBLEMS[problem.code].status)) refused.inc({ reason: problem.code });
     if (problem.code === "internal")
       logger.error({ err: error, method: request.method, route: request.routeOptions.url }, "request failed");
     return sendProblem(reply, problem);

@@ -4,6 +4,7 @@
 export const PROBLEMS = {
   "invalid-request": { status: 400, title: "The request is not valid" },
   unauthorized: { status: 401, title: "A bearer token is needed" },
+  forbidden: { status: 403, title: "The token does not open this" },
   "host-not-allowed": { status: 403, title: "The Host header names an unknown host" },
   "route-unknown": { status: 404, title: "There is no such route" },
   "device-unknown": { status: 404, title: "There is no such device" },

@@ -3,6 +3,7 @@ import type { FastifyRequest } from "fastify";
 import type { Queries } from "../runtime/queries.ts";
 import { ApiError, type MissingWorker } from "./errors.ts";
 import type { PeerClient } from "./peer-client.ts";
+import { peerPath } from "./peer-path.ts";
 
 /** What each worker answers under `scope=local`. `missing` names the worker itself when its own tasks are not all running. */
 export interface LocalAnswer {
@@ -115,8 +116,6 @@ export function requireComplete(missing: readonly MissingWorker[], partial: bool
 }
 
 function localPath(requestUrl: string, parameters: Readonly<Record<string, string>> = {}): string {
-  const url = new URL(requestUrl, "http://worker");
-  for (const [name, value] of Object.entries({ scope: "local", ...parameters })) url.searchParams.set(name, value);
-  if (/^\/v1\/(tenants|stores)\b/.test(url.pathname)) url.searchParams.set("partial", "true");
-  return url.pathname + url.search;
+  const isList = /^\/v1\/(tenants|stores)\b/.test(peerPath(requestUrl));
+  return peerPath(requestUrl, { scope: "local", ...parameters, ...(isList ? { partial: "true" } : {}) });
 }

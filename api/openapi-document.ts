@@ -1,6 +1,8 @@
 /** Makes the OpenAPI 3.1 document out of the registered routes: a route cannot be forgotten in it. */
 import { STATUS_CODES } from "node:http";
 import type { RouteOptions } from "fastify";
+import { permissionFor } from "./access.ts";
+import { PERMISSIONS } from "./grant.ts";
 import { SCHEMAS } from "./openapi-schemas.ts";
 import type { Operation } from "./route.ts";
 
@@ -11,6 +13,12 @@ interface ObjectSchema {
 
 /** Statuses that any route may answer with. */
 const COMMON_PROBLEMS = [400, 403, 500];
+
+const BEARER = {
+  type: "http",
+  scheme: "bearer",
+  description: `Each operation names the permission it needs (${PERMISSIONS.join(", ")}); admin has all. Else, and for the path or query of a tenant that is not the token's, it answers 403 \`forbidden\`.`,
+};
 
 /** The dashboard's files are left out. Throws when any other route does not say what it is: the app must not start with it. */
 export function openApiDocument(routes: readonly RouteOptions[], version: string, hasToken: boolean): object {
@@ -32,13 +40,14 @@ export function openApiDocument(routes: readonly RouteOptions[], version: string
     paths,
     components: {
       schemas: SCHEMAS,
-      ...(hasToken ? { securitySchemes: { bearer: { type: "http", scheme: "bearer" } } } : {}),
+      ...(hasToken ? { securitySchemes: { bearer: BEARER } } : {}),
     },
   };
 }
 
 function describe(route: RouteOptions, operation: Operation, hasToken: boolean): object {
   const needsToken = hasToken && route.config?.public !== true;
+  const permission = permissionFor(route);
   const problems = [...COMMON_PROBLEMS, ...(needsToken ? [401] : []), ...(operation.problems ?? [])];
   return {
     tags: [operation.tag],
@@ -47,7 +56,7 @@ function describe(route: RouteOptions, operation: Operation, hasToken: boolean):
     parameters: [...parameters("path", route.schema?.params), ...parameters("query", route.schema?.querystring)],
     ...(route.schema?.body === undefined ? {} : { requestBody: { content: { "application/json": { schema: route.schema.body } } } }),
     responses: { ...success(operation), ...Object.fromEntries(problems.sort().map((status) => [status, problem(status)])) },
-    ...(needsToken ? { security: [{ bearer: [] }] } : {}),
+    ...(needsToken ? { security: [{ bearer: permission === undefined ? [] : [permission] }] } : {}),
   };
 }
 

@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import type { Command, KnownCommand } from "../processors/formats/commands.ts";
 import type { Feed, FeedRecord, Queries } from "../runtime/queries.ts";
+import type { TokenSources } from "./auth.ts";
 
 /** Names of the output topics that `/v1/stream` tells of. */
 export interface StreamTopics {
@@ -21,15 +22,14 @@ export interface CommandGate {
   status(tenant: string, deviceId: string, id: string): Promise<KnownCommand | undefined>;
 }
 
-export interface ApiOptions {
+/** Without a token of either kind only loopback is served. */
+export interface ApiOptions extends TokenSources {
   readonly queries: Queries;
   readonly feed: Feed;
   readonly registry: Registry;
   readonly topics: StreamTopics;
   /** Absent: commands are refused. */
   readonly commands?: CommandGate;
-  /** Bearer token; a function when it may be rotated (asked at each request). Without one only loopback is served. */
-  readonly token?: string | (() => string);
   /** The URL others reach this worker under; its host passes the Host check. */
   readonly advertised?: string;
   /** True when every task that this worker was given runs. */

@@ -6,6 +6,7 @@ import { STORES } from "../processors/formats/records.ts";
 import type { LocateOptions, Location, Queries, StoreReader } from "../runtime/queries.ts";
 import { ApiError } from "./errors.ts";
 import { checkId, type DeviceParams, type StalenessQuery } from "./parameters.ts";
+import { peerPath } from "./peer-path.ts";
 import { FORWARDED_HEADER, STALENESS_HEADER, type PeerAnswer, type PeerClient } from "./peer-client.ts";
 
 /** A hand-over of a task takes less; a person does not notice it, and a load balancer waits longer. */
@@ -71,7 +72,7 @@ export class Ownership {
         if (request.headers[FORWARDED_HEADER] !== undefined)
           return standby(new ApiError("state-unavailable", "the device's task is moving between workers", { retryAfterMs: 1000 }));
         try {
-          const answer = await this.#peers.get(location.url, request.url, request);
+          const answer = await this.#peers.get(location.url, peerPath(request.url), request);
           if (place.maxStalenessMs === undefined || answer.status !== 503) return await send(reply, answer);
           const standbyAnswer = await this.#answerFromStandby(request, reply, place, local);
           return standbyAnswer ?? (await send(reply, answer));
@@ -98,7 +99,7 @@ export class Ownership {
       }
       if (isForwarded) continue;
       try {
-        const answer = await this.#peers.get(location.url, request.url, request);
+        const answer = await this.#peers.get(location.url, peerPath(request.url), request);
         if (answer.status !== 503) return await send(reply, answer);
       } catch (error) {
         if (!(error instanceof ApiError)) throw error; // that one cannot be asked either: the next

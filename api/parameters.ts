@@ -1,5 +1,6 @@
 /** Path and query parameters: their JSON schemas (validation and OpenAPI) and what a schema cannot say. */
 import { ApiError } from "./errors.ts";
+import { isDotSegment } from "./peer-path.ts";
 
 /** Same bound as the key's: processors/formats/names.ts. */
 const MAX_ID_BYTES = 256;
@@ -59,6 +60,7 @@ export const AFTER = { ...ID, description: "Go on after this one: the `next` of 
 /** Throws ApiError `invalid-request`; returns the id. */
 export function checkId(id: string, name: string): string {
   if (/[|\u0000-\u001f\u007f]/.test(id)) throw new ApiError("invalid-request", `${name} must not hold "|" or control characters`);
+  if (isDotSegment(id)) throw new ApiError("invalid-request", `${name} must not be "." or ".."`);
   if (!id.isWellFormed()) throw new ApiError("invalid-request", `${name} is not well-formed Unicode`);
   if (Buffer.byteLength(id) > MAX_ID_BYTES) throw new ApiError("invalid-request", `${name} is longer than ${MAX_ID_BYTES} bytes of UTF-8`);
   return id;

@@ -1,10 +1,14 @@
 /** What route files share: the services they run on and what they declare for `/openapi.json`. */
+import type { Access } from "./access.ts";
+import type { Authenticate } from "./auth.ts";
 import type { Group } from "./group.ts";
 import type { ApiOptions } from "./options.ts";
 import type { Ownership } from "./ownership.ts";
 
 export interface Services {
   readonly options: ApiOptions;
+  /** Undefined: there are no tokens. */
+  readonly authenticate: Authenticate | undefined;
   readonly ownership: Ownership;
   readonly group: Group;
 }
@@ -29,5 +33,7 @@ declare module "fastify" {
     operation?: Operation;
     /** Answered without a token: health, and files that hold no data. */
     public?: boolean;
+    /** Whom it is for. A route with `:tenant` in its path does not say; else the default is `admin`. */
+    access?: Access;
   }
 }

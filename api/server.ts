@@ -1,7 +1,9 @@
 /** Builds the app (routes and hooks, no I/O); starting it is apart, so that tests and tools need no port. */
-import Fastify, { type FastifyInstance } from "fastify";
-import { authenticator } from "./auth.ts";
+import Fastify, { type FastifyInstance, type FastifyRequest } from "fastify";
+import { authorize } from "./access.ts";
+import { type Authenticate, authenticator, hasTokens } from "./auth.ts";
 import { setErrorHandlers } from "./error-handler.ts";
+import { FULL_GRANT } from "./grant.ts";
 import { Group } from "./group.ts";
 import { hostCheck, isLoopback } from "./host-check.ts";
 import type { ApiOptions } from "./options.ts";
@@ -38,7 +40,7 @@ const DEFAULT_PEER_TIMEOUT_MS = 3000;
 
 const HAS_TOKEN = "sluiceHasToken";
 
-/** The caller starts it with startApi() and ends it with app.close(), which ends open streams too. Throws on an empty token. */
+/** The caller starts it with startApi() and ends it with app.close(), which ends open streams too. Throws on an empty `token`. */
 export function buildApi(options: ApiOptions): FastifyInstance {
   if (options.token === "") throw new Error("http.token is set but empty");
   const app = Fastify({
@@ -51,12 +53,13 @@ export function buildApi(options: ApiOptions): FastifyInstance {
     ajv: { customOptions: { removeAdditional: false } },
   });
   app.server.maxConnections = MAX_CONNECTIONS;
-  app.decorate(HAS_TOKEN, options.token !== undefined);
-  guard(app, options);
-  setErrorHandlers(app, options.logger);
+  app.decorate(HAS_TOKEN, hasTokens(options));
+  const authenticate = authenticator(options);
+  guard(app, options, authenticate);
+  setErrorHandlers(app, options);
 
   const peers = new PeerClient(options.peerTimeoutMs ?? DEFAULT_PEER_TIMEOUT_MS, () => options.queries.worker().workerId);
-  const services = { options, ownership: new Ownership(options.queries, peers), group: new Group(options.queries, peers) };
+  const services = { options, authenticate, ownership: new Ownership(options.queries, peers), group: new Group(options.queries, peers) };
   openApiRoutes(app, services);
   tenantRoutes(app, services);
   deviceRoutes(app, services);
@@ -77,18 +80,29 @@ export function buildApi(options: ApiOptions): FastifyInstance {
 /** Port 0 takes a free one. Resolves to the URL; rejects when the host is not loopback and there is no token, or listening fails. */
 export async function startApi(app: FastifyInstance, { host, port }: { host: string; port: number }): Promise<string> {
   if (!isLoopback(host) && !app.getDecorator<boolean>(HAS_TOKEN)) {
-    throw new Error(`http.host is ${host}, which others can reach: set a token (SLUICE_HTTP_TOKEN), or listen on 127.0.0.1`);
+    throw new Error(
+      `http.host is ${host}, which others can reach: set a token (SLUICE_HTTP_TOKEN or http.tokensFile), or listen on 127.0.0.1`,
+    );
   }
   return app.listen({ host, port });
 }
 
-function guard(app: FastifyInstance, { token, advertised }: ApiOptions): void {
-  const authenticate = token === undefined ? undefined : authenticator(token);
+function guard(app: FastifyInstance, { advertised }: ApiOptions, authenticate: Authenticate | undefined): void {
   const checkHost = hostCheck(advertised);
+  const admit = (request: FastifyRequest): void => {
+    if (authenticate === undefined) {
+      checkHost(request.headers.host);
+      request.grant = FULL_GRANT;
+      return;
+    }
+    if (request.routeOptions.config.public === true) return;
+    request.grant = authenticate(request.headers.authorization);
+    authorize(request, request.grant);
+  };
+  app.decorateRequest("grant");
   app.addHook("onRequest", (request, reply, done) => {
     addSecurityHeaders(reply);
-    if (authenticate === undefined) checkHost(request.headers.host);
-    else if (request.routeOptions.config.public !== true) authenticate(request);
+    admit(request);
     done();
   });
 }

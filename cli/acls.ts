@@ -2,7 +2,9 @@
  * The rights that Kafka must give a worker and an ingress, and no more: the tests' brokers give these, docs/operations.md shows them.
  * Describe comes with Read and Write; an idempotent producer needs nothing of the cluster (Kafka 3.0 and later, KIP-679).
  */
+import { hasLimits } from "../bridge/admission/settings.ts";
 import type { Config } from "./config/schema.ts";
+import { wantedTopics } from "./topics/wanted-topics.ts";
 
 export type Operation = "Read" | "Write" | "Create" | "Describe" | "DescribeConfigs";
 export type Resource = "Topic" | "Group" | "TransactionalId";
@@ -16,33 +18,70 @@ export interface Right {
   readonly prefix?: boolean;
 }
 
-type Names = Pick<Config, "applicationId" | "topics">;
+type Where = Pick<Right, "name" | "prefix">;
 
-/** In exactly-once mode; at least once the transactional ids are not used. */
-export function workerRights({ applicationId, topics }: Names): Right[] {
+export function workerRights(config: Config): Right[] {
+  const { applicationId, topics, commands, processing } = config;
   const { raw, normalized, aggregates, alerts, dlq, deviceState } = topics;
-  const internal = { name: `${applicationId}-`, prefix: true };
-  return [
+  return withAllTopics(config, [
     ...on("Topic", { name: raw }, "Read", "DescribeConfigs"),
     // read for the live stream
     ...[normalized, aggregates, alerts].flatMap((name) => on("Topic", { name }, "Read", "Write", "DescribeConfigs")),
     ...[dlq, deviceState].flatMap((name) => on("Topic", { name }, "Write", "DescribeConfigs")),
-    ...on("Topic", internal, "Create", "Read", "Write", "DescribeConfigs"),
+    ...on("Topic", { name: `${applicationId}-`, prefix: true }, "Create", "Read", "Write", "DescribeConfigs"),
     ...on("Group", { name: applicationId }, "Read"),
-    ...on("TransactionalId", { name: `${applicationId}/`, prefix: true }, "Write"),
-  ];
+    ...(processing.guarantee === "exactly-once" ? on("TransactionalId", { name: `${applicationId}/`, prefix: true }, "Write") : []),
+    ...(commands.enabled ? commandGateRights(config) : []),
+  ]);
 }
 
-/** It writes two topics and checks the settings of all before it starts. */
-export function ingressRights({ topics }: Pick<Names, "topics">): Right[] {
-  const { raw, dlq, ...others } = topics;
+export function ingressRights(config: Config): Right[] {
+  const { applicationId, topics, admission, commands, deviceRegistry, presence, mqtt } = config;
+  const inGroup = mqtt.scaleOut !== undefined && mqtt.scaleOut.replica === undefined;
+  return withAllTopics(config, [
+    ...[topics.raw, topics.dlq].flatMap((name) => on("Topic", { name }, "Write", "DescribeConfigs")),
+    ...(hasLimits(admission) || deviceRegistry !== undefined ? on("Topic", { name: admission.shedTopic }, "Write", "DescribeConfigs") : []),
+    // The registry in each mode: a denial that another ingress' automatic registration crossed is written again.
+    ...[deviceRegistry, presence].flatMap((table) =>
+      table === undefined ? [] : on("Topic", { name: table.topic }, "Read", "Write", "DescribeConfigs"),
+    ),
+    ...(inGroup ? on("Group", { name: ingressGroup(applicationId) }, "Read") : []),
+    ...(commands.enabled ? commandServiceRights(config) : []),
+  ]);
+}
+
+/** In which the replicas of an ingress agree on their slots. */
+export function ingressGroup(applicationId: string): string {
+  return `${applicationId}-ingress`;
+}
+
+/** Takes commands over HTTP, and tells what became of them. */
+function commandGateRights({ commands: { topic, statusTopic } }: Config): Right[] {
   return [
-    ...[raw, dlq].flatMap((name) => on("Topic", { name }, "Write", "DescribeConfigs")),
-    ...Object.values(others).flatMap((name) => on("Topic", { name }, "Describe", "DescribeConfigs")),
+    ...on("Topic", { name: topic }, "Read", "Write", "DescribeConfigs"),
+    ...on("Topic", { name: statusTopic }, "Read", "DescribeConfigs"),
   ];
 }
 
-function on(resource: Resource, which: { readonly name: string; readonly prefix?: boolean }, ...operations: Operation[]): Right[] {
+/** Carries commands out, and takes devices' answers; its dead letters are in the ingress' rights. */
+function commandServiceRights({ applicationId, commands: { topic, ackTopic, statusTopic } }: Config): Right[] {
+  const group = `${applicationId}-commands`;
+  return [
+    ...on("Topic", { name: topic }, "Read", "DescribeConfigs"),
+    ...[ackTopic, statusTopic].flatMap((name) => on("Topic", { name }, "Read", "Write", "DescribeConfigs")),
+    ...on("Group", { name: group }, "Read"),
+    ...on("TransactionalId", { name: `${group}/`, prefix: true }, "Write"),
+  ];
+}
+
+/** The settings of all topics are checked at the start, whoever uses them. */
+function withAllTopics(config: Config, rights: readonly Right[]): Right[] {
+  const named = new Set(rights.filter(({ resource }) => resource === "Topic").map(({ name }) => name));
+  const others = wantedTopics(config).filter(({ name }) => !named.has(name));
+  return [...rights, ...others.flatMap(({ name }) => on("Topic", { name }, "Describe", "DescribeConfigs"))];
+}
+
+function on(resource: Resource, which: Where, ...operations: Operation[]): Right[] {
   return operations.map((operation) => ({ operation, resource, ...which }));
 }
 

@@ -2,15 +2,24 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
 import type { Logger } from "pino";
 import { Counter, type Registry } from "prom-client";
+import type { Authenticate } from "../api/auth.ts";
+import { ApiError } from "../api/errors.ts";
+import { permits } from "../api/grant.ts";
 import { BrokerAuthHttp, type BrokerAuthOptions, type HttpAnswer } from "./broker-auth-http.ts";
 import type { Closers } from "./service.ts";
 
 /** A scrape is one small request. */
 const REQUEST_TIMEOUT_MS = 10_000;
 
+export interface IngressDoors {
+  readonly auth?: BrokerAuthOptions | undefined;
+  /** Asked about `/metrics`, which needs the permission monitor then. */
+  readonly authenticate?: Authenticate | undefined;
+}
+
 /**
  * Health and metrics of an ingress, for those who run it: `/health/live`, `/health/ready` (connected to the MQTT broker) and
- * `/metrics` (counts only, nothing of the devices). With `auth` also the webhook that brokers ask who may use which topic.
+ * `/metrics` (counts, with tenants' names). With `auth` also the webhook that brokers ask who may use which topic.
  * Returns the port it listens on.
  */
 export async function startIngressHttp(
@@ -19,7 +28,7 @@ export async function startIngressHttp(
   registry: Registry,
   logger: Logger,
   closers: Closers,
-  auth?: BrokerAuthOptions,
+  { auth, authenticate }: IngressDoors = {},
 ): Promise<number> {
   const brokerAuth = auth === undefined ? undefined : new BrokerAuthHttp(auth);
   if (brokerAuth !== undefined) registerAuthMetrics(registry, brokerAuth);
@@ -30,7 +39,7 @@ export async function startIngressHttp(
     if (path === "/health/live") return [200, "text/plain", "live\n"];
     if (path === "/health/ready")
       return ingress.stats().connected ? [200, "text/plain", "ready\n"] : [503, "text/plain", "not connected to the MQTT broker\n"];
-    if (path === "/metrics") return [200, registry.contentType, await registry.metrics()];
+    if (path === "/metrics") return refusal(request, authenticate) ?? [200, registry.contentType, await registry.metrics()];
     return [404, "text/plain", "not found\n"];
   };
   const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
@@ -50,6 +59,17 @@ export async function startIngressHttp(
   });
   const address = server.address();
   return typeof address === "object" && address !== null ? address.port : port;
+}
+
+/** Undefined for those who may see the metrics. */
+function refusal({ headers }: IncomingMessage, authenticate: Authenticate | undefined): HttpAnswer | undefined {
+  try {
+    if (authenticate === undefined || permits(authenticate(headers.authorization), "monitor")) return undefined;
+    return [403, "text/plain", 'the token has no permission "monitor"\n'];
+  } catch (error) {
+    if (error instanceof ApiError) return [401, "text/plain", `${error.message}\n`];
+    throw error;
+  }
 }
 
 function registerAuthMetrics(registry: Registry, { counts }: BrokerAuthHttp): void {

@@ -4,7 +4,7 @@ import type { Logger } from "pino";
 import { DEFAULT_FILTERS, TopicTemplates } from "../bridge/topic-templates.ts";
 import type { MqttSettings } from "../bridge/ingress-settings.ts";
 import type { Config } from "./config/schema.ts";
-import { secretText } from "./config/secrets.ts";
+import { secretFileOf, secretText } from "./config/secrets.ts";
 import { Reloaded } from "./reloaded.ts";
 import { readTlsFiles, tlsFileNames } from "./tls-files.ts";
 
@@ -14,8 +14,7 @@ export function mqttSettings({ mqtt, admission }: Config, logger: Logger): MqttS
   // The default filter brings nothing that other templates want.
   const topics = isDeepStrictEqual(mqtt.topics, DEFAULT_FILTERS) ? new TopicTemplates(admission.templates).filters() : mqtt.topics;
   const settings = { ...rest, topics };
-  // the environment's password wins over the file's
-  const changeable = passwordFile !== undefined && secretText(readFileSync(passwordFile)) === mqtt.password ? passwordFile : undefined;
+  const changeable = secretFileOf(passwordFile, mqtt.password);
   const files = [...tlsFileNames(tls), ...(changeable === undefined ? [] : [changeable])];
   if (files.length === 0) return settings;
   const make = () => ({

@@ -4,7 +4,7 @@ import type { Logger } from "pino";
 import type { CredentialSource, Credentials, KafkaLogOptions } from "../eventlog/kafka/connection/options.ts";
 import { KafkaLog } from "../eventlog/kafka/kafka-log.ts";
 import type { EventLog } from "../eventlog/port.ts";
-import { secretText } from "./config/secrets.ts";
+import { secretFileOf, secretText } from "./config/secrets.ts";
 import type { Config } from "./config/schema.ts";
 import { CommandFailure } from "./failure.ts";
 import { tokenProvider } from "./oauth-token.ts";
@@ -33,7 +33,7 @@ export function kafkaOptions(config: Config, logger: Logger): KafkaLogOptions {
 
 /** Read again when a file changes: connections are then replaced, one after the other, and what is on its way is answered first. */
 function credentials({ kafka: { ssl, sasl } }: Config, logger: Logger): CredentialSource {
-  const passwordFile = sasl === undefined ? undefined : changeablePassword(sasl);
+  const passwordFile = sasl === undefined ? undefined : secretFileOf(sasl.passwordFile, sasl.password);
   const tls = ssl?.enabled === true ? ssl : undefined;
   const make = (): Credentials => ({
     ssl: tls === undefined ? undefined : readTlsFiles(tls),
@@ -42,11 +42,6 @@ function credentials({ kafka: { ssl, sasl } }: Config, logger: Logger): Credenti
   const files = [...(tls === undefined ? [] : tlsFileNames(tls)), ...(passwordFile === undefined ? [] : [passwordFile])];
   const reloaded = new Reloaded(files, make, logger);
   return { version: () => reloaded.version, current: () => reloaded.current };
-}
-
-/** The file, if it is where the password came from and not the environment, which wins. */
-function changeablePassword({ password, passwordFile }: NonNullable<Config["kafka"]["sasl"]>): string | undefined {
-  return passwordFile !== undefined && secretText(readFileSync(passwordFile)) === password ? passwordFile : undefined;
 }
 
 function saslOptions(sasl: NonNullable<Config["kafka"]["sasl"]>, passwordFile: string | undefined): SASLOptions {

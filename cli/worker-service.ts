@@ -7,6 +7,7 @@ import { Worker } from "../runtime/worker.ts";
 import { openCommandGate } from "./command-gate.ts";
 import type { Config } from "./config/schema.ts";
 import { limitHeapGrowth } from "./heap-growth.ts";
+import { httpTokens } from "./http-tokens.ts";
 import { prepareJob } from "./job.ts";
 import { avroRecordText } from "./record-text.ts";
 import type { Closers } from "./service.ts";
@@ -51,7 +52,7 @@ export async function startWorkerService(config: Config, log: EventLog, logger: 
     feed: worker.feed,
     registry,
     topics: config.topics,
-    token: config.http.token,
+    ...httpTokens(config, logger),
     advertised: config.http.advertised,
     ready: () => worker.state === "RUNNING",
     logger,

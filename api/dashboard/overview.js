@@ -4,6 +4,7 @@ import { count, rate } from "./format.js";
 import { Rates } from "./rates.js";
 import { TopologyGraph } from "./topology-graph.js";
 
+const FORBIDDEN = 403;
 /** Two minutes at an answer a second. */
 const SPARK_POINTS = 120;
 /** Until then the line grows in from the right. */
@@ -15,6 +16,8 @@ export class Overview {
   #graph;
   #shape;
   #spark = [];
+  /** A tenant's token does not open what is about the deployment. */
+  #isClosed = false;
 
   /** @param {import("./api-client.js").ApiClient} client */
   constructor(client) {
@@ -22,7 +25,16 @@ export class Overview {
   }
 
   async load() {
-    const [topology, tasks] = await Promise.all([this.#client.get("/v1/topology"), this.#client.get("/v1/tasks")]);
+    if (this.#isClosed) return;
+    const [topology, tasks] = await Promise.all([this.#client.get("/v1/topology"), this.#client.get("/v1/tasks")]).catch((error) => {
+      if (error.status !== FORBIDDEN) throw error;
+      return [];
+    });
+    if (topology === undefined) {
+      this.#isClosed = true;
+      for (const part of document.querySelectorAll("[data-monitor]")) part.hidden = true;
+      return;
+    }
     this.#drawTasks(tasks);
     this.#drawGraph(topology);
   }

@@ -1,5 +1,6 @@
 /** `GET /openapi.json`, made of the routes themselves when the app is ready. */
 import type { FastifyInstance, RouteOptions } from "fastify";
+import { hasTokens } from "../auth.ts";
 import { openApiDocument } from "../openapi-document.ts";
 import type { Services } from "../route.ts";
 
@@ -9,12 +10,12 @@ export function openApiRoutes(app: FastifyInstance, { options }: Services): void
   app.addHook("onRoute", (route) => void routes.push(route));
   let document: unknown;
   app.addHook("onReady", () => {
-    document = openApiDocument(routes, options.version, options.token !== undefined);
+    document = openApiDocument(routes, options.version, hasTokens(options));
     return Promise.resolve();
   });
   app.get(
     "/openapi.json",
-    { config: { operation: { tag: "operations", summary: "This description", answers: "OpenApi" } } },
+    { config: { access: "any", operation: { tag: "operations", summary: "This description", answers: "OpenApi" } } },
     () => document,
   );
 }

@@ -63,7 +63,7 @@ export function storeRoutes(app: FastifyInstance, services: Services): void {
 
   app.get(
     "/v1/stores",
-    { config: { operation: { tag: "stores", summary: "Stores of the topology, by name", answers: "StoreList" } } },
+    { config: { access: "admin", operation: { tag: "stores", summary: "Stores of the topology, by name", answers: "StoreList" } } },
     () => ({ stores: queries.stores() }),
   );
 
@@ -85,6 +85,7 @@ export function storeRoutes(app: FastifyInstance, services: Services): void {
         },
       },
       config: {
+        access: "admin",
         operation: {
           tag: "stores",
           summary: "Committed rows of a store, by key and window, of all workers",
@@ -108,6 +109,7 @@ export function storeRoutes(app: FastifyInstance, services: Services): void {
         },
       },
       config: {
+        access: "admin",
         operation: { tag: "stores", summary: "A committed row of a key-value store", answers: "StoreRow", problems: [404, 503] },
       },
     },
@@ -141,6 +143,7 @@ export function storeRoutes(app: FastifyInstance, services: Services): void {
         },
       },
       config: {
+        access: "admin",
         operation: {
           tag: "stores",
           summary: "A key's committed windows, oldest first",

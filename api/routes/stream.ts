@@ -1,6 +1,8 @@
 /** `GET /v1/stream`: output records as server-sent events, as they are committed. */
 import type { FastifyInstance } from "fastify";
+import { requireTenant, stillOpens } from "../access.ts";
 import { ApiError } from "../errors.ts";
+import { tenantsOf } from "../grant.ts";
 import { AFTER, checkId } from "../parameters.ts";
 import type { Services } from "../route.ts";
 import { SECURITY_HEADERS } from "../security-headers.ts";
@@ -18,9 +20,10 @@ interface StreamQuery {
 
 const DESCRIPTION = `Events: \`normalized\`, \`aggregate\` and \`alert\` with the record as data and \`topic/partition/offset\` as id, of all
 workers' partitions. A client that reads too slowly misses events; a \`dropped\` event says how many. The stream starts with what is
-committed from now on: Last-Event-ID is not used, read the topics for a gapless view.`;
+committed from now on: Last-Event-ID is not used, read the topics for a gapless view. Only events of the token's tenants come; a token that
+is taken back ends its streams within 15 s.`;
 
-export function streamRoutes(app: FastifyInstance, { options }: Services): void {
+export function streamRoutes(app: FastifyInstance, { options, authenticate }: Services): void {
   const hub = new StreamHub(options);
   // Before the server waits for open connections, or a stream would hold up the stop.
   app.addHook("preClose", () => {
@@ -50,11 +53,13 @@ export function streamRoutes(app: FastifyInstance, { options }: Services): void 
         },
       },
       config: {
+        access: "own-tenants",
         operation: { tag: "stream", summary: "Live events", description: DESCRIPTION, produces: "text/event-stream", problems: [503] },
       },
     },
     (request, reply) => {
-      const filter = toFilter(request.query);
+      const filter = { ...toFilter(request.query), tenants: tenantsOf(request) };
+      if (filter.tenant !== undefined) requireTenant(request.grant, filter.tenant);
       hub.checkRoom();
       reply.hijack();
       reply.raw.writeHead(200, {
@@ -63,12 +68,12 @@ export function streamRoutes(app: FastifyInstance, { options }: Services): void 
         "cache-control": "no-store",
         "x-accel-buffering": "no",
       });
-      hub.add(reply.raw, filter);
+      hub.add(reply.raw, filter, () => stillOpens(request, authenticate));
     },
   );
 }
 
-function toFilter({ tenant, device, types, sample, focus }: StreamQuery): StreamFilter {
+function toFilter({ tenant, device, types, sample, focus }: StreamQuery): Omit<StreamFilter, "tenants"> {
   for (const [name, id] of Object.entries({ tenant, device, focus })) if (id !== undefined) checkId(id, name);
   if (tenant === undefined && (device !== undefined || focus !== undefined)) {
     throw new ApiError("invalid-request", "device and focus need tenant: device ids are unique within a tenant only");

@@ -16,6 +16,7 @@ export function taskRoutes(app: FastifyInstance, { options, group }: Services): 
     {
       schema: { querystring: { type: "object", additionalProperties: false, properties: { scope: SCOPE } } },
       config: {
+        access: "monitor",
         operation: { tag: "operations", summary: "Workers with their tasks; the one that was asked first", answers: "Tasks" },
       },
     },

@@ -17,6 +17,7 @@ export function topologyRoutes(app: FastifyInstance, { options, group }: Service
     {
       schema: { querystring: { type: "object", additionalProperties: false, properties: { scope: SCOPE } } },
       config: {
+        access: "monitor",
         operation: { tag: "operations", summary: "The topology; records per edge since the workers' starts, summed", answers: "Topology" },
       },
     },

@@ -1,5 +1,6 @@
 /** One stream: what it wants, what it may get per second, and what it missed because it reads too slowly. */
 import type { Writable } from "node:stream";
+import type { Grant } from "../grant.ts";
 import { Sampler } from "./sampler.ts";
 import type { StreamEvent, StreamType } from "./event.ts";
 
@@ -11,6 +12,8 @@ const STALLED_MS = 60_000;
 export interface StreamFilter {
   readonly types: ReadonlySet<StreamType>;
   readonly tenant: string | undefined;
+  /** Of nobody else, whatever is asked for. */
+  readonly tenants: Grant["tenants"];
   readonly deviceId: string | undefined;
   /** Normalized and aggregate events per second at most; undefined: all. Alerts are never left out. */
   readonly sample: number | undefined;
@@ -23,6 +26,8 @@ export class StreamClient {
   readonly #filter: StreamFilter;
   readonly #sampler: Sampler | undefined;
   readonly #onDropped: (count: number) => void;
+  /** Whether its token still opens it. */
+  readonly isOpen: () => boolean;
   #untold = 0;
   #dropped = 0;
   /** Since which heartbeat nothing that waits was taken. */
@@ -31,7 +36,8 @@ export class StreamClient {
     this.#waitingSinceMs = undefined;
   };
 
-  constructor(out: Writable, filter: StreamFilter, onDropped: (count: number) => void) {
+  constructor(out: Writable, filter: StreamFilter, onDropped: (count: number) => void, isOpen: () => boolean) {
+    this.isOpen = isOpen;
     this.#out = out;
     this.#filter = filter;
     this.#sampler = filter.sample === undefined ? undefined : new Sampler(filter.sample);
@@ -83,9 +89,12 @@ export class StreamClient {
   }
 
   #wants(event: StreamEvent): boolean {
-    const { types, tenant, deviceId } = this.#filter;
+    const { types, tenant, tenants, deviceId } = this.#filter;
     return (
-      types.has(event.type) && (tenant === undefined || tenant === event.tenant) && (deviceId === undefined || deviceId === event.deviceId)
+      types.has(event.type) &&
+      (tenants === "*" || tenants.has(event.tenant)) &&
+      (tenant === undefined || tenant === event.tenant) &&
+      (deviceId === undefined || deviceId === event.deviceId)
     );
   }
 

@@ -55,11 +55,11 @@ export class StreamHub {
     if (this.#clients.size >= max) throw new ApiError("too-many-streams", `${max} streams are open on this worker`, { retryAfterMs: 5000 });
   }
 
-  /** Feeds `out` until it closes. */
-  add(out: Writable, filter: StreamFilter): void {
+  /** Feeds `out` until it closes, or `isOpen` says, at a heartbeat, that its right is gone. */
+  add(out: Writable, filter: StreamFilter, isOpen: () => boolean): void {
     // Gone while it asked: its "close" would never come.
     if (out.destroyed) return;
-    const client = new StreamClient(out, filter, (count) => this.#dropped.inc(count));
+    const client = new StreamClient(out, filter, (count) => this.#dropped.inc(count), isOpen);
     this.#clients.add(client);
     this.#open.set(this.#clients.size);
     out.on("close", () => this.#remove(client));
@@ -91,7 +91,9 @@ export class StreamHub {
 
   #beat(): void {
     const now = Date.now();
-    for (const client of this.#clients) if (!client.heartbeat(now)) client.destroy();
+    for (const client of this.#clients) {
+      if (!client.isOpen() || !client.heartbeat(now)) client.destroy();
+    }
   }
 
   #onRecords(records: readonly FeedRecord[], dropped: number): void {

@@ -1,11 +1,14 @@
 import { hostname } from "node:os";
 import { Registry } from "prom-client";
+import { authenticator } from "../../api/auth.ts";
 import { IngressReplica } from "../../bridge/scale-out/replica.ts";
+import { ingressGroup } from "../acls.ts";
 import type { BrokerAuthOptions } from "../broker-auth-http.ts";
 import { commandContext, type CommonOptions } from "../command-options.ts";
 import { ingressFor, startCommandService } from "../command-service.ts";
 import type { Config } from "../config/schema.ts";
 import { CommandFailure } from "../failure.ts";
+import { httpTokens } from "../http-tokens.ts";
 import { startIngressHttp } from "../ingress-http.ts";
 import { brokerAddress, mqttSettings } from "../mqtt-settings.ts";
 import { openKafka } from "../open-kafka.ts";
@@ -33,7 +36,7 @@ export async function run(options: CommonOptions): Promise<number> {
         presence,
         scaleOut: config.mqtt.scaleOut,
         group: {
-          groupId: `${config.applicationId}-ingress`,
+          groupId: ingressGroup(config.applicationId),
           instanceId: config.instanceId,
           sessionTimeoutMs: config.kafka.sessionTimeoutMs,
         },
@@ -43,8 +46,8 @@ export async function run(options: CommonOptions): Promise<number> {
       });
       closers.push("ingress", () => ingress.stop());
       const { http } = config.ingress;
-      const auth = brokerAuth(config, ingress);
-      if (http !== undefined) await startIngressHttp(http, ingress, registry, logger, closers, auth);
+      const doors = { auth: brokerAuth(config, ingress), authenticate: authenticator(httpTokens(config, logger)) };
+      if (http !== undefined) await startIngressHttp(http, ingress, registry, logger, closers, doors);
       await ingress.start();
       const { slots } = ingress.stats();
       logger.info({ broker: brokerAddress(config), topics: mqtt.topics, replica: replicaName, slots }, "ingress takes telemetry");

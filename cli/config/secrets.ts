@@ -24,6 +24,11 @@ export function secretText(content: Buffer): string {
   return content.toString("utf8").replace(/\r?\n$/, "");
 }
 
+/** The file, if it is where the secret came from and not the environment, which wins: only then may it change. */
+export function secretFileOf(file: string | undefined, secret: string | undefined): string | undefined {
+  return file !== undefined && secretText(readFileSync(file)) === secret ? file : undefined;
+}
+
 /** Replaces each `<secret>File` by what the file holds (without the line end), in place. An environment variable with the secret itself wins. */
 export function readSecretFiles(tree: Tree): ConfigIssue[] {
   const issues: ConfigIssue[] = [];

@@ -141,6 +141,9 @@ export const fullProcessingSchema = z
 
 export const fullSchemaRegistrySchema = schemaRegistrySchema.unwrap().extend({ passwordFile: filePath.optional() }).optional();
 
+/** Characters: what can be guessed by trying is no token. */
+export const MIN_TOKEN_LENGTH = 16;
+
 export const httpSchema = z
   .strictObject({
     host: z.string().min(1).default("127.0.0.1"),
@@ -148,14 +151,16 @@ export const httpSchema = z
     port: z.int().min(0).max(65_535).default(8080),
     /** The URL other workers and people reach this worker under. */
     advertised: z.url({ protocol: /^https?$/ }).optional(),
-    token: z.string().min(16).optional(),
+    token: z.string().min(MIN_TOKEN_LENGTH).optional(),
     tokenFile: filePath.optional(),
+    /** Tokens with tenants and permissions (cli/config/tokens-file.ts). */
+    tokensFile: filePath.optional(),
   })
   .prefault({});
 
 export const ingressSchema = z
   .strictObject({
-    /** Health and metrics of the ingress; absent: none. Counts only, so it knows no token. */
+    /** Health and metrics of the ingress; absent: none. Its metrics ask for the tokens of `http`, if there are any. */
     http: z.strictObject({ host: z.string().min(1).default("127.0.0.1"), port: z.int().min(0).max(65_535).default(8081) }).optional(),
     /** The webhook that brokers ask who may use which topic, on ingress.http. */
     auth: z

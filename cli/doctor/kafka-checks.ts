@@ -126,7 +126,7 @@ async function replicas({ config, diagnosis, topology }: KafkaParts): Promise<Fo
   return found.length > 0 ? found : [{ severity: "ok", seen: "every partition has a leader and its replicas in sync" }];
 }
 
-async function acls({ config, diagnosis, rights }: KafkaParts): Promise<Found[]> {
+async function acls({ diagnosis, rights }: KafkaParts): Promise<Found[]> {
   const named = rights.filter(({ prefix }) => prefix !== true);
   const wanted = [...new Set(named.filter(({ resource }) => resource === "Topic").map(({ name }) => name))];
   const { topics: described } = await diagnosis.details(wanted);
@@ -148,9 +148,9 @@ async function acls({ config, diagnosis, rights }: KafkaParts): Promise<Found[]>
     if (errorCode === 0) missing(topic, "Topic", authorizedOperations);
     else if (errorCode === TOPIC_AUTHORIZATION_FAILED) missing(topic, "Topic", 0);
   }
-  if (named.some(({ resource }) => resource === "Group"))
-    missing(config.applicationId, "Group", await groupBits(diagnosis, config.applicationId));
-  if (found.length === 0) found.push({ severity: "ok", seen: "topics and group are allowed" });
+  const groups = new Set(named.filter(({ resource }) => resource === "Group").map(({ name }) => name));
+  for (const group of groups) missing(group, "Group", await groupBits(diagnosis, group));
+  if (found.length === 0) found.push({ severity: "ok", seen: "topics and groups are allowed" });
   const unseen = [...new Set(rights.filter(({ prefix }) => prefix === true).map(({ resource, name }) => `${resource} ${name}*`))];
   if (unseen.length > 0)
     found.push({

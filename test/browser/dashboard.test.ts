@@ -4,9 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import type { Page } from "playwright-core";
+import type { ApiOptions } from "../../api/server.ts";
+import { STORES } from "../../processors/formats/records.ts";
 import { need } from "../support/need.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { type ApiUnderTest, apiOverFakes, listening } from "../unit/api/support/api.ts";
+import { type ApiUnderTest, apiOverFakes, listening, TOPICS } from "../unit/api/support/api.ts";
+import { deviceState } from "../unit/api/support/rows.ts";
+import { apiToken } from "../unit/api/support/tenants.ts";
 import { openPage, type OpenPage } from "./support/chromium.ts";
 import { ScriptedPlant } from "./support/scripted-plant.ts";
 
@@ -22,16 +26,16 @@ interface Shown extends OpenPage {
 
 async function show(
   t: TestContext,
-  options: { ids?: readonly string[]; hash?: string; theme?: "dark" | "light"; token?: string } = {},
+  options: { ids?: readonly string[]; hash?: string; theme?: "dark" | "light"; token?: string; tokens?: ApiOptions["tokens"] } = {},
 ): Promise<Shown> {
-  const api = apiOverFakes(t, options.token === undefined ? {} : { token: options.token });
+  const api = apiOverFakes(t, { token: options.token, tokens: options.tokens });
   const plant = new ScriptedPlant(api.queries, api.feed, options.ids ?? DEVICES);
   const now = Date.now();
   plant.fillHistory(now, 15);
   for (let ago = 60; ago > 0; ago--) plant.tick(now - ago * 1000, false);
   const url = await listening(api.app);
   const opened = await openPage(t, `${url}/${options.hash ?? ""}`, { colorScheme: options.theme ?? "dark" });
-  if (options.token === undefined) await live(opened, api);
+  if (options.token === undefined && options.tokens === undefined) await live(opened, api);
   return { ...opened, plant, api, url };
 }
 
@@ -169,6 +173,25 @@ test("with a token it asks for it, says when it is wrong, and keeps it in the ta
   await page.locator(".device-row", { hasText: "press-01" }).waitFor();
   assert.equal(await page.locator("#login[open]").count(), 0);
   assert.equal(await page.evaluate("localStorage.length"), 0);
+});
+
+test("with a tenant's token it shows that tenant alone, and leaves out what is about the deployment", { skip }, async (t) => {
+  const tokens = [apiToken("of-demo", ["demo"], "read")];
+  const { page, api, plant } = await show(t, { tokens: () => tokens });
+  api.queries.put(STORES.deviceState, "beta|of-beta", deviceState("of-beta", { tenant: "beta" }));
+  await page.locator("#login-token").fill("of-demo");
+  await page.locator("#login button").click();
+  await page.locator("#connection[data-state=live]").waitFor();
+  await waitFor("the stream", () => api.feed.listeners.size === 1);
+  await page.locator("#device-title", { hasText: "press-01" }).waitFor();
+  api.feed.push([api.feed.record(TOPICS.normalized, "beta|of-beta", { deviceId: "of-beta", metrics: { temperature_c: 7 } })]);
+  plant.tell("press-02", { temperature_c: 61.5 });
+  const values = page.locator(".device-row", { hasText: "press-02" }).locator(".values");
+  await waitFor("the value in the list", async () => (await values.textContent())?.includes("61.5"));
+  await waitFor("no tiles of the deployment", async () => (await page.locator("[data-monitor]:visible").count()) === 0);
+  assert.deepEqual(await page.locator("#tenant option").allTextContents(), ["demo"]);
+  assert.equal(await page.locator("#notice").isVisible(), false);
+  assert.ok(!(await page.content()).includes("of-beta"));
 });
 
 test("rows and controls can be used by keyboard", { skip }, async (t) => {

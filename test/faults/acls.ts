@@ -1,4 +1,4 @@
-/** Rights of one principal on a broker that asks for them: given and taken away as an administrator does, under load. */
+/** Rights of principals on a broker that asks for them: given and taken away as an administrator does, under load. */
 import kafkajs, { Kafka as KafkaClient, logLevel, type AclEntry } from "kafkajs";
 import type { Operation, Resource, Right } from "../../cli/acls.ts";
 import type { Cleanup } from "../support/cleanup.ts";
@@ -7,8 +7,8 @@ import { startKafka, type Kafka } from "../support/kafka.ts";
 // Node sees only some of the names this CommonJS package exports.
 const { AclOperationTypes, AclPermissionTypes, AclResourceTypes, ResourcePatternTypes } = kafkajs;
 
-const USER = "worker";
-const PASSWORD = "of-the-worker";
+export type User = "worker" | "ingress";
+const PASSWORDS: Readonly<Record<User, string>> = { worker: "of-the-worker", ingress: "of-the-ingress" };
 
 const RESOURCES: Readonly<Record<Resource, number>> = {
   Topic: AclResourceTypes.TOPIC,
@@ -24,11 +24,12 @@ const OPERATIONS: Readonly<Record<Operation, number>> = {
 };
 
 /**
- * A broker whose proxied listener asks for SASL PLAIN and for rights, as `saslClient` has them; on its plain listener, the
+ * A broker whose proxied listener asks for SASL PLAIN and for rights, as saslClientOf() has them; on its plain listener, the
  * test's own, everything is allowed.
  */
 export function startGuardedKafka(t: Cleanup): Promise<Kafka> {
-  const login = `org.apache.kafka.common.security.plain.PlainLoginModule required user_${USER}="${PASSWORD}";`;
+  const users = Object.entries(PASSWORDS).map(([user, password]) => `user_${user}="${password}"`);
+  const login = `org.apache.kafka.common.security.plain.PlainLoginModule required ${users.join(" ")};`;
   return startKafka(t, {
     proxied: true,
     config: {
@@ -41,11 +42,10 @@ export function startGuardedKafka(t: Cleanup): Promise<Kafka> {
   });
 }
 
-/** What a worker of the principal is configured with. */
-export const saslClient = {
-  config: { mechanism: "plain", username: USER },
-  env: { SLUICE_KAFKA_SASL_PASSWORD: PASSWORD },
-} as const;
+/** What a service of the principal is configured with. */
+export function saslClientOf(user: User): { config: { mechanism: "plain"; username: User }; env: Record<string, string> } {
+  return { config: { mechanism: "plain", username: user }, env: { SLUICE_KAFKA_SASL_PASSWORD: PASSWORDS[user] } };
+}
 
 export class Acls {
   readonly #admin: ReturnType<KafkaClient["admin"]>;
@@ -62,20 +62,20 @@ export class Acls {
     this.#admin = admin;
   }
 
-  async grant(rights: readonly Right[]): Promise<void> {
-    await this.#admin.createAcls({ acl: rights.map(entry) });
+  async grant(rights: readonly Right[], user: User = "worker"): Promise<void> {
+    await this.#admin.createAcls({ acl: rights.map((right) => entry(right, user)) });
   }
 
   /** Rejects when it was not granted. */
   async revoke(right: Right): Promise<void> {
-    const { filterResponses } = await this.#admin.deleteAcls({ filters: [entry(right)] });
+    const { filterResponses } = await this.#admin.deleteAcls({ filters: [entry(right, "worker")] });
     if (filterResponses[0]?.matchingAcls.length !== 1) throw new Error(`no right to ${right.operation} ${right.resource} ${right.name}`);
   }
 }
 
-function entry({ operation, resource, name, prefix }: Right): AclEntry {
+function entry({ operation, resource, name, prefix }: Right, user: User): AclEntry {
   return {
-    principal: `User:${USER}`,
+    principal: `User:${user}`,
     host: "*",
     permissionType: AclPermissionTypes.ALLOW,
     operation: OPERATIONS[operation],

@@ -3,21 +3,23 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { connectAsync } from "mqtt";
 import { ingressRights, workerRights, type Right } from "../../cli/acls.ts";
+import { configSchema } from "../../cli/config/schema.ts";
 import { startMosquitto } from "../support/mosquitto.ts";
 import { need } from "../support/need.ts";
 import { spawnCli } from "../support/spawn-cli.ts";
 import { readTopic } from "../support/telemetry.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { Acls, saslClient, startGuardedKafka } from "./acls.ts";
+import { Acls, saslClientOf, startGuardedKafka } from "./acls.ts";
 import { assertExact } from "./assert-exact.ts";
 import { JobUnderFaults, SESSION_TIMEOUT_MS } from "./job-under-faults.ts";
 
 const skip = await need("kafka", "kcat", "mosquitto");
 const EVENTS = 1_000;
+const saslClient = saslClientOf("worker");
 
 /** All that a worker needs, and the documentation lists: no other right is given. */
 function rightsOf({ topics, group }: JobUnderFaults): readonly Right[] {
-  return workerRights({ applicationId: group, topics });
+  return workerRights(configSchema.parse({ applicationId: group, topics }));
 }
 
 interface Loss {
@@ -94,7 +96,7 @@ test(
 
     await t.test("an ingress with the rights listed for it, and no other, writes what it is sent", async (t) => {
       for (const right of rightsOf(job)) await acls.revoke(right);
-      await acls.grant(ingressRights(job));
+      await acls.grant(ingressRights(configSchema.parse({ topics: job.topics })));
       const mosquitto = await startMosquitto(t);
       const ingress = await spawnCli(t, ["ingress"], {
         config: {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import type { MqttClient } from "mqtt";
+import type { IClientOptions, MqttClient } from "mqtt";
 import { startMosquitto } from "../support/mosquitto.ts";
 import { need } from "../support/need.ts";
 import { runCli } from "../support/spawn-cli.ts";
@@ -41,8 +41,12 @@ for (const format of ["mosquitto-acl", "dynamic-security"] as const) {
   const unavailable = skip || (format === "dynamic-security" && !existsSync(PLUGIN) && "no dynamic-security plugin");
   test(`${format}: a device uses its own topics, and no door leads to another's`, { skip: unavailable }, async (t) => {
     const url = await BROKERS[format](t);
-    const login = (username: string): Promise<MqttClient> =>
-      publisher(t, url, { username, password: PASSWORD, protocolVersion: 5, reconnectPeriod: 0 });
+    const login = (username: string, options: IClientOptions = {}): Promise<MqttClient> =>
+      publisher(t, url, { username, password: PASSWORD, protocolVersion: 5, reconnectPeriod: 0, ...options });
+    const die = async (username: string, topic: string, payload: string): Promise<unknown> => {
+      const client = await login(username, { will: { topic, payload: Buffer.from(payload), qos: 1, retain: true } }).catch(() => undefined);
+      return client?.stream.destroy();
+    };
     const service = await login(SERVICE);
     const seen: string[] = [];
     service.on("message", (topic, payload) => seen.push(`${topic} ${payload.toString()}`));
@@ -72,6 +76,9 @@ for (const format of ["mosquitto-acl", "dynamic-security"] as const) {
       for (const filter of filters) await attacker.subscribeAsync(filter, { qos: 1 }).catch(() => undefined);
       for (const door of ["telemetry", "state", "cmd", "cmd/ack", "cmd/status", "telemetry/x"])
         await attempt(attacker, `t/acme/d/a/${door}`, `by ${name}`);
+      await attacker.publishAsync("t/acme/d/a/state", `by ${name}`, { qos: 1, retain: true }).catch(() => undefined);
+      for (const door of ["telemetry", "state", "cmd", "cmd/ack"]) await die(name, `t/acme/d/a/${door}`, `by ${name}`);
+      await die(name, `t/${name}/state`, `will of ${name}`);
       for (const topic of [`t/${name}/cmd`, "t/acme/telemetry", "t/acme/d/telemetry", "iot.device.registry"])
         await attempt(attacker, topic, `by ${name}`);
       await attempt(victim, "t/acme/d/a/telemetry", "own");
@@ -79,7 +86,10 @@ for (const format of ["mosquitto-acl", "dynamic-security"] as const) {
       await attempt(attacker, `t/${name}/telemetry`, `own of ${name}`);
       await waitFor(
         "the rightful ones arrive",
-        () => seen.includes(`t/${name}/telemetry own of ${name}`) && commands.at(-1) === "t/acme/d/a/cmd do",
+        () =>
+          seen.includes(`t/${name}/telemetry own of ${name}`) &&
+          seen.includes(`t/${name}/state will of ${name}`) &&
+          commands.at(-1) === "t/acme/d/a/cmd do",
       );
       assert.deepEqual(
         seen.filter((text) => text.endsWith(`by ${name}`)),
@@ -87,6 +97,12 @@ for (const format of ["mosquitto-acl", "dynamic-security"] as const) {
       );
       assert.deepEqual(overheard, []);
     }
+    const later = await login(SERVICE, { clientId: "later" });
+    const retained: string[] = [];
+    later.on("message", (topic, payload) => retained.push(`${topic} ${payload.toString()}`));
+    await later.subscribeAsync("t/+/d/+/state", { qos: 1 });
+    await waitFor("the retained wills of the devices' own", () => retained.length === 2);
+    assert.deepEqual(retained.sort(), ["t/acme/d/b/state will of acme/d/b", "t/evil/d/x/state will of evil/d/x"]);
     assert.deepEqual(new Set(commands), new Set(["t/acme/d/a/cmd do"]), "the victim was commanded by Sluice alone");
     await attempt(victim, "t/acme/d/a/state", "online");
     await attempt(victim, "t/acme/d/a/cmd/ack", "done");

@@ -51,7 +51,9 @@ test("every schema that /openapi.json refers to is in it, and parameters and pro
   for (const [, name] of response.body.matchAll(/"#\/components\/schemas\/(\w+)"/g)) assert.ok(document.components.schemas[name], name);
   const device = document.paths["/v1/tenants/{tenant}/devices/{id}"].get;
   assert.deepEqual(Object.keys(device.responses), ["200", "400", "401", "403", "404", "500", "503"]);
-  assert.deepEqual(device.security, [{ bearer: [] }]);
+  assert.deepEqual(device.security, [{ bearer: ["read"] }]);
+  assert.deepEqual(document.paths["/v1/tenants/{tenant}/devices/{id}/commands"].post.security, [{ bearer: ["command"] }]);
+  assert.deepEqual(document.paths["/openapi.json"].get.security, [{ bearer: [] }]);
   assert.equal(document.paths["/health/live"].get.security, undefined);
   const parameters: { name: string }[] = document.paths["/v1/tenants/{tenant}/devices"].get.parameters;
   assert.deepEqual(

@@ -17,9 +17,7 @@ async function start(t: TestContext, { maxPerSecond = 10_000, registry = new Reg
   const logger = pino({ level: "silent" });
   t.after(() => closers.run(logger));
   const port = await startIngressHttp({ host: "127.0.0.1", port: 0 }, {} as Ingress, registry, logger, closers, {
-    ...POLICY,
-    secret: SECRET,
-    maxPerSecond,
+    auth: { ...POLICY, secret: SECRET, maxPerSecond },
   });
   return `http://127.0.0.1:${port}`;
 }
