@@ -198,7 +198,8 @@ export class Forwarder {
       this.#queue.push(message);
     }
     const route = this.#routes.route(inbound.topic);
-    if (route.key === null) this.#writeDeadLetter(message, route, payload, "bad-topic", "no topic template fits, and it is no .../cmd/ack");
+    if (route.key === null)
+      this.#writeDeadLetter(message, route, payload, "bad-topic", "no topic template fits, and it is no other topic of a device");
     else if (route.isState) this.#takeState(message, route, payload);
     else if (payload.length > this.#bounds.maxValueBytes) this.#writeTooLarge(message, route, payload);
     else if (this.#admission !== undefined) this.#admit(message, route, payload, this.#admission);

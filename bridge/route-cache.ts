@@ -3,13 +3,14 @@ import type { RecordHeader, TopicPartition } from "../eventlog/port.ts";
 import { partitionForKey } from "../eventlog/records/murmur2.ts";
 import { RAW_HEADERS, deviceKey } from "../processors/formats/names.ts";
 import { RecentMap } from "./recent-map.ts";
-import { ACK_TEMPLATE, telemetryTopic } from "./device-topic.ts";
+import { ACK_TEMPLATE, SHADOW_TEMPLATES, telemetryTopic } from "./device-topic.ts";
 import { TopicTemplates } from "./topic-templates.ts";
 
 /** The topic a message came on, when `mqtt.topic` is the design's topic of its device instead. */
 const ORIGINAL_TOPIC_HEADER = "mqtt.topic.original";
 
 const ACKS = new TopicTemplates([ACK_TEMPLATE]);
+const SHADOWS = new TopicTemplates(SHADOW_TEMPLATES);
 
 export interface Route {
   /** UTF-8 of `tenant|deviceId`; null when the topic is none that devices publish to: the message is a dead letter. */
@@ -19,7 +20,7 @@ export interface Route {
   readonly tenant: string;
   /** The device says on it whether it is there, instead of sending telemetry. */
   readonly isState: boolean;
-  /** Where the record goes: telemetry to the raw topic, an answer to a command to its own. */
+  /** Where the record goes: telemetry to the raw topic, an answer to a command or a report to a shadow to its own. */
   readonly target: TopicPartition;
   /** Where a dead letter of this topic goes. */
   readonly dlq: TopicPartition;
@@ -34,6 +35,9 @@ export interface RouteTargets {
   /** Where answers to commands go. Absent: they are dead letters. */
   readonly acks?: string;
   readonly acksPartitions?: number;
+  /** Where devices' reports to their shadows go, and their asking for them. Absent: they are dead letters. */
+  readonly shadow?: string;
+  readonly shadowPartitions?: number;
   readonly dlq: string;
   readonly dlqPartitions: number;
 }
@@ -69,13 +73,19 @@ export class RouteCache {
   }
 
   #compute(topic: string): Route {
-    const { raw, rawPartitions, acks, acksPartitions = 1, dlq, dlqPartitions } = this.#targets;
+    const { raw, rawPartitions, acks, acksPartitions = 1, shadow, shadowPartitions = 1, dlq, dlqPartitions } = this.#targets;
     const telemetry = this.#templates.parse(topic);
     const state = telemetry === undefined ? this.#states?.parse(topic) : undefined;
     const ack = acks === undefined ? undefined : ACKS.parse(topic);
-    const parsed = telemetry ?? state ?? ack;
-    const isAck = telemetry === undefined && state === undefined && ack !== undefined;
-    const [to, partitions] = isAck && acks !== undefined ? [acks, acksPartitions] : [raw, rawPartitions];
+    const report = shadow === undefined ? undefined : SHADOWS.parse(topic);
+    const parsed = telemetry ?? state ?? ack ?? report;
+    const isOther = telemetry === undefined && state === undefined;
+    const [to, partitions] =
+      isOther && ack !== undefined && acks !== undefined
+        ? [acks, acksPartitions]
+        : isOther && report !== undefined && shadow !== undefined
+          ? [shadow, shadowPartitions]
+          : [raw, rawPartitions];
     const topicBytes = Buffer.from(topic);
     const text = parsed === undefined ? "" : deviceKey(parsed.tenant, parsed.deviceId);
     const key = parsed === undefined ? null : Buffer.from(text);

@@ -16,10 +16,10 @@ export interface Right {
   readonly prefix?: boolean;
 }
 
-type Names = Pick<Config, "applicationId" | "topics">;
+type Names = Pick<Config, "applicationId" | "topics"> & Partial<Pick<Config, "shadow">>;
 
 /** In exactly-once mode; at least once the transactional ids are not used. */
-export function workerRights({ applicationId, topics }: Names): Right[] {
+export function workerRights({ applicationId, topics, shadow }: Names): Right[] {
   const { raw, normalized, aggregates, alerts, dlq, deviceState } = topics;
   const internal = { name: `${applicationId}-`, prefix: true };
   return [
@@ -27,18 +27,31 @@ export function workerRights({ applicationId, topics }: Names): Right[] {
     // read for the live stream
     ...[normalized, aggregates, alerts].flatMap((name) => on("Topic", { name }, "Read", "Write", "DescribeConfigs")),
     ...[dlq, deviceState].flatMap((name) => on("Topic", { name }, "Write", "DescribeConfigs")),
+    ...(shadow?.enabled === true
+      ? [
+          ...on("Topic", { name: shadow.updatesTopic }, "Read", "Write", "DescribeConfigs"),
+          ...on("Topic", { name: shadow.topic }, "Write", "DescribeConfigs"),
+        ]
+      : []),
     ...on("Topic", internal, "Create", "Read", "Write", "DescribeConfigs"),
     ...on("Group", { name: applicationId }, "Read"),
     ...on("TransactionalId", { name: `${applicationId}/`, prefix: true }, "Write"),
   ];
 }
 
-/** It writes two topics and checks the settings of all before it starts. */
-export function ingressRights({ topics }: Pick<Names, "topics">): Right[] {
+/** It writes two topics, three with shadows, and checks the settings of all before it starts. */
+export function ingressRights({ applicationId, topics, shadow }: Names): Right[] {
   const { raw, dlq, ...others } = topics;
   return [
     ...[raw, dlq].flatMap((name) => on("Topic", { name }, "Write", "DescribeConfigs")),
     ...Object.values(others).flatMap((name) => on("Topic", { name }, "Describe", "DescribeConfigs")),
+    ...(shadow?.enabled === true
+      ? [
+          ...on("Topic", { name: shadow.updatesTopic }, "Write", "DescribeConfigs"),
+          ...on("Topic", { name: shadow.topic }, "Read", "DescribeConfigs"),
+          ...on("Group", { name: `${applicationId}-shadow` }, "Read"),
+        ]
+      : []),
   ];
 }
 

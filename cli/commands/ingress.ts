@@ -9,6 +9,7 @@ import { startIngressHttp } from "../ingress-http.ts";
 import { brokerAddress, mqttSettings } from "../mqtt-settings.ts";
 import { openKafka } from "../open-kafka.ts";
 import { runService } from "../service.ts";
+import { openOfflineDevices, startShadowService } from "../shadow-service.ts";
 import { requireTopics } from "../topics/require-topics.ts";
 
 /** `sluice ingress`: takes telemetry from MQTT to the raw topic, until it is told to stop. */
@@ -40,8 +41,11 @@ export async function run(options: CommonOptions): Promise<number> {
       await ingress.start();
       logger.info({ broker: brokerAddress(config), topics: mqtt.topics }, "ingress takes telemetry");
       // After it: answers are kept in the ingress' session from then on.
-      const commands = await startCommandService(config, mqtt, log, registry, logger, closers);
-      return { finished: commands?.finished };
+      const offline = await openOfflineDevices(config, log, logger, closers);
+      const commands = await startCommandService(config, mqtt, log, registry, logger, closers, offline);
+      const shadow = await startShadowService(config, mqtt, log, registry, logger, closers, offline);
+      const services = [commands, shadow].flatMap((service) => (service === undefined ? [] : [service.finished]));
+      return services.length === 0 ? {} : { finished: Promise.race(services) };
     },
     { logger },
   );

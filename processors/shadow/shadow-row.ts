@@ -46,10 +46,6 @@ export class ShadowRow implements ShadowRowShape {
     return new ShadowRow(this.version, this.state, this.ts, results);
   }
 
-  knows(id: string): boolean {
-    return this.results.some((result) => result.id === id);
-  }
-
   document(tenant: string, deviceId: string): ShadowDocument | undefined {
     if (this.state === undefined) return undefined;
     const { desired, reported, times } = this.state;

@@ -15,6 +15,7 @@ import {
   type ShadowOutcome,
   type ShadowReport,
   type ShadowRequest,
+  type ShadowResult,
 } from "../formats/shadow.ts";
 import { parseUpdate, type DeviceName, type ShadowUpdate } from "./parse-update.ts";
 import { NEW_ROW, NO_STATE, shadowStore, type ShadowRow, type ShadowState } from "./shadow-row.ts";
@@ -76,7 +77,11 @@ class Shadow implements Processor<string | null, ByteSlice | null, ShadowOutputs
 
   #request(device: DeviceName, { id, op, state = {}, ifVersion }: ShadowRequest, now: number): void {
     const row = this.#rows.get(deviceKey(device.tenant, device.deviceId)) ?? NEW_ROW;
-    if (row.knows(id)) return this.#context.count("dropped", "shadow-known");
+    const known = row.results.find((result) => result.id === id);
+    if (known !== undefined) {
+      this.#context.count("dropped", "shadow-known");
+      return this.#say(device, row, known, now);
+    }
     if (ifVersion !== undefined && ifVersion !== row.version) return this.#end(device, row, row, id, "conflict", now);
     if (op === "delete") return this.#end(device, row, row.exists ? row.changed(undefined, now) : row, id, "applied", now);
     const before = row.state?.desired ?? {};
@@ -86,7 +91,7 @@ class Shadow implements Processor<string | null, ByteSlice | null, ShadowOutputs
 
   #report(device: DeviceName, { id, state }: ShadowReport, now: number): void {
     const row = this.#rows.get(deviceKey(device.tenant, device.deviceId)) ?? NEW_ROW;
-    if (id !== undefined && row.knows(id)) return this.#context.count("dropped", "shadow-known");
+    if (id !== undefined && row.results.some((result) => result.id === id)) return this.#context.count("dropped", "shadow-known");
     this.#change(device, row, "reported", mergePatch(row.state?.reported ?? {}, state), id, now);
   }
 
@@ -109,12 +114,14 @@ class Shadow implements Processor<string | null, ByteSlice | null, ShadowOutputs
   /** Written when the shadow has changed, and when somebody waits for the outcome. */
   #end(device: DeviceName, before: ShadowRow, after: ShadowRow, id: string | undefined, outcome: ShadowOutcome, now: number): void {
     if (after === before && id === undefined) return;
-    const { tenant, deviceId } = device;
-    const key = deviceKey(tenant, deviceId);
     const row = id === undefined ? after : after.with(id, outcome);
-    this.#rows.put(key, row);
-    const headers = id === undefined ? undefined : [header(SHADOW_HEADERS.request, id), header(SHADOW_HEADERS.outcome, outcome)];
-    this.#documents.forward({ key, value: row.document(tenant, deviceId) ?? null, timestamp: now, headers });
+    this.#rows.put(deviceKey(device.tenant, device.deviceId), row);
+    this.#say(device, row, id === undefined ? undefined : { id, outcome }, now);
+  }
+
+  #say({ tenant, deviceId }: DeviceName, row: ShadowRow, result: Pick<ShadowResult, "id" | "outcome"> | undefined, now: number): void {
+    const headers = result && [header(SHADOW_HEADERS.request, result.id), header(SHADOW_HEADERS.outcome, result.outcome)];
+    this.#documents.forward({ key: deviceKey(tenant, deviceId), value: row.document(tenant, deviceId) ?? null, timestamp: now, headers });
   }
 }
 

@@ -94,7 +94,7 @@ test(
 
     await t.test("an ingress with the rights listed for it, and no other, writes what it is sent", async (t) => {
       for (const right of rightsOf(job)) await acls.revoke(right);
-      await acls.grant(ingressRights(job));
+      await acls.grant(ingressRights({ applicationId: job.group, topics: job.topics }));
       const mosquitto = await startMosquitto(t);
       const ingress = await spawnCli(t, ["ingress"], {
         config: {

@@ -21,10 +21,10 @@ const { document, patch } = fc.letrec<{ document: JsonObject; patch: JsonObject;
     fc.constantFrom([], [1, null], [{ a: 1 }]),
   );
   return {
-    value: fc.oneof({ depthSize: "small" }, leaf, tie("document")) as fc.Arbitrary<Json>,
-    change: fc.oneof({ depthSize: "small" }, leaf, fc.constant(null), tie("patch")) as fc.Arbitrary<Json>,
-    document: fc.dictionary(names, tie("value"), { maxKeys: 4, noNullPrototype: true }) as fc.Arbitrary<JsonObject>,
-    patch: fc.dictionary(names, tie("change"), { maxKeys: 4, noNullPrototype: true }) as fc.Arbitrary<JsonObject>,
+    value: fc.oneof({ depthSize: "small" }, leaf, tie("document")),
+    change: fc.oneof({ depthSize: "small" }, leaf, fc.constant(null), tie("patch")),
+    document: fc.dictionary(names, tie("value"), { maxKeys: 4, noNullPrototype: true }),
+    patch: fc.dictionary(names, tie("change"), { maxKeys: 4, noNullPrototype: true }),
   };
 });
 
