@@ -2,6 +2,7 @@
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import type { Command, KnownCommand } from "../processors/formats/commands.ts";
+import type { ShadowBounds, ShadowRequest } from "../processors/formats/shadow.ts";
 import type { Feed, FeedRecord, Queries } from "../runtime/queries.ts";
 
 /** Names of the output topics that `/v1/stream` tells of. */
@@ -21,6 +22,13 @@ export interface CommandGate {
   status(tenant: string, deviceId: string, id: string): Promise<KnownCommand | undefined>;
 }
 
+/** The way to devices' shadows; reading them is a query. */
+export interface ShadowGate {
+  readonly bounds: ShadowBounds;
+  /** Resolves when the log has it. */
+  send(request: ShadowRequest): Promise<void>;
+}
+
 export interface ApiOptions {
   readonly queries: Queries;
   readonly feed: Feed;
@@ -28,6 +36,8 @@ export interface ApiOptions {
   readonly topics: StreamTopics;
   /** Absent: commands are refused. */
   readonly commands?: CommandGate;
+  /** Absent: there are no shadows. */
+  readonly shadow?: ShadowGate;
   /** Bearer token; a function when it may be rotated (asked at each request). Without one only loopback is served. */
   readonly token?: string | (() => string);
   /** The URL others reach this worker under; its host passes the Host check. */

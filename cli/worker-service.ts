@@ -10,6 +10,7 @@ import { limitHeapGrowth } from "./heap-growth.ts";
 import { prepareJob } from "./job.ts";
 import { avroRecordText } from "./record-text.ts";
 import type { Closers } from "./service.ts";
+import { openShadowGate } from "./shadow-gate.ts";
 import { version } from "./version.ts";
 
 export interface WorkerService {
@@ -45,8 +46,10 @@ export async function startWorkerService(config: Config, log: EventLog, logger: 
   });
   closers.push("worker", () => worker.stop());
   const commands = await openCommandGate(config, log, logger, closers);
+  const shadow = openShadowGate(config, log, closers);
   const app: FastifyInstance = buildApi({
     commands,
+    shadow,
     queries: worker.queries,
     feed: worker.feed,
     registry,
