@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { deviceKey } from "../processors/formats/names.ts";
 import { STORES } from "../processors/formats/records.ts";
-import type { LocateOptions, Location, Queries, StoreReader } from "../runtime/queries.ts";
+import { StateUnavailableError, type LocateOptions, type Location, type Queries, type StoreReader } from "../runtime/queries.ts";
 import { ApiError } from "./errors.ts";
 import { checkId, type DeviceParams, type StalenessQuery } from "./parameters.ts";
 import { FORWARDED_HEADER, STALENESS_HEADER, type PeerAnswer, type PeerClient } from "./peer-client.ts";
@@ -93,11 +93,11 @@ export class Ownership {
   ): Promise<{ readonly kind: "local"; readonly value: T } | { readonly kind: "remote"; readonly answer: PeerAnswer } | undefined> {
     const location = await this.#locate(place);
     if (location.kind === "unavailable") return undefined;
-    if (location.kind === "local") return { kind: "local", value: await local(this.#queries) };
     try {
+      if (location.kind === "local") return { kind: "local", value: await local(this.#queries) };
       return { kind: "remote", answer: await this.#peers.get(location.url, path, request) };
     } catch (error) {
-      if (error instanceof ApiError) return undefined;
+      if (error instanceof ApiError || error instanceof StateUnavailableError) return undefined;
       throw error;
     }
   }

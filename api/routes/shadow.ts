@@ -12,7 +12,7 @@ import {
   type ShadowRequest,
   type ShadowRowShape,
 } from "../../processors/formats/shadow.ts";
-import { StateUnavailableError, type StoreReader } from "../../runtime/queries.ts";
+import type { StoreReader } from "../../runtime/queries.ts";
 import { ApiError } from "../errors.ts";
 import type { ShadowGate } from "../options.ts";
 import { sendAnswer } from "../ownership.ts";
@@ -176,17 +176,12 @@ async function changeShadow(gate: ShadowGate, { ownership }: Services, op: Shado
   return { id: wanted.id, outcome: "accepted" };
 }
 
-/** The row as soon as it knows the request; undefined when it does not in time, or its task has gone. */
+/** The row as soon as it knows the request; undefined when it does not in time. Rejects as the reader does. */
 async function appliedRow(reader: StoreReader, key: string, id: string, waitMs: number): Promise<ShadowRowShape | undefined> {
   const deadline = performance.now() + waitMs;
   for (;;) {
-    try {
-      const row = (await reader.get(STORES.shadows, key)) as ShadowRowShape | undefined;
-      if (row?.results.some((result) => result.id === id) === true) return row;
-    } catch (error) {
-      if (error instanceof StateUnavailableError) return undefined;
-      throw error;
-    }
+    const row = (await reader.get(STORES.shadows, key)) as ShadowRowShape | undefined;
+    if (row?.results.some((result) => result.id === id) === true) return row;
     if (performance.now() >= deadline) return undefined;
     await delay(LOOK_MS);
   }
