@@ -49,6 +49,8 @@ const list = (field: string, items: object) =>
     },
   );
 
+const anyObject = { type: "object", additionalProperties: true };
+
 export const SCHEMAS: Readonly<Record<string, object>> = {
   Problem: object({ type: string, title: string, status: count, detail: string, code: string }, { missing: arrayOf(ref("MissingWorker")) }),
   MissingWorker: object({ workerId: string, reason: string }),
@@ -151,6 +153,22 @@ export const SCHEMAS: Readonly<Record<string, object>> = {
     workers: arrayOf(string),
     missing: arrayOf(ref("MissingWorker")),
   }),
+  Shadow: object(
+    {
+      v: { const: 1 },
+      ...device,
+      version: { ...count, description: "Up by one with each change" },
+      desired: anyObject,
+      reported: anyObject,
+      metadata: object({ desired: anyObject, reported: anyObject }),
+      ts: ms,
+    },
+    { delta: { ...anyObject, description: "What the device has yet to do; absent when it is as desired" } },
+  ),
+  ShadowChange: object(
+    { id: string, outcome: { type: "string", enum: ["applied", "accepted"], description: "accepted: in the log, and not applied yet" } },
+    { version: count, shadow: { oneOf: [ref("Shadow"), { type: "null" }] } },
+  ),
   Command: object(
     {
       v: { const: 1 },

@@ -2,6 +2,7 @@
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import type { Command, KnownCommand } from "../processors/formats/commands.ts";
+import type { ShadowBounds, ShadowRequest } from "../processors/formats/shadow.ts";
 import type { Feed, FeedRecord, Queries } from "../runtime/queries.ts";
 import type { TokenSources } from "./auth.ts";
 
@@ -22,6 +23,13 @@ export interface CommandGate {
   status(tenant: string, deviceId: string, id: string): Promise<KnownCommand | undefined>;
 }
 
+/** The way to devices' shadows; reading them is a query. */
+export interface ShadowGate {
+  readonly bounds: ShadowBounds;
+  /** Resolves when the log has it. */
+  send(request: ShadowRequest): Promise<void>;
+}
+
 /** Without a token of either kind only loopback is served. */
 export interface ApiOptions extends TokenSources {
   readonly queries: Queries;
@@ -30,6 +38,8 @@ export interface ApiOptions extends TokenSources {
   readonly topics: StreamTopics;
   /** Absent: commands are refused. */
   readonly commands?: CommandGate;
+  /** Absent: there are no shadows. */
+  readonly shadow?: ShadowGate;
   /** The URL others reach this worker under; its host passes the Host check. */
   readonly advertised?: string;
   /** True when every task that this worker was given runs. */

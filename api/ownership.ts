@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { deviceKey } from "../processors/formats/names.ts";
 import { STORES } from "../processors/formats/records.ts";
-import type { LocateOptions, Location, Queries, StoreReader } from "../runtime/queries.ts";
+import { StateUnavailableError, type LocateOptions, type Location, type Queries, type StoreReader } from "../runtime/queries.ts";
 import { ApiError } from "./errors.ts";
 import { checkId, type DeviceParams, type StalenessQuery } from "./parameters.ts";
 import { peerPath } from "./peer-path.ts";
@@ -73,13 +73,33 @@ export class Ownership {
           return standby(new ApiError("state-unavailable", "the device's task is moving between workers", { retryAfterMs: 1000 }));
         try {
           const answer = await this.#peers.get(location.url, peerPath(request.url), request);
-          if (place.maxStalenessMs === undefined || answer.status !== 503) return await send(reply, answer);
+          if (place.maxStalenessMs === undefined || answer.status !== 503) return await sendAnswer(reply, answer);
           const standbyAnswer = await this.#answerFromStandby(request, reply, place, local);
-          return standbyAnswer ?? (await send(reply, answer));
+          return standbyAnswer ?? (await sendAnswer(reply, answer));
         } catch (error) {
           if (!(error instanceof ApiError)) throw error;
           return standby(error);
         }
+    }
+  }
+
+  /**
+   * As answerFor(), for who has something else to answer with: `path` is what another worker is asked for. Undefined when the task
+   * cannot be asked now.
+   */
+  async ask<T>(
+    request: FastifyRequest,
+    { path, ...place }: Place & { readonly path: string },
+    local: (reader: StoreReader) => Promise<T>,
+  ): Promise<{ readonly kind: "local"; readonly value: T } | { readonly kind: "remote"; readonly answer: PeerAnswer } | undefined> {
+    const location = await this.#locate(place);
+    if (location.kind === "unavailable") return undefined;
+    try {
+      if (location.kind === "local") return { kind: "local", value: await local(this.#queries) };
+      return { kind: "remote", answer: await this.#peers.get(location.url, path, request) };
+    } catch (error) {
+      if (error instanceof ApiError || error instanceof StateUnavailableError) return undefined;
+      throw error;
     }
   }
 
@@ -100,7 +120,7 @@ export class Ownership {
       if (isForwarded) continue;
       try {
         const answer = await this.#peers.get(location.url, peerPath(request.url), request);
-        if (answer.status !== 503) return await send(reply, answer);
+        if (answer.status !== 503) return await sendAnswer(reply, answer);
       } catch (error) {
         if (!(error instanceof ApiError)) throw error; // that one cannot be asked either: the next
       }
@@ -118,8 +138,10 @@ export class Ownership {
   }
 }
 
-async function send(reply: FastifyReply, answer: PeerAnswer): Promise<FastifyReply> {
+/** Another worker's answer, whatever it is. */
+export async function sendAnswer(reply: FastifyReply, answer: PeerAnswer): Promise<FastifyReply> {
   if (answer.retryAfter !== undefined) reply.header("retry-after", answer.retryAfter);
+  if (answer.etag !== undefined) reply.header("etag", answer.etag);
   if (answer.stalenessMs !== undefined) reply.header(STALENESS_HEADER, answer.stalenessMs);
   return reply.code(answer.status).type(answer.contentType).send(answer.body);
 }

@@ -17,6 +17,7 @@ export interface PeerAnswer {
   readonly retryAfter: string | undefined;
   /** Of an answer out of a standby. */
   readonly stalenessMs: string | undefined;
+  readonly etag: string | undefined;
   readonly body: string;
 }
 
@@ -43,6 +44,7 @@ export class PeerClient {
         contentType: response.headers.get("content-type") ?? "application/octet-stream",
         retryAfter: response.headers.get("retry-after") ?? undefined,
         stalenessMs: response.headers.get(STALENESS_HEADER) ?? undefined,
+        etag: response.headers.get("etag") ?? undefined,
         body: await boundedText(response),
       };
     } catch (cause) {

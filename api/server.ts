@@ -18,6 +18,7 @@ import { healthRoutes } from "./routes/health.ts";
 import { ledgerRoutes } from "./routes/ledger.ts";
 import { metricsRoutes } from "./routes/metrics.ts";
 import { openApiRoutes } from "./routes/openapi.ts";
+import { shadowRoutes } from "./routes/shadow.ts";
 import { storeRoutes } from "./routes/stores.ts";
 import { streamRoutes } from "./routes/stream.ts";
 import { taskRoutes } from "./routes/tasks.ts";
@@ -27,7 +28,7 @@ import { addSecurityHeaders } from "./security-headers.ts";
 
 export type { ApiOptions } from "./options.ts";
 
-/** A command is a few hundred bytes; nothing else has a body. */
+/** Commands and shadows have at most 32 KiB; nothing else has a body. */
 const MAX_BODY_BYTES = 64 * 1024;
 /** A request's headers and body must be here by then (slow-loris); streams are answers and may go on. */
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -67,6 +68,7 @@ export function buildApi(options: ApiOptions): FastifyInstance {
   alertRoutes(app, services);
   ledgerRoutes(app, services);
   commandRoutes(app, services);
+  shadowRoutes(app, services);
   storeRoutes(app, services);
   streamRoutes(app, services);
   topologyRoutes(app, services);

@@ -2,11 +2,12 @@
  * What a device may do at the broker. Its name there (user name, or certificate CN) is `{tenant}/d/{deviceId}`, so one pattern
  * binds both: every topic it may use is `t/{its name}/...`. Used by the ACL generators and by the authorization webhook alike.
  */
+import { SHADOW_DOORS } from "../processors/formats/shadow.ts";
 import { isId, type DeviceTopic } from "./device-topic.ts";
 
 /** Behind `t/{tenant}/d/{deviceId}/`. */
-export const DEVICE_PUBLISHES = ["telemetry", "state", "cmd/ack"] as const;
-export const DEVICE_READS = ["cmd"] as const;
+export const DEVICE_PUBLISHES = ["telemetry", "state", "cmd/ack", SHADOW_DOORS.reported, SHADOW_DOORS.get] as const;
+export const DEVICE_READS = ["cmd", SHADOW_DOORS.delta] as const;
 
 /** What Sluice itself reads and writes there, as filters. */
 export const SERVICE_READS = DEVICE_PUBLISHES.map((door) => `t/+/d/+/${door}`);

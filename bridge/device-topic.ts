@@ -1,4 +1,5 @@
-/** The MQTT topics that devices publish to: `t/{tenant}/d/{deviceId}/telemetry` and `.../cmd/ack`. Source: shared design, section 8. */
+/** The MQTT topics that devices publish to: `t/{tenant}/d/{deviceId}/telemetry`, `.../cmd/ack` and others. Source: shared design, section 8. */
+import { SHADOW_DOORS } from "../processors/formats/shadow.ts";
 
 /** Ids are at most this many UTF-8 bytes (processors/formats/names.ts, deviceKey). */
 const MAX_ID_BYTES = 256;
@@ -7,6 +8,9 @@ const MAX_ID_BYTES = 256;
 export const TELEMETRY_TEMPLATE = "t/{tenant}/d/{deviceId}/telemetry";
 /** Where a device answers commands. */
 export const ACK_TEMPLATE = "t/{tenant}/d/{deviceId}/cmd/ack";
+
+/** Where a device says what its state is, and asks for its shadow. */
+export const SHADOW_TEMPLATES = [SHADOW_DOORS.reported, SHADOW_DOORS.get].map((door) => `t/{tenant}/d/{deviceId}/${door}`);
 
 /** Whose topic it is. */
 export interface DeviceTopic {

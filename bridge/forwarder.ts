@@ -197,7 +197,7 @@ export class Forwarder {
     }
     if (!route.isOwn) this.#leaveToOthers(message);
     else if (route.key === null)
-      this.#writeDeadLetter(message, route, payload, "bad-topic", "no topic template fits, and it is no .../cmd/ack");
+      this.#writeDeadLetter(message, route, payload, "bad-topic", "no topic template fits, and it is no other topic of a device");
     else if (route.isState) this.#takeState(message, route, payload);
     else if (payload.length > this.#bounds.maxValueBytes) this.#writeTooLarge(message, route, payload);
     else if (this.#admission !== undefined) this.#admit(message, route, payload, this.#admission);

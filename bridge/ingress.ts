@@ -23,8 +23,8 @@ export interface IngressOptions {
   readonly mqtt: MqttSettings;
   /** Not closed by the ingress. */
   readonly log: EventLog;
-  /** `acks`: where devices' answers to commands go; absent: nowhere, they are dead letters. */
-  readonly topics: { readonly raw: string; readonly dlq: string; readonly acks?: string };
+  /** `acks`: where devices' answers to commands go, `shadow`: their reports to shadows; absent: nowhere, they are dead letters. */
+  readonly topics: { readonly raw: string; readonly dlq: string; readonly acks?: string; readonly shadow?: string };
   readonly validation: { readonly maxValueBytes: number };
   /** Absent: the design's topic template, and no limits. */
   readonly admission?: AdmissionSettings;
@@ -110,9 +110,9 @@ export class Ingress {
    */
   async start(): Promise<void> {
     const { log, topics, admission: settings = ADMISSION_DEFAULTS } = this.#options;
-    const { raw, dlq, acks } = topics;
-    const [rawPartitions, dlqPartitions, acksPartitions] = await Promise.all(
-      [raw, dlq, acks ?? raw].map((topic) => log.partitionCount(topic)),
+    const { raw, dlq, acks, shadow } = topics;
+    const [rawPartitions, dlqPartitions, acksPartitions, shadowPartitions] = await Promise.all(
+      [raw, dlq, acks ?? raw, shadow ?? raw].map((topic) => log.partitionCount(topic)),
     );
     const admission = await this.#admission(settings);
     const { presence, owns, logger } = this.#options;
@@ -123,7 +123,7 @@ export class Ingress {
     if (this.#stopping !== undefined) throw new BridgeError("stopped", "stopped while starting");
     const templates = new TopicTemplates(settings.templates);
     const routes = new RouteCache(
-      { ...topics, rawPartitions, dlqPartitions, acksPartitions },
+      { ...topics, rawPartitions, dlqPartitions, acksPartitions, shadowPartitions },
       MAX_CACHED_TOPICS,
       templates,
       presence && STATES,

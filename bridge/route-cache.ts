@@ -3,7 +3,7 @@ import { isUtf8 } from "node:buffer";
 import type { RecordHeader, TopicPartition } from "../eventlog/port.ts";
 import { partitionForKey } from "../eventlog/records/murmur2.ts";
 import { RAW_HEADERS, deviceKey } from "../processors/formats/names.ts";
-import { ACK_TEMPLATE, telemetryTopic } from "./device-topic.ts";
+import { ACK_TEMPLATE, SHADOW_TEMPLATES, telemetryTopic } from "./device-topic.ts";
 import { TopicTemplates } from "./topic-templates.ts";
 import { TopicTable } from "./wire/topic-table.ts";
 
@@ -11,6 +11,7 @@ import { TopicTable } from "./wire/topic-table.ts";
 const ORIGINAL_TOPIC_HEADER = "mqtt.topic.original";
 
 const ACKS = new TopicTemplates([ACK_TEMPLATE]);
+const SHADOWS = new TopicTemplates(SHADOW_TEMPLATES);
 
 export interface Route {
   readonly topic: string;
@@ -25,7 +26,7 @@ export interface Route {
   readonly isOwn: boolean;
   /** The device says on it whether it is there, instead of sending telemetry. */
   readonly isState: boolean;
-  /** Where the record goes: telemetry to the raw topic, an answer to a command to its own. */
+  /** Where the record goes: telemetry to the raw topic, an answer to a command or a report to a shadow to its own. */
   readonly target: TopicPartition;
   /** Where a dead letter of this topic goes. */
   readonly dlq: TopicPartition;
@@ -61,6 +62,9 @@ export interface RouteTargets {
   /** Where answers to commands go. Absent: they are dead letters. */
   readonly acks?: string;
   readonly acksPartitions?: number;
+  /** Where devices' reports to their shadows go, and their asking for them. Absent: they are dead letters. */
+  readonly shadow?: string;
+  readonly shadowPartitions?: number;
   readonly dlq: string;
   readonly dlqPartitions: number;
 }
@@ -106,15 +110,21 @@ export class RouteCache {
 
   #compute(topicBytes: Buffer): Route {
     const topic = topicBytes.toString();
-    const { raw, rawPartitions, acks, acksPartitions = 1, dlq, dlqPartitions } = this.#targets;
+    const { raw, rawPartitions, acks, acksPartitions = 1, shadow, shadowPartitions = 1, dlq, dlqPartitions } = this.#targets;
     // Two topics that are no UTF-8 would be the same text, and the same device.
-    const isText = isUtf8(topicBytes);
-    const telemetry = isText ? this.#templates.parse(topic) : undefined;
-    const state = telemetry === undefined && isText ? this.#states?.parse(topic) : undefined;
-    const ack = acks === undefined || !isText ? undefined : ACKS.parse(topic);
-    const parsed = telemetry ?? state ?? ack;
-    const isAck = telemetry === undefined && state === undefined && ack !== undefined;
-    const [to, partitions] = isAck && acks !== undefined ? [acks, acksPartitions] : [raw, rawPartitions];
+    const parse = (templates: TopicTemplates | undefined) => (isUtf8(topicBytes) ? templates?.parse(topic) : undefined);
+    const telemetry = parse(this.#templates);
+    const state = telemetry === undefined ? parse(this.#states) : undefined;
+    const ack = acks === undefined ? undefined : parse(ACKS);
+    const report = shadow === undefined ? undefined : parse(SHADOWS);
+    const parsed = telemetry ?? state ?? ack ?? report;
+    const isOther = telemetry === undefined && state === undefined;
+    const [to, partitions] =
+      isOther && ack !== undefined && acks !== undefined
+        ? [acks, acksPartitions]
+        : isOther && report !== undefined && shadow !== undefined
+          ? [shadow, shadowPartitions]
+          : [raw, rawPartitions];
     const text = parsed === undefined ? "" : deviceKey(parsed.tenant, parsed.deviceId);
     const key = parsed === undefined ? null : Buffer.from(text);
     const canonical = telemetry === undefined ? topic : telemetryTopic(telemetry.tenant, telemetry.deviceId);

@@ -21,7 +21,7 @@ export interface Right {
 type Where = Pick<Right, "name" | "prefix">;
 
 export function workerRights(config: Config): Right[] {
-  const { applicationId, topics, commands, processing } = config;
+  const { applicationId, topics, commands, processing, shadow } = config;
   const { raw, normalized, aggregates, alerts, dlq, deviceState } = topics;
   return withAllTopics(config, [
     ...on("Topic", { name: raw }, "Read", "DescribeConfigs"),
@@ -32,11 +32,12 @@ export function workerRights(config: Config): Right[] {
     ...on("Group", { name: applicationId }, "Read"),
     ...(processing.guarantee === "exactly-once" ? on("TransactionalId", { name: `${applicationId}/`, prefix: true }, "Write") : []),
     ...(commands.enabled ? commandGateRights(config) : []),
+    ...(shadow.enabled ? shadowWorkerRights(config) : []),
   ]);
 }
 
 export function ingressRights(config: Config): Right[] {
-  const { applicationId, topics, admission, commands, deviceRegistry, presence, mqtt } = config;
+  const { applicationId, topics, admission, commands, deviceRegistry, presence, mqtt, shadow } = config;
   const inGroup = mqtt.scaleOut !== undefined && mqtt.scaleOut.replica === undefined;
   return withAllTopics(config, [
     ...[topics.raw, topics.dlq].flatMap((name) => on("Topic", { name }, "Write", "DescribeConfigs")),
@@ -47,12 +48,30 @@ export function ingressRights(config: Config): Right[] {
     ),
     ...(inGroup ? on("Group", { name: ingressGroup(applicationId) }, "Read") : []),
     ...(commands.enabled ? commandServiceRights(config) : []),
+    ...(shadow.enabled ? shadowServiceRights(config) : []),
   ]);
 }
 
 /** In which the replicas of an ingress agree on their slots. */
 export function ingressGroup(applicationId: string): string {
   return `${applicationId}-ingress`;
+}
+
+/** Works shadows out, and asks for changes over HTTP. */
+function shadowWorkerRights({ shadow: { updatesTopic, topic } }: Config): Right[] {
+  return [
+    ...on("Topic", { name: updatesTopic }, "Read", "Write", "DescribeConfigs"),
+    ...on("Topic", { name: topic }, "Write", "DescribeConfigs"),
+  ];
+}
+
+/** Takes what devices report, and sends them what they should be. */
+function shadowServiceRights({ applicationId, shadow: { updatesTopic, topic } }: Config): Right[] {
+  return [
+    ...on("Topic", { name: updatesTopic }, "Write", "DescribeConfigs"),
+    ...on("Topic", { name: topic }, "Read", "DescribeConfigs"),
+    ...on("Group", { name: `${applicationId}-shadow` }, "Read"),
+  ];
 }
 
 /** Takes commands over HTTP, and tells what became of them. */

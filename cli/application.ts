@@ -12,6 +12,8 @@ export interface Application {
   readonly topology: Topology;
   /** `state.dir` of the configuration. */
   readonly stateDir: string;
+  /** Topics that it reads too and that a reset leaves alone, with what came of them: no output that could be made again. */
+  readonly kept: readonly string[];
 }
 
 /** Topics it reads and did not make itself. */

@@ -3,21 +3,32 @@ import type { Registry } from "prom-client";
 import { ACK_FILTER } from "../bridge/commands/command-message.ts";
 import { CommandService } from "../bridge/commands/command-service.ts";
 import { COMMAND_BOUNDS } from "../bridge/commands/command-settings.ts";
+import { SHADOW_TEMPLATES } from "../bridge/device-topic.ts";
 import type { MqttSettings } from "../bridge/ingress-settings.ts";
+import type { OfflineDevices } from "../bridge/presence/offline-devices.ts";
+import { TopicTemplates } from "../bridge/topic-templates.ts";
 import type { EventLog } from "../eventlog/port.ts";
 import type { Config } from "./config/schema.ts";
 import type { Closers } from "./service.ts";
 
-/** What the ingress takes beside telemetry when commands are on: devices' answers to them. */
+/** What the ingress takes beside telemetry: devices' answers when commands are on, their reports when shadows are. */
 export function ingressFor(
   config: Config,
   mqtt: MqttSettings,
-): { mqtt: MqttSettings; topics: { raw: string; dlq: string; acks?: string } } {
-  const { commands, topics } = config;
-  if (!commands.enabled) return { mqtt, topics };
-  const filters = mqtt.topics.includes(ACK_FILTER) ? mqtt.topics : [...mqtt.topics, ACK_FILTER];
-  return { mqtt: { ...mqtt, topics: filters }, topics: { ...topics, acks: commands.ackTopic } };
+): { mqtt: MqttSettings; topics: { raw: string; dlq: string; acks?: string; shadow?: string } } {
+  const { commands, shadow, topics } = config;
+  const filters = [...mqtt.topics, ...(commands.enabled ? [ACK_FILTER] : []), ...(shadow.enabled ? SHADOW_FILTERS : [])];
+  return {
+    mqtt: { ...mqtt, topics: [...new Set(filters)] },
+    topics: {
+      ...topics,
+      ...(commands.enabled ? { acks: commands.ackTopic } : {}),
+      ...(shadow.enabled ? { shadow: shadow.updatesTopic } : {}),
+    },
+  };
 }
+
+const SHADOW_FILTERS = new TopicTemplates(SHADOW_TEMPLATES).filters();
 
 /** Starts carrying out commands, beside an ingress of the same name. Undefined when commands are off. */
 export async function startCommandService(
@@ -27,6 +38,7 @@ export async function startCommandService(
   registry: Registry,
   logger: Logger,
   closers: Closers,
+  offline: OfflineDevices | undefined,
 ): Promise<CommandService | undefined> {
   const { commands, topics, applicationId, kafka } = config;
   if (!commands.enabled) return undefined;
@@ -40,6 +52,7 @@ export async function startCommandService(
     sessionTimeoutMs: kafka.sessionTimeoutMs,
     format: commands.format,
     bounds: { ...COMMAND_BOUNDS, ...boundsOf(commands) },
+    offline,
     logger,
     registry,
   });

@@ -9,6 +9,7 @@ import type { SimulateCommandOptions } from "./commands/simulate.ts";
 import { buildDlqProgram } from "./dlq/program.ts";
 import { parseLogPosition, type LogPosition } from "./log-position.ts";
 import { addDeviceCommands } from "./program-commands.ts";
+import { addShadowCommands } from "./program-shadow.ts";
 import { version } from "./version.ts";
 
 /** `sluice` with all its commands. A command's code is loaded when it is used. `done` gets the exit code. */
@@ -112,6 +113,7 @@ export function buildProgram(done: (exitCode: number) => void): Command {
       done(await (await import("./commands/replay.ts")).run(options));
     });
   addDeviceCommands(program, done, number);
+  addShadowCommands(program, done, number);
   buildDlqProgram(commandOf, done, program.command("dlq").description("dead letters: list, show, replay, purge"));
   command("doctor", "look for what is wrong or will be: brokers, topics, rights, certificates, queues, clocks")
     .addOption(new Option("--role <role>", "what this configuration is for (default: both)").choices(["worker", "ingress"]))

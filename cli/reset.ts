@@ -1,11 +1,12 @@
 /** Back to the state of an application that never ran: what that takes, and doing it. */
 import { rm } from "node:fs/promises";
-import type { EventLog, PartitionOffset } from "../eventlog/port.ts";
+import type { CommittedOffset, EventLog, PartitionOffset } from "../eventlog/port.ts";
 import {
   endOpenTransactions,
   existingInternalTopics,
   inputPartitions,
   localState,
+  partitionsOf,
   requireNoMembers,
   type Application,
 } from "./application.ts";
@@ -14,6 +15,8 @@ import { resolvePosition, type LogPosition } from "./log-position.ts";
 export interface ResetPlan {
   /** Where each input partition is committed (null: nowhere), and where it will be. */
   readonly offsets: readonly { readonly topic: string; readonly partition: number; readonly from: number | null; readonly to: number }[];
+  /** Where the topics that are left alone are committed, and will be. */
+  readonly kept: readonly CommittedOffset[];
   /** Internal topics that will be deleted. */
   readonly topics: readonly string[];
   /** The local directory that will be deleted. */
@@ -35,6 +38,7 @@ export async function planReset(application: Application, log: EventLog, to: Log
       from: offsetIn(committed, topic, partition) ?? null,
       to: offsetIn(targets, topic, partition) ?? 0,
     })),
+    kept: await log.admin.groupOffsets(application.applicationId, await partitionsOf(log, application.kept)),
     topics: await existingInternalTopics(application, log),
     state: localState(application) ?? null,
   };
@@ -63,8 +67,8 @@ export async function executeReset(
     await rm(plan.state, { recursive: true, force: true });
   }
   progress("setting the offsets");
-  await log.admin.setGroupOffsets(
-    applicationId,
-    plan.offsets.map(({ topic, partition, to }) => ({ topic, partition, offset: to })),
-  );
+  await log.admin.setGroupOffsets(applicationId, [
+    ...plan.offsets.map(({ topic, partition, to }) => ({ topic, partition, offset: to })),
+    ...plan.kept,
+  ]);
 }

@@ -11,6 +11,7 @@ import { httpTokens } from "./http-tokens.ts";
 import { prepareJob } from "./job.ts";
 import { avroRecordText } from "./record-text.ts";
 import type { Closers } from "./service.ts";
+import { openShadowGate } from "./shadow-gate.ts";
 import { version } from "./version.ts";
 
 export interface WorkerService {
@@ -46,8 +47,10 @@ export async function startWorkerService(config: Config, log: EventLog, logger: 
   });
   closers.push("worker", () => worker.stop());
   const commands = await openCommandGate(config, log, logger, closers);
+  const shadow = openShadowGate(config, log, closers);
   const app: FastifyInstance = buildApi({
     commands,
+    shadow,
     queries: worker.queries,
     feed: worker.feed,
     registry,

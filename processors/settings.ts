@@ -1,6 +1,7 @@
 /** The IoT job's part of the YAML configuration, with defaults. Source: shared design, section 8. Times are ms. */
 import { z } from "zod";
 import { DEFAULT_TOPICS } from "./formats/names.ts";
+import { SHADOW_BOUNDS, SHADOW_TOPICS } from "./formats/shadow.ts";
 
 /** Kafka's own rule for topic names. */
 const topicName = z
@@ -163,6 +164,20 @@ export const processingSchema = z
   })
   .prefault({});
 
+/** Device shadows: kept by the workers, changed over HTTP, by `sluice shadow` and by the devices, sent to them beside the ingress. */
+export const shadowSchema = z
+  .strictObject({
+    enabled: z.boolean().default(false),
+    updatesTopic: topicName.default(SHADOW_TOPICS.updates),
+    /** Compacted: each device's shadow. */
+    topic: topicName.default(SHADOW_TOPICS.documents),
+    /** Of the desired state, and as much again of the reported one. */
+    maxBytes: z.int().min(64).max(16_384).default(SHADOW_BOUNDS.maxBytes),
+    maxDepth: z.int().min(1).max(16).default(SHADOW_BOUNDS.maxDepth),
+    maxNames: z.int().min(1).max(2_000).default(SHADOW_BOUNDS.maxNames),
+  })
+  .prefault({});
+
 /** The whole of the job; `cli/config.ts` composes its `.shape` into the full configuration. */
 export const jobSettingsSchema = z
   .object({
@@ -174,6 +189,7 @@ export const jobSettingsSchema = z
     rules: rulesSchema,
     profiles: profilesSchema,
     schemaRegistry: schemaRegistrySchema,
+    shadow: shadowSchema,
   })
   .superRefine((settings, context) => {
     settings.windows.forEach((window, index) => {
@@ -191,6 +207,7 @@ export type WindowSettings = JobSettings["windows"][number];
 export type RuleSettings = JobSettings["rules"][number];
 export type ProfileSettings = JobSettings["profiles"][number];
 export type DedupeSettings = JobSettings["dedupe"];
+export type ShadowSettings = JobSettings["shadow"];
 export type SchemaRegistrySettings = NonNullable<JobSettings["schemaRegistry"]>;
 
 /** Exact ids, or prefixes that end in `*`; undefined matches all. */

@@ -6,11 +6,13 @@ import { aggregateHistory } from "./aggregate-history.ts";
 import { decode } from "./decode.ts";
 import { dedupe } from "./dedupe.ts";
 import { deviceState } from "./device-state.ts";
+import type { ShadowDocument } from "./formats/shadow.ts";
 import { jsonSerdes } from "./json-serdes.ts";
 import { normalize } from "./normalize.ts";
 import type { JobSerdes } from "./prepare-serdes.ts";
 import { rules } from "./rules.ts";
-import type { JobSettings } from "./settings.ts";
+import type { JobSettings, ShadowSettings } from "./settings.ts";
+import { shadow } from "./shadow/shadow.ts";
 import { sourceKey } from "./source-key.ts";
 import { validate } from "./validate.ts";
 import { windows } from "./windows.ts";
@@ -45,5 +47,17 @@ export function buildTelemetryTopology(settings: JobSettings, prepared?: JobSerd
   normalized.process(deviceState()).changes.to(topics.deviceState, { key, value: output.deviceState, name: "device-state-sink" });
   aggregates.to(topics.aggregates, { key, value: output.aggregate, name: "aggregates-sink" });
   aggregates.process(aggregateHistory());
+  if (settings.shadow.enabled) addShadow(builder, settings.shadow);
   return builder.build();
+}
+
+/** Shares nothing with telemetry: tasks of its own. */
+function addShadow(builder: StreamsBuilder, { topic, updatesTopic, ...bounds }: ShadowSettings): void {
+  const updates = builder.stream<string | null, ReturnType<typeof serdes.slice.read> | null>(updatesTopic, {
+    key: sourceKey,
+    value: serdes.slice,
+    name: "shadow-updates",
+  });
+  const { documents } = updates.process(shadow(bounds));
+  documents.to(topic, { key: serdes.string, value: serdes.json<ShadowDocument | null>(), name: "shadows-sink" });
 }

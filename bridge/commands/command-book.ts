@@ -23,6 +23,8 @@ export interface BookOutput {
   status(status: CommandStatus): void;
   /** May go out once the statuses are durable; its outcome is awaited. */
   publish(command: OpenCommand): void;
+  /** Whether presence says so of a device. Default: of none. */
+  isOffline?(deviceKey: string): boolean;
 }
 
 /** Of an acknowledgement. `known`: the command is done already. `unknown`: there is none of this device with this id that was ever sent. */
@@ -31,8 +33,8 @@ export type AckResult = "taken" | "known" | "unknown";
 interface DeviceQueue {
   /** In the order they came. */
   readonly waiting: Set<OpenCommand>;
-  /** Commands with a place in the window. */
-  admitted: number;
+  /** Those with a place in the window. */
+  readonly admitted: Set<OpenCommand>;
 }
 
 export class CommandBook {
@@ -77,7 +79,7 @@ export class CommandBook {
     const open = new OpenCommand(command, offset, bytes);
     if (this.#open.has(open.key) || this.#finished.has(open.key)) return false;
     const device = this.#deviceOf(command);
-    if (device.waiting.size + device.admitted >= this.#bounds.deviceQueue) {
+    if (device.waiting.size + device.admitted.size >= this.#bounds.deviceQueue) {
       this.reject(command, offset, "queue-full", `the device has ${this.#bounds.deviceQueue} open commands`, now);
       return true;
     }
@@ -118,8 +120,7 @@ export class CommandBook {
       this.#admit(device);
       return;
     }
-    open.admitted = true;
-    device.admitted++;
+    device.admitted.add(open);
     if (open.isAtMostOnce) {
       if (open.state === "sent" && open.reason !== "outcome-unknown") this.#becomeUncertain(open, now);
     } else if (open.state === "delivered") this.#sendAgainAfter(open, this.#ackPauseMs(open), status.ts);
@@ -188,10 +189,32 @@ export class CommandBook {
     }
     let left = room;
     for (const open of this.#ready) {
-      if (left-- <= 0) return;
+      if (left <= 0) return;
       this.#ready.delete(open);
+      if (this.#isToWait(open)) continue;
+      left--;
       this.#send(open, now);
     }
+  }
+
+  /**
+   * A device that was offline is there again: what waited for that goes out, and what was sent before and never acknowledged goes out
+   * again, as the broker keeps nothing for a device without a session. True when there is any.
+   */
+  deviceBack(deviceKey: string): boolean {
+    let any = false;
+    for (const open of this.#devices.get(deviceKey)?.admitted ?? []) {
+      if (open.isAtMostOnce || open.inAir > 0) continue;
+      this.#due.schedule(open, open.command.expiresTs);
+      this.#ready.add(open);
+      any = true;
+    }
+    return any;
+  }
+
+  /** For deviceBack(), or its expiry. At most once: the broker is told once, whatever presence has heard. */
+  #isToWait({ isAtMostOnce, command }: OpenCommand): boolean {
+    return !isAtMostOnce && this.#output.isOffline?.(deviceKey(command.tenant, command.deviceId)) === true;
   }
 
   #send(open: OpenCommand, now: number): void {
@@ -250,7 +273,7 @@ export class CommandBook {
     this.#ready.delete(open);
     const device = this.#deviceOf(open.command);
     device.waiting.delete(open);
-    if (open.admitted) device.admitted--;
+    device.admitted.delete(open);
     this.#admit(device);
     this.#forgetDevice(open.command);
   }
@@ -264,21 +287,20 @@ export class CommandBook {
 
   #admit(device: DeviceQueue): void {
     for (const open of device.waiting) {
-      if (device.admitted >= this.#bounds.deviceWindow) return;
+      if (device.admitted.size >= this.#bounds.deviceWindow) return;
       device.waiting.delete(open);
-      device.admitted++;
-      open.admitted = true;
+      device.admitted.add(open);
       this.#ready.add(open);
     }
   }
 
   #deviceOf({ tenant, deviceId }: Command): DeviceQueue {
-    return this.#devices.get(deviceKey(tenant, deviceId)) ?? { waiting: new Set(), admitted: 0 };
+    return this.#devices.get(deviceKey(tenant, deviceId)) ?? { waiting: new Set(), admitted: new Set() };
   }
 
   #forgetDevice({ tenant, deviceId }: Command): void {
     const key = deviceKey(tenant, deviceId);
     const device = this.#devices.get(key);
-    if (device !== undefined && device.waiting.size + device.admitted === 0) this.#devices.delete(key);
+    if (device !== undefined && device.waiting.size + device.admitted.size === 0) this.#devices.delete(key);
   }
 }

@@ -8,7 +8,9 @@
  */
 import type { Logger } from "pino";
 import type { CommittedOffset, EventLog, FetchedBatch, GroupMember, LogReader, PartitionOffset, TxnWriter } from "../../eventlog/port.ts";
+import { partitionForKey } from "../../eventlog/records/murmur2.ts";
 import type { CommandStatus } from "../../processors/formats/commands.ts";
+import type { OfflineDevices } from "../presence/offline-devices.ts";
 import type { CommandLink } from "./command-link.ts";
 import { commandMessage, type MessageFormat } from "./command-message.ts";
 import type { CommandBounds } from "./command-settings.ts";
@@ -29,6 +31,8 @@ export interface RoundsOptions {
   readonly dlqPartitions: number;
   readonly format: MessageFormat;
   readonly bounds: CommandBounds;
+  /** Absent: every device is taken for being there. */
+  readonly offline?: OfflineDevices;
   readonly logger: Logger;
 }
 
@@ -80,6 +84,12 @@ export class CommandRounds {
     this.#assigned = partitions;
     for (const partition of this.#lanes.keys()) if (!partitions.includes(partition)) this.#lanes.delete(partition);
     this.#options.reader.assign(this.#positions());
+  }
+
+  /** Presence says that a device is there again. True when something waits for it. */
+  deviceBack(deviceKey: string): boolean {
+    const key = Buffer.from(deviceKey);
+    return this.#lanes.get(partitionForKey(key, 0, key.length, this.#options.laneCount))?.book.deviceBack(deviceKey) ?? false;
   }
 
   /** Nothing in memory can be trusted. Never during a round. */
@@ -138,7 +148,8 @@ export class CommandRounds {
         },
       };
       try {
-        const lane = await openLane(partition, output, this.#options);
+        const isOffline = (deviceKey: string): boolean => this.#options.offline?.isOffline(deviceKey) ?? false;
+        const lane = await openLane(partition, { ...output, isOffline }, this.#options);
         this.#lanes.set(partition, lane);
         logger.info({ partition, open: lane.book.openCount }, "carrying out a partition's commands");
       } catch (error) {

@@ -11,6 +11,7 @@ import { LogError } from "../../eventlog/errors.ts";
 import type { EventLog, FetchedBatch, GroupMember, LogReader, TxnWriter } from "../../eventlog/port.ts";
 import { BridgeError } from "../errors.ts";
 import { resolveMqttSettings, type MqttSettings } from "../ingress-settings.ts";
+import type { OfflineDevices } from "../presence/offline-devices.ts";
 import { CommandLink } from "./command-link.ts";
 import type { MessageFormat } from "./command-message.ts";
 import { CommandRounds } from "./command-rounds.ts";
@@ -33,6 +34,8 @@ export interface CommandServiceOptions {
   readonly sessionTimeoutMs: number;
   readonly format: MessageFormat;
   readonly bounds: CommandBounds;
+  /** Absent: every device is taken for being there. Started, and not closed by the service. */
+  readonly offline?: OfflineDevices;
   readonly logger: Logger;
   readonly registry: Registry;
 }
@@ -114,6 +117,9 @@ export class CommandService {
     const rounds = new CommandRounds({ ...this.#options, reader, writer, group, link, laneCount, dlqPartitions });
     const parts = { reader, writer, group, link, rounds };
     this.#parts = parts;
+    this.#options.offline?.onBack((deviceKey) => {
+      if (rounds.deviceBack(deviceKey) && !this.#stopping) reader.wakeup();
+    });
     await writer.open();
     await group.start();
     if (this.#stopping) throw new BridgeError("stopped", "stopped while starting");

@@ -25,8 +25,6 @@ export class OpenCommand implements Due {
   #state: CommandState;
   attempts = 0;
   reason: CommandReason | undefined;
-  /** One of the device's window is its own. */
-  admitted = false;
   /** `sent` is in the log for this attempt and nothing went out: it may go without another. */
   licensed = false;
   /** The attempt whose outcome is awaited; 0 for none. */

@@ -15,6 +15,7 @@ import { mqttSettings } from "../mqtt-settings.ts";
 import { openKafka } from "../open-kafka.ts";
 import type { Output } from "../output.ts";
 import { runService, type Closers } from "../service.ts";
+import { startShadowService } from "../shadow-service.ts";
 import { openMqttSink } from "../simulate/mqtt-sink.ts";
 import { publishEvents } from "../simulate/publisher.ts";
 import type { SimulatedEvent } from "../simulate/simulated-event.ts";
@@ -65,7 +66,8 @@ async function startMqtt(config: Config, log: EventLog, logger: Logger, closers:
   const ingress = new Ingress({ ...ingressFor(config, mqtt), log, validation, ingressId: mqtt.clientId, logger });
   closers.push("ingress", () => ingress.stop());
   await ingress.start();
-  await startCommandService(config, mqtt, log, new Registry(), logger, closers);
+  await startCommandService(config, mqtt, log, new Registry(), logger, closers, undefined);
+  await startShadowService(config, mqtt, log, new Registry(), logger, closers, undefined);
   return broker.url;
 }
 

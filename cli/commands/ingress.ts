@@ -13,6 +13,7 @@ import { startIngressHttp } from "../ingress-http.ts";
 import { brokerAddress, mqttSettings } from "../mqtt-settings.ts";
 import { openKafka } from "../open-kafka.ts";
 import { runService } from "../service.ts";
+import { openOfflineDevices, startShadowService } from "../shadow-service.ts";
 import { requireTopics } from "../topics/require-topics.ts";
 
 /** `sluice ingress`: takes telemetry from MQTT to the raw topic, until it is told to stop. */
@@ -52,8 +53,12 @@ export async function run(options: CommonOptions): Promise<number> {
       const { slots } = ingress.stats();
       logger.info({ broker: brokerAddress(config), topics: mqtt.topics, replica: replicaName, slots }, "ingress takes telemetry");
       // After it: answers are kept in the ingress' session from then on.
-      const commands = await startCommandService(config, { ...mqtt, clientId: replicaName }, log, registry, logger, closers);
-      return { finished: commands === undefined ? ingress.finished : Promise.race([ingress.finished, commands.finished]) };
+      const offline = await openOfflineDevices(config, log, logger, closers);
+      const own = { ...mqtt, clientId: replicaName };
+      const commands = await startCommandService(config, own, log, registry, logger, closers, offline);
+      const shadow = await startShadowService(config, own, log, registry, logger, closers, offline);
+      const services = [ingress, commands, shadow].flatMap((service) => (service === undefined ? [] : [service.finished]));
+      return { finished: Promise.race(services) };
     },
     { logger },
   );

@@ -8,7 +8,7 @@ import { commandContext, type CommonOptions } from "../command-options.ts";
 import type { Config } from "../config/schema.ts";
 import { EXIT } from "../exit-codes.ts";
 import { CommandFailure } from "../failure.ts";
-import { prepareJob } from "../job.ts";
+import { prepareJob, withoutShadow } from "../job.ts";
 import { resolvePosition, type LogPosition } from "../log-position.ts";
 import { openKafka } from "../open-kafka.ts";
 import { toStderr } from "../output.ts";
@@ -31,7 +31,8 @@ export interface ReplayOptions extends CommonOptions {
 export async function run(options: ReplayOptions): Promise<number> {
   const context = commandContext(options, { quietLevel: "warn" });
   const { logger, output } = context;
-  const config = options.into === undefined ? context.config : intoConfig(context.config, options.into);
+  const job = withoutShadow(context.config);
+  const config = options.into === undefined ? job : intoConfig(job, options.into);
   const { applicationId } = config;
   let finished: { records: number } | undefined;
   const code = await runService(
@@ -39,7 +40,12 @@ export async function run(options: ReplayOptions): Promise<number> {
       const log = openKafka(config, logger);
       closers.push("kafka", () => log.close());
       const { topology } = await prepareJob(config);
-      const application: Application = { applicationId, topology: topology.forApplication(applicationId), stateDir: config.state.dir };
+      const application: Application = {
+        applicationId,
+        topology: topology.forApplication(applicationId),
+        stateDir: config.state.dir,
+        kept: [],
+      };
       await requireNoMembers(application, log);
       const range = await prepare(application, log, config, options);
       const worker = replayWorker(config, topology, boundedLog(log, range.ends), logger);

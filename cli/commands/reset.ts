@@ -4,6 +4,7 @@ import { buildTelemetryTopology } from "../../processors/telemetry-topology.ts";
 import { localState, requireNoMembers, type Application } from "../application.ts";
 import { commandContext, type CommonOptions } from "../command-options.ts";
 import { EXIT } from "../exit-codes.ts";
+import { keptTopics, withoutShadow } from "../job.ts";
 import type { LogPosition } from "../log-position.ts";
 import { openKafka } from "../open-kafka.ts";
 import { toStderr, type Output } from "../output.ts";
@@ -21,8 +22,9 @@ export async function run(options: ResetOptions): Promise<number> {
   const { applicationId } = config;
   const application: Application = {
     applicationId,
-    topology: buildTelemetryTopology(config).forApplication(applicationId),
+    topology: buildTelemetryTopology(withoutShadow(config)).forApplication(applicationId),
     stateDir: config.state.dir,
+    kept: keptTopics(config),
   };
   const log = openKafka(config, logger);
   try {

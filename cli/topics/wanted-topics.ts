@@ -33,6 +33,8 @@ export function wantedTopics(config: Config): TopicSpec[] {
     { name: deviceState, partitions, replicationFactor, config: table },
     ...(enabled ? [topic, ackTopic].map((name) => ({ name, partitions, replicationFactor, config: stream })) : []),
     ...(enabled ? [{ name: statusTopic, partitions, replicationFactor, config: statuses }] : []),
+    ...(config.shadow.enabled ? [{ name: config.shadow.updatesTopic, partitions, replicationFactor, config: stream }] : []),
+    ...(config.shadow.enabled ? [{ name: config.shadow.topic, partitions, replicationFactor, config: table }] : []),
     ...(hasLimits(config.admission) || registry !== undefined
       ? [{ name: config.admission.shedTopic, partitions, replicationFactor, config: stream }]
       : []),

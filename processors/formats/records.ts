@@ -113,6 +113,8 @@ export const STORES = {
   alerts: "alerts",
   /** key `tenant|deviceId|<windowSizeMs>|<slot>` -> AggregateRecord: a ring of the last closed windows per device */
   aggregateHistory: "aggregate-history",
+  /** key `tenant|deviceId` -> ShadowRowShape (processors/formats/shadow.ts); only with `shadow.enabled` */
+  shadows: "shadows",
 } as const;
 
 export interface AlertsRow {

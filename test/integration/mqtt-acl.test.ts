@@ -1,5 +1,6 @@
 /** The generated access rules at a real Mosquitto: a door a case, tried by another tenant's device and by a neighbour. */
 import assert from "node:assert/strict";
+import { DEVICE_PUBLISHES, DEVICE_READS } from "../../bridge/device-access.ts";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
@@ -50,7 +51,10 @@ for (const format of ["mosquitto-acl", "dynamic-security"] as const) {
     const service = await login(SERVICE);
     const seen: string[] = [];
     service.on("message", (topic, payload) => seen.push(`${topic} ${payload.toString()}`));
-    await service.subscribeAsync(["t/+/d/+/telemetry", "t/+/d/+/state", "t/+/d/+/cmd/ack"], { qos: 1 });
+    await service.subscribeAsync(
+      DEVICE_PUBLISHES.map((door) => `t/+/d/+/${door}`),
+      { qos: 1 },
+    );
     const victim = await login("acme/d/a");
     const commands: string[] = [];
     victim.on("message", (topic, payload) => commands.push(`${topic} ${payload.toString()}`));
@@ -65,6 +69,8 @@ for (const format of ["mosquitto-acl", "dynamic-security"] as const) {
       const filters = [
         "#",
         "+/+/+/+/+",
+        "+/+/+/+/+/+",
+        "t/acme/d/a/shadow/delta",
         "t/#",
         "t/acme/#",
         "t/+/d/+/cmd",
@@ -74,10 +80,10 @@ for (const format of ["mosquitto-acl", "dynamic-security"] as const) {
         "$SYS/#",
       ];
       for (const filter of filters) await attacker.subscribeAsync(filter, { qos: 1 }).catch(() => undefined);
-      for (const door of ["telemetry", "state", "cmd", "cmd/ack", "cmd/status", "telemetry/x"])
+      for (const door of [...DEVICE_PUBLISHES, ...DEVICE_READS, "cmd/status", "telemetry/x"])
         await attempt(attacker, `t/acme/d/a/${door}`, `by ${name}`);
       await attacker.publishAsync("t/acme/d/a/state", `by ${name}`, { qos: 1, retain: true }).catch(() => undefined);
-      for (const door of ["telemetry", "state", "cmd", "cmd/ack"]) await die(name, `t/acme/d/a/${door}`, `by ${name}`);
+      for (const door of [...DEVICE_PUBLISHES, ...DEVICE_READS]) await die(name, `t/acme/d/a/${door}`, `by ${name}`);
       await die(name, `t/${name}/state`, `will of ${name}`);
       for (const topic of [`t/${name}/cmd`, "t/acme/telemetry", "t/acme/d/telemetry", "iot.device.registry"])
         await attempt(attacker, topic, `by ${name}`);

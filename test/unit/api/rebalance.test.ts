@@ -1,6 +1,8 @@
 /** Every route that reads state, while tasks move: it waits, forwards or is 503 with Retry-After, and is never wrong. */
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
+import { SHADOW_BOUNDS } from "../../../processors/formats/shadow.ts";
+import { NEW_ROW, NO_STATE } from "../../../processors/shadow/shadow-row.ts";
 import { STORES } from "../../../processors/formats/records.ts";
 import { StateUnavailableError } from "../../../runtime/queries.ts";
 import { type ApiUnderTest, apiOverFakes, listening } from "./support/api.ts";
@@ -13,13 +15,15 @@ const BY_KEY = [
   "/v1/tenants/demo/devices/d1/ledger",
   "/v1/stores/totals/demo%7Cd1",
   "/v1/stores/hourly/demo%7Cd1/windows",
+  "/v1/tenants/demo/devices/d1/shadow",
+  "/v1/tenants/demo/devices/d1/shadow/requests/r1",
 ];
 const LISTS = ["/v1/tenants", "/v1/tenants/demo/devices", "/v1/tenants/demo/alerts", "/v1/stores/totals", "/v1/stores/hourly"];
 /** Routes that are about no rows of tasks. What became of a command is read from the log, by any worker. */
 const STATELESS = ["/v1/stores", "/v1/stream", "/v1/tasks", "/v1/tenants/{tenant}/devices/{id}/commands/{command}", "/v1/topology"];
 
 function worker(t: TestContext, workerId: string, hasRows: boolean): ApiUnderTest {
-  const api = apiOverFakes(t, { peerTimeoutMs: 500, workerId });
+  const api = apiOverFakes(t, { peerTimeoutMs: 500, workerId, shadow: { bounds: SHADOW_BOUNDS, send: () => Promise.resolve() } });
   const { queries } = api;
   queries.storeInfos = [
     { name: "totals", kind: "key-value", changelog: true },
@@ -30,6 +34,7 @@ function worker(t: TestContext, workerId: string, hasRows: boolean): ApiUnderTes
   queries.put(STORES.ledger, "demo|d1", ledgerRow("d1"));
   queries.put(STORES.alerts, "demo|d1", { active: [alert("d1")], recent: [] });
   queries.put(STORES.aggregateHistory, "demo|d1|10000|0", aggregate("d1", 0));
+  queries.put(STORES.shadows, "demo|d1", NEW_ROW.changed(NO_STATE, 1).with("r1", "applied"));
   queries.put("totals", "demo|d1", { count: 3 });
   queries.putWindow("hourly", "demo|d1", 3_600_000, { count: 3 });
   return api;
@@ -50,6 +55,7 @@ test("these are all the routes that read state", async (t) => {
     path
       .replace(/tenants\/demo/, "tenants/{tenant}")
       .replace(/devices\/d1/, "devices/{id}")
+      .replace(/requests\/r1/, "requests/{request}")
       .replace(/stores\/\w+/, "stores/{store}")
       .replace(/demo%7Cd1/, "{key}"),
   );

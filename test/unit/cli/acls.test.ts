@@ -11,6 +11,7 @@ const FEATURES = {
   limits: { admission: { tenantRate: { perSecond: 1, burst: 1 } } },
   deviceRegistry: { deviceRegistry: { mode: "closed" } },
   presence: { presence: {} },
+  shadow: { shadow: { enabled: true } },
   replicas: { mqtt: { scaleOut: { mode: "hash", slots: 2 } } },
 } as const;
 const ROLES = { worker: workerRights, ingress: ingressRights } as const;
@@ -21,6 +22,7 @@ const everything = configSchema.parse({
   ...FEATURES.commands,
   ...FEATURES.limits,
   ...FEATURES.presence,
+  ...FEATURES.shadow,
   deviceRegistry: { mode: "auto-register" },
 });
 const operations = readFileSync(new URL("../../../docs/operations.md", import.meta.url), "utf8");
@@ -55,6 +57,8 @@ for (const [role, feature] of [
   ["ingress", "limits"],
   ["ingress", "deviceRegistry"],
   ["ingress", "presence"],
+  ["worker", "shadow"],
+  ["ingress", "shadow"],
   ["ingress", "replicas"],
 ] as const)
   test(`docs/operations.md lists what ${feature} add to the rights of the ${role}`, () => {

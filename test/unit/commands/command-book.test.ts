@@ -217,3 +217,58 @@ test("a result that is too long for a status is left out, and said so", () => {
   assert.equal(f.statuses[0].result, undefined);
   assert.match(f.statuses[0].message ?? "", /longer than/);
 });
+
+test("at-least-once: a command for a device that is offline waits as accepted, and goes out once, at once, when it is back", () => {
+  const f = new BookFixture();
+  f.offline.add("demo|device-1");
+  f.take("c1");
+  f.take("other", { deviceId: "device-2" });
+  f.book.advance(NOW, 10);
+  assert.deepEqual(f.published(), ["other#1"]);
+  f.book.advance(NOW + HOUR - 1, 10);
+  assert.deepEqual([f.published(), f.book.readyCount], [[], 0]);
+  assert.deepEqual(f.said(), ["c1 accepted", "other accepted", "other sent"]);
+  f.offline.clear();
+  assert.equal(f.book.deviceBack("demo|device-1"), true);
+  f.book.advance(NOW + HOUR - 1, 10);
+  assert.deepEqual([f.published(), f.said()], [["c1#1"], ["c1 sent"]]);
+  assert.equal(f.book.deviceBack("demo|device-3"), false);
+});
+
+test("at-least-once: what was sent before the device went is not sent again while it is offline, and is when it is back", () => {
+  const f = new BookFixture({ retryMinMs: 1_000, ackRetryMinMs: 30_000 });
+  const lost = sent(f, "lost");
+  f.book.published(lost, 1, { kind: "no-subscriber" }, NOW);
+  const held = sent(f, "held");
+  f.book.published(held, 1, { kind: "confirmed" }, NOW);
+  f.offline.add("demo|device-1");
+  for (const pause of [1_000, 30_000, 60_000]) f.book.advance(NOW + pause, 10);
+  assert.deepEqual(f.published(), []);
+  f.offline.clear();
+  f.book.deviceBack("demo|device-1");
+  f.book.advance(NOW + 60_001, 10);
+  assert.deepEqual(f.published().sort(), ["held#2", "lost#2"]);
+});
+
+test("a command for an offline device expires like any other, as never sent; more than its queue are rejected", () => {
+  const f = new BookFixture({ deviceQueue: 1 });
+  f.offline.add("demo|device-1");
+  f.take("c1");
+  f.take("c2");
+  f.book.advance(NOW, 10);
+  f.book.advance(NOW + HOUR, 10);
+  assert.deepEqual(f.said(), ["c1 accepted", "c2 rejected queue-full", "c1 expired never-sent"]);
+  assert.equal(f.book.openCount, 0);
+});
+
+test("at-most-once: sent once whatever presence has heard, and never again when the device is back", () => {
+  const f = new BookFixture();
+  f.offline.add("demo|device-1");
+  f.take("c1", { guarantee: "at-most-once", qos: 0 });
+  f.book.advance(NOW, 10);
+  f.book.published(f.publications[0], 1, { kind: "unknown" }, NOW);
+  assert.deepEqual(f.published(), ["c1#1"]);
+  assert.equal(f.book.deviceBack("demo|device-1"), false);
+  f.book.advance(NOW, 10);
+  assert.deepEqual(f.published(), []);
+});

@@ -10,6 +10,7 @@ import { COMMAND_BOUNDS } from "../../../bridge/commands/command-settings.ts";
 import { LastStatuses } from "../../../bridge/commands/last-statuses.ts";
 import type { OpenCommand, PublishOutcome } from "../../../bridge/commands/open-command.ts";
 import { commandKey, isFinal, NEXT_STATES, type Command, type CommandStatus } from "../../../processors/formats/commands.ts";
+import { deviceKey } from "../../../processors/formats/names.ts";
 import { command, NOW } from "./support.ts";
 
 const BOUNDS = { ...COMMAND_BOUNDS, deviceWindow: 3, maxAttempts: 1000 };
@@ -22,6 +23,7 @@ type Step =
   | { readonly kind: "issue"; readonly atMostOnce: boolean; readonly qos: 0 | 1 | 2; readonly device: number }
   | { readonly kind: "round"; readonly crash: Crash; readonly fates: readonly Fate[] }
   | { readonly kind: "ack"; readonly pick: number }
+  | { readonly kind: "presence"; readonly device: number }
   | { readonly kind: "wait"; readonly ms: number };
 
 const FATE = fc.constantFrom<Fate>("confirmed", "unknown", "lost", "not-written", "no-subscriber");
@@ -44,6 +46,7 @@ const STEP: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("ack" as const), pick: fc.nat() }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("presence" as const), device: fc.nat(2) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("wait" as const), ms: fc.nat(40_000) }) },
 );
 
@@ -56,6 +59,8 @@ class World {
   readonly statuses: CommandStatus[] = [];
   /** How often each command reached its device. */
   readonly arrived = new Map<string, number>();
+  /** Devices that presence says are offline. */
+  readonly #offline = new Set<string>();
   #positions = { commands: 0, acks: 0 };
   #journal: CommandStatus[] = [];
   #publications: OpenCommand[] = [];
@@ -84,6 +89,17 @@ class World {
     if (crash === "after-publish") this.#crash();
   }
 
+  /** What presence says of a device changes. */
+  turn(deviceId: string): void {
+    const key = `demo|${deviceId}`;
+    if (!this.#offline.delete(key)) this.#offline.add(key);
+    else this.#book.deviceBack(key);
+  }
+
+  allOnline(): void {
+    for (const key of this.#offline) this.turn(key.slice("demo|".length));
+  }
+
   /** A connection that is lost may or may not have carried the message; what nobody was subscribed to reached nobody. */
   #publish(open: OpenCommand, fate: Fate): void {
     const kind = fate === "lost" ? "unknown" : fate === "confirmed" && open.command.qos === 0 ? "written" : fate;
@@ -104,7 +120,12 @@ class World {
     for (const status of this.statuses) last.add(status);
     const output = {
       status: (status: CommandStatus) => void this.#journal.push(status),
-      publish: (open: OpenCommand) => void this.#publications.push(open),
+      publish: (open: OpenCommand) => {
+        const { guarantee, tenant, deviceId } = open.command;
+        if (guarantee === "at-least-once") assert.ok(!this.#offline.has(deviceKey(tenant, deviceId)), "sent to a device that is offline");
+        this.#publications.push(open);
+      },
+      isOffline: (key: string) => this.#offline.has(key),
     };
     const book = new CommandBook(BOUNDS, output, () => 0.5);
     for (const key of last.finished()) book.restoreFinished(key);
@@ -127,11 +148,13 @@ test("whatever crashes when: at-most-once arrives at most once, at-least-once ar
           world.commands.push(command(`c${world.commands.length}`, fields));
         } else if (step.kind === "round") world.round(step.crash, step.fates);
         else if (step.kind === "wait") world.now += step.ms;
+        else if (step.kind === "presence") world.turn(`d${step.device}`);
         else {
           const there = world.commands.filter((one) => world.arrived.has(commandKey(one)));
           if (there.length > 0) world.acks.push(there[step.pick % there.length]);
         }
       }
+      world.allOnline();
       // All is well again: devices acknowledge what arrives, long enough for every pause, then for every expiry.
       for (let i = 0; i < 60; i++) {
         world.round("none", ["confirmed"]);

@@ -25,6 +25,8 @@ export function command(id: string, changes: Partial<Command> = {}): Command {
 export class BookFixture implements BookOutput {
   readonly statuses: CommandStatus[] = [];
   readonly publications: OpenCommand[] = [];
+  /** Keys of devices that presence says are offline. */
+  readonly offline = new Set<string>();
   readonly book: CommandBook;
   #offset = 0;
 
@@ -38,6 +40,10 @@ export class BookFixture implements BookOutput {
 
   publish(open: OpenCommand): void {
     this.publications.push(open);
+  }
+
+  isOffline(deviceKey: string): boolean {
+    return this.offline.has(deviceKey);
   }
 
   take(id: string, changes: Partial<Command> = {}): boolean {

@@ -1,0 +1,130 @@
+/**
+ * Device shadows: takes updates one after the other, so that versions have no gap, and says what became of each. In one transaction
+ * with its input position, like everything a worker does: no update is lost, and none applied twice. Source: docs/shadow.md.
+ */
+import type { ByteSlice } from "../../state/serdes.ts";
+import type { KeyValueStore } from "../../state/store.ts";
+import type { Output, Processor, ProcessorContext, ProcessorSpec, RecordHeader, StreamRecord } from "../../topology/processor.ts";
+import { mergePatch, sameJson, timesOf, type JsonObject } from "../formats/merge-patch.ts";
+import { deviceKey } from "../formats/names.ts";
+import {
+  fitsBounds,
+  SHADOW_HEADERS,
+  type ShadowBounds,
+  type ShadowDocument,
+  type ShadowOutcome,
+  type ShadowReport,
+  type ShadowRequest,
+  type ShadowResult,
+} from "../formats/shadow.ts";
+import { parseUpdate, type DeviceName, type ShadowUpdate } from "./parse-update.ts";
+import { NEW_ROW, NO_STATE, shadowStore, type ShadowRow, type ShadowState } from "./shadow-row.ts";
+
+export type ShadowOutputs = { documents: { key: string; value: ShadowDocument | null } };
+
+export function shadow(bounds: ShadowBounds): ProcessorSpec<string | null, ByteSlice | null, ShadowOutputs> {
+  return { name: "shadow", outputs: ["documents"], stores: [shadowStore], create: () => new Shadow(bounds) };
+}
+
+class Shadow implements Processor<string | null, ByteSlice | null, ShadowOutputs> {
+  readonly #bounds: ShadowBounds;
+  #context!: ProcessorContext<ShadowOutputs>;
+  #documents!: Output<string, ShadowDocument | null>;
+  #rows!: KeyValueStore<string, ShadowRow>;
+
+  constructor(bounds: ShadowBounds) {
+    this.#bounds = bounds;
+  }
+
+  init(context: ProcessorContext<ShadowOutputs>): void {
+    this.#context = context;
+    this.#documents = context.output("documents");
+    this.#rows = context.store(shadowStore);
+  }
+
+  process({ key, value }: StreamRecord<string | null, ByteSlice | null>): void {
+    const { source } = this.#context;
+    const update = parseUpdate(key, value, (name) => source.headerText(name), this.#bounds);
+    if ("reason" in update) {
+      this.#context.count("rejected_shadow_updates", update.reason);
+      this.#context.deadLetter(update.reason, update.message);
+    } else this.#take(update, source.timestamp);
+  }
+
+  #take(update: ShadowUpdate, now: number): void {
+    switch (update.kind) {
+      case "retained":
+        return this.#context.count("dropped", "shadow-retained");
+      case "get":
+        return this.#answer(update.device, now);
+      case "request":
+        return this.#request(update.device, update.request, now);
+      case "report":
+        return this.#report(update.device, update.report, now);
+    }
+  }
+
+  /** A device that asks where there is no shadow gets an empty one: it would wait for ever otherwise. */
+  #answer({ tenant, deviceId }: DeviceName, now: number): void {
+    const key = deviceKey(tenant, deviceId);
+    const row = this.#rows.get(key) ?? NEW_ROW;
+    const { version } = row;
+    const document = row.document(tenant, deviceId) ?? {
+      ...{ v: 1 as const, tenant, deviceId, version, desired: {}, reported: {}, metadata: NO_STATE.times, ts: row.ts },
+    };
+    this.#documents.forward({ key, value: document, timestamp: now, headers: [header(SHADOW_HEADERS.asked, "true")] });
+  }
+
+  #request(device: DeviceName, { id, op, state = {}, ifVersion }: ShadowRequest, now: number): void {
+    const row = this.#rows.get(deviceKey(device.tenant, device.deviceId)) ?? NEW_ROW;
+    const known = row.results.find((result) => result.id === id);
+    if (known !== undefined) {
+      this.#context.count("dropped", "shadow-known");
+      return this.#say(device, row, known, now);
+    }
+    if (ifVersion !== undefined && ifVersion !== row.version) return this.#end(device, row, row, id, "conflict", now);
+    if (op === "delete") return this.#end(device, row, row.exists ? row.changed(undefined, now) : row, id, "applied", now);
+    const before = row.state?.desired ?? {};
+    // replacing is merging into nothing: null means away there too
+    this.#change(device, row, "desired", mergePatch(op === "patch" ? before : {}, state), id, now);
+  }
+
+  #report(device: DeviceName, { id, state }: ShadowReport, now: number): void {
+    const row = this.#rows.get(deviceKey(device.tenant, device.deviceId)) ?? NEW_ROW;
+    if (id !== undefined && row.results.some((result) => result.id === id)) return this.#context.count("dropped", "shadow-known");
+    this.#change(device, row, "reported", mergePatch(row.state?.reported ?? {}, state), id, now);
+  }
+
+  #change(device: DeviceName, row: ShadowRow, part: "desired" | "reported", after: JsonObject, id: string | undefined, now: number): void {
+    if (!fitsBounds(after, this.#bounds)) return this.#tooLarge(device, row, part, id, now);
+    const state = row.state ?? NO_STATE;
+    if (row.exists && sameJson(state[part], after)) return this.#end(device, row, row, id, "applied", now);
+    const times = { ...state.times, [part]: timesOf(after, state[part], state.times[part], now) };
+    const changed: ShadowState = { ...state, [part]: after, times };
+    this.#end(device, row, row.changed(changed, now), id, "applied", now);
+  }
+
+  #tooLarge(device: DeviceName, row: ShadowRow, part: "desired" | "reported", id: string | undefined, now: number): void {
+    // who asked over HTTP is told; what a device said would be gone
+    if (part === "reported") this.#context.deadLetter("too-large", `its reported state would be over ${this.#bounds.maxBytes} bytes`);
+    this.#context.count("rejected_shadow_updates", "too-large");
+    this.#end(device, row, row, id, "too-large", now);
+  }
+
+  /** Written when the shadow has changed, and when somebody waits for the outcome. */
+  #end(device: DeviceName, before: ShadowRow, after: ShadowRow, id: string | undefined, outcome: ShadowOutcome, now: number): void {
+    if (after === before && id === undefined) return;
+    const row = id === undefined ? after : after.with(id, outcome);
+    this.#rows.put(deviceKey(device.tenant, device.deviceId), row);
+    this.#say(device, row, id === undefined ? undefined : { id, outcome }, now);
+  }
+
+  #say({ tenant, deviceId }: DeviceName, row: ShadowRow, result: Pick<ShadowResult, "id" | "outcome"> | undefined, now: number): void {
+    const headers = result && [header(SHADOW_HEADERS.request, result.id), header(SHADOW_HEADERS.outcome, result.outcome)];
+    this.#documents.forward({ key: deviceKey(tenant, deviceId), value: row.document(tenant, deviceId) ?? null, timestamp: now, headers });
+  }
+}
+
+function header(key: string, value: string): RecordHeader {
+  return { key, value: Buffer.from(value) };
+}

@@ -1,0 +1,171 @@
+import assert from "node:assert/strict";
+import { test, type TestContext } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { connectAsync } from "mqtt";
+import { pino } from "pino";
+import { Registry } from "prom-client";
+import { startEmbeddedBroker } from "../../../bridge/embedded-broker.ts";
+import { OfflineDevices } from "../../../bridge/presence/offline-devices.ts";
+import { DELTA_BOUNDS } from "../../../bridge/shadow/delta-book.ts";
+import { ShadowService } from "../../../bridge/shadow/shadow-service.ts";
+import { TableWriter } from "../../../bridge/table-writer.ts";
+import { EmbeddedLog } from "../../../eventlog/embedded/embedded-log.ts";
+import type { EventLog, FetchedBatch, LogReader } from "../../../eventlog/port.ts";
+import { tempDir } from "../../support/temp-dir.ts";
+import { waitFor } from "../../support/wait-for.ts";
+import { wrappedLog } from "../../support/wrapped-log.ts";
+
+const silent = pino({ level: "silent" });
+
+async function openLog(t: TestContext): Promise<EventLog> {
+  const log = await EmbeddedLog.open({ dir: tempDir(t, "shadows") });
+  t.after(() => log.close());
+  const config = { "cleanup.policy": "compact" };
+  await log.admin.createTopics(["shadows", "presence"].map((name) => ({ name, partitions: 2, config })));
+  return log;
+}
+
+/** One at a time: each is a batch of its own. */
+async function write(log: EventLog, topic: string, rows: readonly object[], key = "demo|d1"): Promise<void> {
+  const writer = await TableWriter.open(log, topic);
+  for (const row of rows)
+    await new Promise<void>((resolve, reject) =>
+      writer.write(key, Buffer.from(JSON.stringify(row)), (error) => (error === undefined ? resolve() : reject(error))),
+    );
+  await writer.close();
+}
+
+function document(version: number): object {
+  const delta = { n: version };
+  return {
+    v: 1,
+    tenant: "demo",
+    deviceId: "d1",
+    version,
+    desired: delta,
+    reported: {},
+    delta,
+    metadata: { desired: {}, reported: {} },
+    ts: 1,
+  };
+}
+
+async function startBroker(t: TestContext): Promise<{ url: string; versions: number[] }> {
+  const broker = await startEmbeddedBroker({ host: "127.0.0.1", port: 0 });
+  t.after(() => broker.close());
+  const device = await connectAsync(broker.url, { protocolVersion: 4, timerVariant: "native" });
+  t.after(() => device.endAsync(true));
+  await device.subscribeAsync("t/demo/d/d1/shadow/delta", { qos: 1 });
+  const versions: number[] = [];
+  device.on("message", (_topic, payload) => versions.push((JSON.parse(payload.toString()) as { version: number }).version));
+  return { url: broker.url, versions };
+}
+
+function makeService(t: TestContext, log: EventLog, url: string, offline?: OfflineDevices): ShadowService {
+  const service = new ShadowService({
+    mqtt: { url, clientId: "s1-shadow", topics: ["unused"], qos: 1, protocolVersion: 4 },
+    log,
+    topic: "shadows",
+    groupId: "g",
+    serviceId: "s1",
+    sessionTimeoutMs: 6_000,
+    bounds: DELTA_BOUNDS,
+    offline,
+    logger: silent,
+    registry: new Registry(),
+  });
+  t.after(() => service.stop());
+  return service;
+}
+
+/** Hands out a batch a poll, and none but the first while `isHeld()`. */
+function slowReader(inner: LogReader, isHeld: () => boolean, onPoll: () => void): LogReader {
+  const waiting: FetchedBatch[] = [];
+  let isFirst = true;
+  return {
+    assign: (offsets) => inner.assign(offsets),
+    seek: (offset) => inner.seek(offset),
+    pause: (partitions) => inner.pause(partitions),
+    resume: (partitions) => inner.resume(partitions),
+    async poll() {
+      onPoll();
+      waiting.push(...(await inner.poll(5)));
+      const batch = isFirst || !isHeld() ? waiting.shift() : undefined;
+      if (batch === undefined) await delay(1);
+      else isFirst = false;
+      return batch === undefined ? [] : [batch];
+    },
+    wakeup: () => inner.wakeup(),
+    get trouble() {
+      return inner.trouble;
+    },
+    close: () => inner.close(),
+  };
+}
+
+test("nothing is sent before a partition is read to its end: what was superseded is never sent, after no restart", async (t) => {
+  const log = await openLog(t);
+  await write(log, "shadows", [1, 2, 3].map(document));
+  const { url, versions } = await startBroker(t);
+  let isHeld = true;
+  let polls = 0;
+  const slow = wrappedLog(log, {
+    reader: (options) =>
+      slowReader(
+        log.reader(options),
+        () => isHeld,
+        () => polls++,
+      ),
+  });
+  const service = makeService(t, slow, url);
+  await service.start();
+  await waitFor("connected", () => service.stats().connected);
+  const enough = polls + 20;
+  await waitFor("it had time to send what it has read", () => polls >= enough);
+  assert.deepEqual(versions, []);
+  isHeld = false;
+  await waitFor("the newest is there", () => versions.length > 0);
+  await service.stop();
+  assert.deepEqual(versions, [3]);
+  const next = makeService(t, log, url);
+  await next.start();
+  await waitFor("it is sent again", () => versions.length > 1);
+  await write(log, "shadows", [document(4)]);
+  await waitFor("what comes next is sent", () => versions.at(-1) === 4);
+  assert.deepEqual(versions, [3, 3, 4]);
+});
+
+test("a device that presence says is offline is told when any ingress has heard of it again", async (t) => {
+  const log = await openLog(t);
+  const state = (status: string): object => ({ v: 1, status, reason: "state", sinceTs: 1, lastSeenTs: 1 });
+  await write(log, "presence", [state("online"), state("offline")]);
+  await write(log, "presence", [state("stale")], "demo|d2");
+  const offline = new OfflineDevices("presence", 10, log, silent);
+  await offline.start();
+  t.after(() => offline.close());
+  assert.deepEqual([offline.isOffline("demo|d1"), offline.isOffline("demo|d2")], [true, false]);
+  const back: string[] = [];
+  offline.onBack((key) => back.push(key));
+  const { url, versions } = await startBroker(t);
+  const service = makeService(t, log, url, offline);
+  await service.start();
+  await write(log, "shadows", [1, 2].map(document));
+  await waitFor("the delta waits", () => service.stats().pending === 1 && service.stats().connected);
+  await write(log, "presence", [state("online")]);
+  await waitFor("it is told", () => versions.length > 0);
+  assert.deepEqual([versions, back, service.stats().published], [[2], ["demo|d1"], 1]);
+  await write(log, "presence", [state("offline")]);
+  await waitFor("known", () => offline.isOffline("demo|d1"));
+  await write(log, "presence", [state("stale")]);
+  await waitFor("back", () => back.length === 2);
+});
+
+test("devices whose being offline there is no room for are taken for being there", async (t) => {
+  const log = await openLog(t);
+  const row = { v: 1, status: "offline", reason: "state", sinceTs: 1, lastSeenTs: 1 };
+  for (const key of ["demo|d1", "demo|d2", "demo|d3"]) await write(log, "presence", [row], key);
+  const offline = new OfflineDevices("presence", 2, log, silent);
+  await offline.start();
+  t.after(() => offline.close());
+  assert.equal(["demo|d1", "demo|d2", "demo|d3"].filter((key) => offline.isOffline(key)).length, 2);
+});
