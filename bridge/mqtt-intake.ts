@@ -66,7 +66,9 @@ export class MqttIntake {
   /** Connections lost in a row without an acknowledgement sent; sets the back-off. */
   #failures = 0;
   #held: { packet: IPublishPacket; done: Done } | undefined;
-  #holdTimer: NodeJS.Timeout | undefined;
+  /** A message came since the last look. */
+  #heard = false;
+  #keepaliveTimer: NodeJS.Timeout | undefined;
   #refreshTimer: NodeJS.Timeout | undefined;
   /** Of the credentials that the connection, or the next attempt at one, has. */
   #credentialsVersion = 0;
@@ -132,7 +134,7 @@ export class MqttIntake {
   roomAgain(): void {
     const held = this.#held;
     if (held === undefined || this.#state !== "running") return;
-    this.#clearHeld();
+    this.#held = undefined;
     this.#offer(held.packet, held.done);
   }
 
@@ -212,6 +214,7 @@ export class MqttIntake {
     if (code !== 0) return; // an error of MQTT.js
     this.#open = true;
     this.#openedAt = Date.now();
+    this.#keepaliveTimer = setInterval(this.#keepAlive, (this.#settings.keepaliveS * 1000) / 3);
     if (!packet.sessionPresent) this.#subscribed = false;
     this.#handlers.connectionOpened(packet.sessionPresent);
   };
@@ -240,6 +243,7 @@ export class MqttIntake {
   }
 
   #offer(packet: IPublishPacket, done: Done): void {
+    this.#heard = true;
     // Dropped without an acknowledgement: it belongs to a connection that is gone, or to the next start.
     if (!this.#open || this.#state === "ended") done(NOT_YET);
     else if (packet.qos > 0 && !((packet.messageId ?? 0) > 0)) {
@@ -250,28 +254,25 @@ export class MqttIntake {
     else this.#hold(packet, done);
   }
 
-  /** Back-pressure: MQTT.js reads nothing more until `done`. It does not read PINGRESP either, so pings are looked after here. */
+  /** Back-pressure: MQTT.js reads nothing more until `done`. */
   #hold(packet: IPublishPacket, done: Done): void {
     this.#held = { packet, done };
-    const client = this.#client;
-    this.#holdTimer ??= setInterval(
-      () => {
-        client?.sendPing();
-        client?.reschedulePing(true);
-      },
-      (this.#settings.keepaliveS * 1000) / 3,
-    );
   }
 
-  #clearHeld(): void {
-    this.#held = undefined;
-    clearInterval(this.#holdTimer);
-    this.#holdTimer = undefined;
-  }
+  /**
+   * MQTT.js goes by PINGRESP alone, and that comes behind all that the broker has sent before it: not at all while a message is held, and
+   * late with a long queue. Mosquitto 2.0.11 sent 50 MB ahead; the connection was given up, and all of it came again.
+   */
+  readonly #keepAlive = (): void => {
+    if (this.#held === undefined && !this.#heard) return;
+    this.#heard = false;
+    this.#client?.sendPing();
+    this.#client?.reschedulePing(true);
+  };
 
   #dropHeld(): void {
     const held = this.#held;
-    this.#clearHeld();
+    this.#held = undefined;
     held?.done(NOT_YET);
   }
 
@@ -289,6 +290,7 @@ export class MqttIntake {
   #lose(): void {
     if (!this.#open) return;
     this.#open = false;
+    clearInterval(this.#keepaliveTimer);
     // A connection that held for longer than the longest back-off was a good one.
     if (Date.now() - this.#openedAt > this.#settings.reconnectMaxMs) this.#failures = 0;
     this.#handlers.connectionLost();
