@@ -61,7 +61,9 @@ export class MqttIntake {
   /** Of the present connection. */
   #tap: ConnectionTap | undefined;
   #isHeld = false;
-  #holdTimer: NodeJS.Timeout | undefined;
+  /** A message came since the last look. */
+  #heard = false;
+  #keepaliveTimer: NodeJS.Timeout | undefined;
   #refreshTimer: NodeJS.Timeout | undefined;
   /** Of the credentials that the connection, or the next attempt at one, has. */
   #credentialsVersion = 0;
@@ -121,7 +123,7 @@ export class MqttIntake {
 
   roomAgain(): void {
     if (!this.#isHeld || this.#state !== "running") return;
-    this.#clearHeld();
+    this.#isHeld = false;
     this.#tap?.resume();
   }
 
@@ -135,7 +137,7 @@ export class MqttIntake {
     const client = this.#client;
     this.#ended();
     // What was held is dropped; packets that MQTT.js waits for may be behind it.
-    this.#clearHeld();
+    this.#isHeld = false;
     this.#tap?.resume();
     if (client === undefined) return;
     let timer: NodeJS.Timeout | undefined;
@@ -225,7 +227,9 @@ export class MqttIntake {
         pubrel: (messageId) => {
           if (this.#open) this.#handlers.released(messageId);
         },
-        held: () => this.#hold(),
+        held: () => {
+          this.#isHeld = true;
+        },
         malformed: (error) => this.#logger.error({ err: error, broker: this.#brokerName() }, "ending the mqtt connection"),
       },
       protocolVersion,
@@ -237,6 +241,7 @@ export class MqttIntake {
   #opened(sessionPresent: boolean): void {
     this.#open = true;
     this.#openedAt = Date.now();
+    this.#keepaliveTimer = setInterval(this.#keepAlive, (this.#settings.keepaliveS * 1000) / 3);
     if (!sessionPresent) this.#subscribed = false;
     this.#handlers.connectionOpened(sessionPresent);
   }
@@ -282,29 +287,22 @@ export class MqttIntake {
 
   /** False: no room, or the ingress is about to stop. */
   #offer(packet: PublishPacket): boolean {
+    this.#heard = true;
     // Dropped without an acknowledgement: it belongs to a connection that is gone, or to the next start.
     if (!this.#open || this.#state === "ended") return true;
     return this.#state === "running" && this.#handlers.take(packet);
   }
 
-  /** Back-pressure: nothing more is read, PINGRESP neither, so pings are looked after here. */
-  #hold(): void {
-    this.#isHeld = true;
-    const client = this.#client;
-    this.#holdTimer ??= setInterval(
-      () => {
-        client?.sendPing();
-        client?.reschedulePing(true);
-      },
-      (this.#settings.keepaliveS * 1000) / 3,
-    );
-  }
-
-  #clearHeld(): void {
-    this.#isHeld = false;
-    clearInterval(this.#holdTimer);
-    this.#holdTimer = undefined;
-  }
+  /**
+   * MQTT.js goes by PINGRESP alone, and that comes behind all that the broker has sent before it: not at all while there is no room, and
+   * late with a long queue. Mosquitto 2.0.11 sent 50 MB ahead; the connection was given up, and all of it came again.
+   */
+  readonly #keepAlive = (): void => {
+    if (!this.#isHeld && !this.#heard) return;
+    this.#heard = false;
+    this.#client?.sendPing();
+    this.#client?.reschedulePing(true);
+  };
 
   /** Ends the connection without a DISCONNECT. What it had not acknowledged comes again on the next. */
   #abandon(): void {
@@ -315,11 +313,12 @@ export class MqttIntake {
   #lose(): void {
     if (!this.#open) return;
     this.#open = false;
+    clearInterval(this.#keepaliveTimer);
     // A connection that held for longer than the longest back-off was a good one.
     if (Date.now() - this.#openedAt > this.#settings.reconnectMaxMs) this.#failures = 0;
     this.#handlers.connectionLost();
     // What is read and not taken goes: the broker sends it again.
-    this.#clearHeld();
+    this.#isHeld = false;
     this.#tap?.stop();
   }
 

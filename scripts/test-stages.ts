@@ -32,7 +32,7 @@ export const stages: readonly Stage[] = [
   { name: "format", limitMs: 0.25 * MINUTE_MS, command: ["prettier", "--check", "--log-level=warn", "."] }, // 6
   {
     name: "unit",
-    limitMs: 2 * MINUTE_MS, // 70
+    limitMs: 2 * MINUTE_MS, // 74
     files: ["test/unit/**/*.test.ts", "examples/*.test.ts"],
     testTimeoutMs: MINUTE_MS,
     concurrency: 2,
@@ -48,7 +48,7 @@ export const stages: readonly Stage[] = [
   },
   {
     name: "integration",
-    limitMs: 5.9 * MINUTE_MS, // 245
+    limitMs: 5.9 * MINUTE_MS, // 239
     files: ["test/integration/**/*.test.ts"],
     testTimeoutMs: 4 * MINUTE_MS,
     concurrency: 2,
@@ -65,7 +65,7 @@ export const stages: readonly Stage[] = [
   },
   {
     name: "faults",
-    limitMs: 8.25 * MINUTE_MS, // 422
+    limitMs: 8.25 * MINUTE_MS, // 464
     files: ["test/faults/**/*.test.ts"],
     testTimeoutMs: 4 * MINUTE_MS,
     concurrency: 1,

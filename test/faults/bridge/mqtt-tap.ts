@@ -7,10 +7,12 @@ import type { Cleanup } from "../../support/cleanup.ts";
 import { PacketReader, TYPE, readPublish } from "./packets.ts";
 import { identityOf, type Identity } from "./tally.ts";
 
+const QOS_BITS = 6;
+
 export class MqttTap {
   readonly port: number;
   readonly #version: 4 | 5;
-  readonly acknowledged: Identity[] = [];
+  readonly #acknowledged: Identity[] = [];
 
   static async start(t: Cleanup, targetPort: number, version: 4 | 5): Promise<MqttTap> {
     const server = createServer();
@@ -34,18 +36,26 @@ export class MqttTap {
     this.#version = version;
   }
 
+  /** Messages of a load that the bridge acknowledged and that are nowhere. */
+  lostOf(load: string, isThere: (identity: Identity) => boolean): number {
+    const lost = this.#acknowledged.filter((identity) => identity.load === load && !isThere(identity));
+    return new Set(lost.map(({ device, seq }) => `${device}/${seq}`)).size;
+  }
+
   #listen(client: Socket, broker: Socket): void {
-    const open = new Map<number, Identity | undefined>();
+    // Of each id all that wait, in order: Mosquitto 2.0.11 has several messages outstanding under one.
+    const open = new Map<number, (Identity | undefined)[]>();
     const down = new PacketReader((head, body) => {
-      if (head >> 4 !== TYPE.publish || (head & 6) === 0) return;
+      if (head >> 4 !== TYPE.publish || (head & QOS_BITS) === 0) return;
       const { packetId, payload } = readPublish(body, this.#version);
-      open.set(packetId, identityOf(payload));
+      const waiting = open.get(packetId);
+      if (waiting === undefined) open.set(packetId, [identityOf(payload)]);
+      else waiting.push(identityOf(payload));
     });
     const up = new PacketReader((head, body) => {
       if (head >> 4 !== TYPE.puback && head >> 4 !== TYPE.pubrec) return;
-      const identity = open.get(body.readUInt16BE(0));
-      open.delete(body.readUInt16BE(0));
-      if (identity !== undefined) this.acknowledged.push(identity);
+      const identity = open.get(body.readUInt16BE(0))?.shift();
+      if (identity !== undefined) this.#acknowledged.push(identity);
     });
     for (const [from, to, packets] of [
       [client, broker, up],

@@ -196,6 +196,19 @@ describe("a broken or hostile broker", { concurrency: true }, () => {
     assert.ok(process.memoryUsage().arrayBuffers - before < 32 << 20);
   });
 
+  test("messages that keep coming are a sign of life, though PINGRESP stays away behind them", async (t) => {
+    const { broker, writer } = await underAttack(t, 5);
+    const connection = await broker.next();
+    connection.socket.write(broker.connack());
+    let sent = 0;
+    const timer = setInterval(() => connection.socket.write(broker.publish(++sent, String(sent))), 100);
+    t.after(() => clearInterval(timer));
+    // Twice the time after which silence ends it (keepaliveS is 1).
+    await waitFor("30 messages", () => writer.sent.length >= 30);
+    assert.equal(broker.connections, 1);
+    assert.ok(connection.received.filter(({ cmd }) => cmd === "pingreq").length >= 3, "the broker hears of the ingress too");
+  });
+
   test("reconnects to a broker that talks nonsense back off", async (t) => {
     const broker = await RawBroker.start(t, 5);
     const ingress = makeIngress(t, fakeLog(new FakeWriter()), {
