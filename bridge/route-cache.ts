@@ -31,6 +31,8 @@ export interface Route {
 export interface RouteTargets {
   readonly raw: string;
   readonly rawPartitions: number;
+  /** Of tenants whose telemetry goes elsewhere, by tenant. */
+  readonly tenantRaw?: ReadonlyMap<string, { readonly topic: string; readonly partitions: number }>;
   /** Where answers to commands go. Absent: they are dead letters. */
   readonly acks?: string;
   readonly acksPartitions?: number;
@@ -69,13 +71,15 @@ export class RouteCache {
   }
 
   #compute(topic: string): Route {
-    const { raw, rawPartitions, acks, acksPartitions = 1, dlq, dlqPartitions } = this.#targets;
+    const { raw, rawPartitions, tenantRaw, acks, acksPartitions = 1, dlq, dlqPartitions } = this.#targets;
     const telemetry = this.#templates.parse(topic);
     const state = telemetry === undefined ? this.#states?.parse(topic) : undefined;
     const ack = acks === undefined ? undefined : ACKS.parse(topic);
     const parsed = telemetry ?? state ?? ack;
     const isAck = telemetry === undefined && state === undefined && ack !== undefined;
-    const [to, partitions] = isAck && acks !== undefined ? [acks, acksPartitions] : [raw, rawPartitions];
+    const own = parsed === undefined ? undefined : tenantRaw?.get(parsed.tenant);
+    const { topic: to, partitions } =
+      isAck && acks !== undefined ? { topic: acks, partitions: acksPartitions } : (own ?? { topic: raw, partitions: rawPartitions });
     const topicBytes = Buffer.from(topic);
     const text = parsed === undefined ? "" : deviceKey(parsed.tenant, parsed.deviceId);
     const key = parsed === undefined ? null : Buffer.from(text);

@@ -11,6 +11,7 @@ const FEATURES = {
   limits: { admission: { tenantRate: { perSecond: 1, burst: 1 } } },
   deviceRegistry: { deviceRegistry: { mode: "closed" } },
   presence: { presence: {} },
+  rawTopics: { admission: { tenants: [{ tenant: "acme", rawTopic: "iot.telemetry.raw.acme" }] } },
 } as const;
 const ROLES = { worker: workerRights, ingress: ingressRights } as const;
 type Role = keyof typeof ROLES;
@@ -18,7 +19,7 @@ type Role = keyof typeof ROLES;
 const config = configSchema.parse({});
 const everything = configSchema.parse({
   ...FEATURES.commands,
-  ...FEATURES.limits,
+  admission: { ...FEATURES.limits.admission, ...FEATURES.rawTopics.admission },
   ...FEATURES.presence,
   deviceRegistry: { mode: "auto-register" },
 });
@@ -54,13 +55,14 @@ for (const [role, feature] of [
   ["ingress", "limits"],
   ["ingress", "deviceRegistry"],
   ["ingress", "presence"],
+  ["ingress", "rawTopics"],
 ] as const)
   test(`docs/operations.md lists what ${feature} add to the rights of the ${role}`, () => {
     assert.deepEqual(documented(`with ${feature}, ${role} may`), added(role, feature).map(cells));
   });
 
 test("features of the ingress give a worker no more than the look at their topics' settings", () => {
-  for (const feature of ["limits", "deviceRegistry", "presence"] as const) assert.deepEqual(added("worker", feature), []);
+  for (const feature of ["limits", "deviceRegistry", "presence", "rawTopics"] as const) assert.deepEqual(added("worker", feature), []);
 });
 
 for (const role of ["worker", "ingress"] as const)
