@@ -6,7 +6,7 @@ import type { Logger } from "pino";
 import type { EventLog, PlainWriter } from "../eventlog/port.ts";
 import type { AdmissionCount } from "./admission/counts.ts";
 import { AdmissionGate } from "./admission/gate.ts";
-import { ADMISSION_DEFAULTS, hasLimits, type AdmissionSettings } from "./admission/settings.ts";
+import { ADMISSION_DEFAULTS, hasLimits, tenantRawTopics, type AdmissionSettings } from "./admission/settings.ts";
 import { BridgeError } from "./errors.ts";
 import { Forwarder } from "./forwarder.ts";
 import type { Admission } from "./forwarder-parts.ts";
@@ -114,6 +114,8 @@ export class Ingress {
     const [rawPartitions, dlqPartitions, acksPartitions, shadowPartitions] = await Promise.all(
       [raw, dlq, acks ?? raw, shadow ?? raw].map((topic) => log.partitionCount(topic)),
     );
+    const tenantRaw = new Map<string, { topic: string; partitions: number }>();
+    for (const [tenant, topic] of tenantRawTopics(settings)) tenantRaw.set(tenant, { topic, partitions: await log.partitionCount(topic) });
     const admission = await this.#admission(settings);
     const { presence, owns, logger } = this.#options;
     if (presence !== undefined) {
@@ -123,7 +125,7 @@ export class Ingress {
     if (this.#stopping !== undefined) throw new BridgeError("stopped", "stopped while starting");
     const templates = new TopicTemplates(settings.templates);
     const routes = new RouteCache(
-      { ...topics, rawPartitions, dlqPartitions, acksPartitions, shadowPartitions },
+      { ...topics, rawPartitions, tenantRaw, dlqPartitions, acksPartitions, shadowPartitions },
       MAX_CACHED_TOPICS,
       templates,
       presence && STATES,

@@ -59,6 +59,8 @@ export type Owns = (topic: string, key: Uint8Array) => boolean;
 export interface RouteTargets {
   readonly raw: string;
   readonly rawPartitions: number;
+  /** Of tenants whose telemetry goes elsewhere, by tenant. */
+  readonly tenantRaw?: ReadonlyMap<string, { readonly topic: string; readonly partitions: number }>;
   /** Where answers to commands go. Absent: they are dead letters. */
   readonly acks?: string;
   readonly acksPartitions?: number;
@@ -110,7 +112,7 @@ export class RouteCache {
 
   #compute(topicBytes: Buffer): Route {
     const topic = topicBytes.toString();
-    const { raw, rawPartitions, acks, acksPartitions = 1, shadow, shadowPartitions = 1, dlq, dlqPartitions } = this.#targets;
+    const { raw, rawPartitions, tenantRaw, acks, acksPartitions = 1, shadow, shadowPartitions = 1, dlq, dlqPartitions } = this.#targets;
     // Two topics that are no UTF-8 would be the same text, and the same device.
     const parse = (templates: TopicTemplates | undefined) => (isUtf8(topicBytes) ? templates?.parse(topic) : undefined);
     const telemetry = parse(this.#templates);
@@ -119,12 +121,10 @@ export class RouteCache {
     const report = shadow === undefined ? undefined : parse(SHADOWS);
     const parsed = telemetry ?? state ?? ack ?? report;
     const isOther = telemetry === undefined && state === undefined;
-    const [to, partitions] =
-      isOther && ack !== undefined && acks !== undefined
-        ? [acks, acksPartitions]
-        : isOther && report !== undefined && shadow !== undefined
-          ? [shadow, shadowPartitions]
-          : [raw, rawPartitions];
+    let target = tenantRaw?.get(parsed?.tenant ?? "") ?? { topic: raw, partitions: rawPartitions };
+    if (isOther && ack !== undefined && acks !== undefined) target = { topic: acks, partitions: acksPartitions };
+    else if (isOther && report !== undefined && shadow !== undefined) target = { topic: shadow, partitions: shadowPartitions };
+    const { topic: to, partitions } = target;
     const text = parsed === undefined ? "" : deviceKey(parsed.tenant, parsed.deviceId);
     const key = parsed === undefined ? null : Buffer.from(text);
     const canonical = telemetry === undefined ? topic : telemetryTopic(telemetry.tenant, telemetry.deviceId);

@@ -2,7 +2,7 @@
  * The rights that Kafka must give a worker and an ingress, and no more: the tests' brokers give these, docs/operations.md shows them.
  * Describe comes with Read and Write; an idempotent producer needs nothing of the cluster (Kafka 3.0 and later, KIP-679).
  */
-import { hasLimits } from "../bridge/admission/settings.ts";
+import { hasLimits, tenantRawTopics } from "../bridge/admission/settings.ts";
 import type { Config } from "./config/schema.ts";
 import { wantedTopics } from "./topics/wanted-topics.ts";
 
@@ -40,7 +40,9 @@ export function ingressRights(config: Config): Right[] {
   const { applicationId, topics, admission, commands, deviceRegistry, presence, mqtt, shadow } = config;
   const inGroup = mqtt.scaleOut !== undefined && mqtt.scaleOut.replica === undefined;
   return withAllTopics(config, [
-    ...[topics.raw, topics.dlq].flatMap((name) => on("Topic", { name }, "Write", "DescribeConfigs")),
+    ...[...new Set([topics.raw, ...tenantRawTopics(admission).values(), topics.dlq])].flatMap((name) =>
+      on("Topic", { name }, "Write", "DescribeConfigs"),
+    ),
     ...(hasLimits(admission) || deviceRegistry !== undefined ? on("Topic", { name: admission.shedTopic }, "Write", "DescribeConfigs") : []),
     // The registry in each mode: a denial that another ingress' automatic registration crossed is written again.
     ...[deviceRegistry, presence].flatMap((table) =>

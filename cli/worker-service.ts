@@ -23,6 +23,7 @@ export interface WorkerService {
 /** A worker of the IoT job with its HTTP API. The API is up first: its address is what the worker tells the group. */
 export async function startWorkerService(config: Config, log: EventLog, logger: Logger, closers: Closers): Promise<WorkerService> {
   limitHeapGrowth(config);
+  const tokens = httpTokens(config, logger);
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const { topology, serdes } = await prepareJob(config);
@@ -55,7 +56,7 @@ export async function startWorkerService(config: Config, log: EventLog, logger: 
     feed: worker.feed,
     registry,
     topics: config.topics,
-    ...httpTokens(config, logger),
+    ...tokens,
     advertised: config.http.advertised,
     ready: () => worker.state === "RUNNING",
     logger,

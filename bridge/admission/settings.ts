@@ -27,10 +27,16 @@ export interface LimitSettings {
   readonly maxPayload?: PayloadSettings;
 }
 
+/** Limits of a tenant's own; what one leaves out is as for everybody. */
+export interface TenantSettings extends LimitSettings {
+  readonly tenant: string;
+  /** Where its telemetry goes instead of the raw topic of all. */
+  readonly rawTopic?: string;
+}
+
 export interface AdmissionSettings extends LimitSettings {
   readonly templates: readonly TemplateSetting[];
-  /** Tenants with limits of their own; what one leaves out is as for everybody. */
-  readonly tenants: readonly (LimitSettings & { readonly tenant: string })[];
+  readonly tenants: readonly TenantSettings[];
   /** A message that would have to wait longer under `delay` goes the way of `overflow`. */
   readonly maxDelayMs: number;
   readonly overflow: "shed" | "drop";
@@ -50,6 +56,11 @@ export const ADMISSION_DEFAULTS: AdmissionSettings = {
  * and others would have had to wait for it.
  */
 export type AdmissionReason = "tenant-rate" | "device-rate" | "payload-size" | "unknown-device" | "denied-device" | "window-full";
+
+/** The raw topics of tenants that have their own, by tenant. */
+export function tenantRawTopics({ tenants }: Pick<AdmissionSettings, "tenants">): ReadonlyMap<string, string> {
+  return new Map(tenants.flatMap(({ tenant, rawTopic }) => (rawTopic === undefined ? [] : [[tenant, rawTopic] as const])));
+}
 
 /** Without limits nothing is asked per message. */
 export function hasLimits(settings: AdmissionSettings): boolean {

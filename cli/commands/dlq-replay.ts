@@ -1,3 +1,4 @@
+import { tenantRawTopics } from "../../bridge/admission/settings.ts";
 import { buildTelemetryTopology } from "../../processors/telemetry-topology.ts";
 import { commandContext } from "../command-options.ts";
 import { filterOf, type FilterOptions } from "../dlq/options.ts";
@@ -33,6 +34,7 @@ export async function run(options: ReplayLettersOptions): Promise<number> {
       applicationId,
       dlqTopic: topics.dlq,
       rawTopic: topics.raw,
+      tenantRawTopics: tenantRawTopics(config.admission),
       sourceTopics: buildTelemetryTopology(config).forApplication(applicationId).sourceTopics,
       filter: filterOf(options),
       limit,

@@ -40,9 +40,9 @@ export const admissionSchema = z
       .max(32)
       .default([...ADMISSION_DEFAULTS.templates]),
     ...limits,
-    /** Tenants with limits of their own. */
+    /** Tenants with limits, or a raw topic, of their own. */
     tenants: z
-      .array(z.strictObject({ tenant: z.string().min(1).max(256), ...limits }))
+      .array(z.strictObject({ tenant: z.string().min(1).max(256), rawTopic: topicName.optional(), ...limits }))
       .max(10_000)
       .superRefine((tenants, context) => {
         const seen = new Set<string>();

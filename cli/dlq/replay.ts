@@ -12,6 +12,7 @@ import type { EventLog, TxnWriter } from "../../eventlog/port.ts";
 import { partitionForKey } from "../../eventlog/records/murmur2.ts";
 import { RecordSet } from "../../eventlog/records/record-set.ts";
 import type { LetterFilter } from "./filter.ts";
+import { parseDeviceKey } from "../../processors/formats/names.ts";
 import { sourceOf, type Letter } from "./letter.ts";
 import { refusalOf, type Refusal, type Target } from "./refusals.ts";
 import { fingerprintOf, MARKS_TOPIC_CONFIG, ReplayedMarks } from "./replayed-marks.ts";
@@ -28,6 +29,8 @@ export interface ReplaySettings {
   readonly dlqTopic: string;
   /** Where letters of the ingress go, whose originals were never in the log. */
   readonly rawTopic: string;
+  /** The same of tenants with a raw topic of their own, by tenant. */
+  readonly tenantRawTopics?: ReadonlyMap<string, string>;
   /** Other topics that letters may go back to. */
   readonly sourceTopics: readonly string[];
   readonly filter: LetterFilter;
@@ -130,7 +133,7 @@ class Replay {
     this.#result.matched++;
     const { key, value, headers, timestamp, reason } = letter;
     const source = sourceOf(letter);
-    const topic = source?.topic ?? this.#settings.rawTopic;
+    const topic = source?.topic ?? this.#rawTopicOf(key);
     const refusal = refusalOf(letter, this.#targets, topic, this.#now());
     if (refusal !== undefined) {
       this.#result.refused[refusal] = (this.#result.refused[refusal] ?? 0) + 1;
@@ -154,6 +157,12 @@ class Replay {
     this.#set.partition(topic, partition).append(timestamp, key, 0, key?.length ?? 0, value, 0, value?.length ?? 0, headers);
   }
 
+  #rawTopicOf(key: Buffer | null): string {
+    const { rawTopic, tenantRawTopics } = this.#settings;
+    const tenant = key === null ? undefined : parseDeviceKey(key.toString())?.tenant;
+    return (tenant === undefined ? undefined : tenantRawTopics?.get(tenant)) ?? rawTopic;
+  }
+
   /** After a failure the writer is closed with the transaction open, which the next open() of its id, or its time-out, aborts. */
   async #commit(): Promise<void> {
     if (this.#writer === undefined || this.#letters === 0) return;
@@ -166,8 +175,9 @@ class Replay {
   }
 
   async #learnTargets(): Promise<void> {
-    const { rawTopic, sourceTopics, filter } = this.#settings;
-    const names = new Set([rawTopic, ...sourceTopics, ...(filter.sourceTopic === undefined ? [] : [filter.sourceTopic])]);
+    const { rawTopic, tenantRawTopics, sourceTopics, filter } = this.#settings;
+    const named = filter.sourceTopic === undefined ? [] : [filter.sourceTopic];
+    const names = new Set([rawTopic, ...(tenantRawTopics?.values() ?? []), ...sourceTopics, ...named]);
     for (const name of names) this.#targets.set(name, undefined);
     for (const { name, partitions, config } of await this.#log.admin.describeTopics([...names])) {
       const deletes = (config["cleanup.policy"] ?? "delete").includes("delete");

@@ -20,7 +20,9 @@ export function intoConfig(config: Config, suffix: string): Config {
  * @throws CommandFailure `replay-topics-in-use` when one holds records, which would be doubled
  */
 export async function createReplayTopics(log: EventLog, config: Config, suffix: string): Promise<void> {
-  const wanted = wantedTopics(config).filter(({ name }) => name !== config.topics.raw);
+  // The job's alone: commands, presence and the like are no outputs of it, keep their names, and hold records.
+  const { raw: _, ...outputs } = config.topics;
+  const wanted = wantedTopics(config).filter(({ name }) => Object.values(outputs).includes(name));
   const originals = await log.admin.describeTopics(wanted.map(({ name }) => withoutSuffix(name, suffix)));
   await log.admin.createTopics(
     wanted.map((topic) => ({

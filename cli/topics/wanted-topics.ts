@@ -1,5 +1,5 @@
 import { DEFAULT_MAX_MESSAGE_BYTES } from "../../eventlog/topic-defaults.ts";
-import { hasLimits } from "../../bridge/admission/settings.ts";
+import { hasLimits, tenantRawTopics } from "../../bridge/admission/settings.ts";
 import type { TopicSpec } from "../../eventlog/port.ts";
 import type { Config } from "../config/schema.ts";
 
@@ -28,8 +28,9 @@ export function wantedTopics(config: Config): TopicSpec[] {
   const { enabled, topic, ackTopic, statusTopic } = config.commands;
   // The status of a command is needed until it expires, and its last one is enough.
   const statuses = { ...stream, "cleanup.policy": "compact,delete" };
+  const names = new Set([...Object.values(streams), ...tenantRawTopics(config.admission).values()]);
   return [
-    ...Object.values(streams).map((name) => ({ name, partitions, replicationFactor, config: stream })),
+    ...[...names].map((name) => ({ name, partitions, replicationFactor, config: stream })),
     { name: deviceState, partitions, replicationFactor, config: table },
     ...(enabled ? [topic, ackTopic].map((name) => ({ name, partitions, replicationFactor, config: stream })) : []),
     ...(enabled ? [{ name: statusTopic, partitions, replicationFactor, config: statuses }] : []),

@@ -110,6 +110,24 @@ export function deadLettersContract(name: string, makeLog: MakeLog): void {
     assert.equal(record.partition, partitionForKey(key, 0, key.length, PARTITIONS));
   });
 
+  test(`${name}: a letter of the ingress goes to the raw topic of its tenant, where that has its own`, async (t) => {
+    const plant = await Plant.create(t, makeLog);
+    await write(
+      plant.log,
+      recordSet(
+        plant.dlq,
+        ["acme|d1", "beta|d1"].map((key, n) => letter({ n, key, stage: "ingress", source: "t/x/d/d1/telemetry" })),
+      ),
+    );
+    const elsewhere = `${plant.raw}-none`;
+    const result = await plant.replay({ rawTopic: elsewhere, tenantRawTopics: new Map([["acme", plant.raw]]) });
+    assert.deepEqual([result.replayed, result.refused], [1, { "unknown-topic": 1 }]);
+    assert.deepEqual(
+      (await plant.rawRecords()).map(({ key }) => String(key)),
+      ["acme|d1"],
+    );
+  });
+
   test(`${name}: replayed again, whatever the filter, nothing goes back twice; new letters do`, async (t) => {
     const plant = await Plant.create(t, makeLog);
     await plant.fill(1_200);

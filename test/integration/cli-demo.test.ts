@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import mqtt from "mqtt";
 import { spawnCli, type CliProcess } from "../support/spawn-cli.ts";
@@ -74,4 +76,33 @@ test("a demo whose ports are taken picks others and says so; a second one on the
   assert.equal((await other.exited).code, 1);
   assert.notEqual(other.stderr(), "");
   assert.equal((await cli.stop()).code, 0);
+});
+
+test("tokens of tenants: each opens its own, a replaced file counts without a restart, and a wrong one is refused at the start", async (t) => {
+  const tokensFile = join(tempDir(t, "tokens"), "tokens.yaml");
+  const say = (token: string): void => {
+    const tokens = [
+      { name: "demo", token, tenants: ["demo"], permissions: ["read"] },
+      { name: "other", token: "of-another-tenant", tenants: ["other"], permissions: ["read"] },
+    ];
+    writeFileSync(tokensFile, JSON.stringify({ tokens }));
+  };
+  say("of-the-demo-tenant");
+  const config = { ...ANY_PORT, http: { port: 0, tokensFile }, state: { dir: tempDir(t, "demo") } };
+  const cli = await spawnCli(t, ["demo", "--json"], { config });
+  const [line] = await cli.waitForOutput(/^\{.*"event":"running".*\}$/m, 60_000);
+  const { api } = JSON.parse(line) as Running;
+  const status = async (token?: string): Promise<number> =>
+    (await fetch(api, { headers: token === undefined ? {} : { authorization: `Bearer ${token}` } })).status;
+  assert.deepEqual([await status("of-the-demo-tenant"), await status("of-another-tenant"), await status()], [200, 403, 401]);
+  say("of-the-demo-tenant-anew");
+  await waitFor("the new token counts", async () => (await status("of-the-demo-tenant-anew")) === 200);
+  assert.equal(await status("of-the-demo-tenant"), 401);
+  assert.equal((await cli.stop()).code, 0);
+
+  writeFileSync(tokensFile, "tokens: [{ name: demo, token: secret-text, tenants: [demo], permissions: [read] }]");
+  const refused = await spawnCli(t, ["demo"], { config });
+  assert.equal((await refused.exited).code, 2);
+  assert.match(refused.stderr(), /tokens\.yaml is wrong:\n {2}tokens\[0\]\.token: must have at least 16 characters/);
+  assert.doesNotMatch(refused.stderr(), /secret-text/);
 });

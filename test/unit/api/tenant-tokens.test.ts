@@ -1,6 +1,7 @@
 /** Tokens of tenants at every route of the server: the routes are the server's own list, so a new one is in it or fails here. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import type { InjectOptions } from "fastify";
 import type { Access } from "../../../api/access.ts";
 import type { ApiToken } from "../../../api/grant.ts";
@@ -209,6 +210,8 @@ const TRICKS = [
   "//v1/tenants/beta/devices",
   "/V1/tenants/beta/devices",
   "/v1/./tenants/beta/devices",
+  "http://127.0.0.1/v1/tenants/beta/devices",
+  "http://x/v1/tenants/acme/../beta/devices",
   "/v1/stores/device-state/acme%7Cd1",
   "/v1/stores/device-state?prefix=acme",
   "/v1/stream?tenant=%62eta",
@@ -248,6 +251,26 @@ test("no way to write a path or a name leads to another tenant: refused, and not
   }
   const right = await rawGet(url, "/v1/tenants/%61cme/devices", bearer("acme"));
   assert.equal(right.status, 200, "one's own name may be written in another way");
+});
+
+test("fuzz: whatever the path, a tenant's token leads to another tenant by none, nor does it crash", async (t) => {
+  const { app } = twoTenants(t);
+  const url = await listening(app);
+  const part = fc.oneof(
+    fc.constantFrom("v1", "tenants", "acme", "beta", "devices", "d1", "stores", "device-state", "stream", "alerts", "ledger", "commands"),
+    fc.constantFrom("..", ".", "%2e%2e", "%2F", "%5C", "\\", "", "beta%7Cd1", "acme%7C", "%00", "*", ":tenant", "?tenant=beta", "#", ";"),
+    fc.string({ unit: fc.constantFrom(..."abetcm%2fF5C.;:?&=#\\/|"), maxLength: 8 }),
+  );
+  const path = fc
+    .tuple(fc.constantFrom("/", "/v1/", "/v1/tenants/", "/v1/tenants/acme/", "/v1/tenants/acme/devices/"), fc.array(part, { maxLength: 7 }))
+    .map(([start, parts]) => start + parts.join("/"));
+  await fc.assert(
+    fc.asyncProperty(path, async (asked) => {
+      const { status, body } = await rawGet(url, asked, bearer("acme"));
+      assert.ok(status < 500 && !body.includes(SECRET), `${asked} is ${status}`);
+    }),
+    { numRuns: 600 },
+  );
 });
 
 test("tenants whose names look alike, or hold what has a meaning elsewhere, are different tenants", async (t) => {
@@ -341,6 +364,8 @@ test("what is sent on is of the tenant that was asked for, however its name is w
     for (const sender of ["odd", "reader"]) {
       const headers = { authorization: `Bearer ${sender}` };
       const device = await rawGet(urls[0], `/v1/tenants/${written}/devices/d1`, headers);
+      const absolute = await rawGet(urls[0], `http://any.host/v1/tenants/${written}/devices/d1?`, headers);
+      assert.deepEqual(absolute, device, "the whole URL in the request line");
       assert.equal((JSON.parse(device.body) as { tenant: string }).tenant, odd, device.body);
       const list = await rawGet(urls[0], `/v1/tenants/${written}/devices`, headers);
       assert.deepEqual(

@@ -13,6 +13,18 @@ test("a device's records go to the partition Java's partitioner gives its key", 
   assert.deepEqual(route.dlq, { topic: "dlq", partition: partitionForKey(key, 0, key.length, 3) });
 });
 
+test("a tenant with a raw topic of its own: its devices go there, by that topic's partitions, and nobody else's", () => {
+  const cache = new RouteCache(
+    { ...TARGETS, acks: "acks", acksPartitions: 2, tenantRaw: new Map([["acme", { topic: "raw.acme", partitions: 5 }]]) },
+    10,
+  );
+  const key = Buffer.from("acme|d1");
+  assert.deepEqual(cache.route("t/acme/d/d1/telemetry").target, { topic: "raw.acme", partition: partitionForKey(key, 0, key.length, 5) });
+  for (const tenant of ["ACME", "acme ", "acm", "acme2", "other"])
+    assert.equal(cache.route(`t/${tenant}/d/d1/telemetry`).target.topic, "raw");
+  assert.equal(cache.route("t/acme/d/d1/cmd/ack").target.topic, "acks", "answers to commands have their own topic");
+});
+
 test("a topic that does not parse has no key, has a dead-letter partition, and is not remembered", () => {
   const cache = new RouteCache(TARGETS, 10);
   const route = cache.route("weather/paris");

@@ -13,6 +13,7 @@ const FEATURES = {
   presence: { presence: {} },
   shadow: { shadow: { enabled: true } },
   replicas: { mqtt: { scaleOut: { mode: "hash", slots: 2 } } },
+  rawTopics: { admission: { tenants: [{ tenant: "acme", rawTopic: "iot.telemetry.raw.acme" }] } },
 } as const;
 const ROLES = { worker: workerRights, ingress: ingressRights } as const;
 type Role = keyof typeof ROLES;
@@ -20,7 +21,7 @@ type Role = keyof typeof ROLES;
 const config = configSchema.parse({});
 const everything = configSchema.parse({
   ...FEATURES.commands,
-  ...FEATURES.limits,
+  admission: { ...FEATURES.limits.admission, ...FEATURES.rawTopics.admission },
   ...FEATURES.presence,
   ...FEATURES.shadow,
   deviceRegistry: { mode: "auto-register" },
@@ -60,13 +61,14 @@ for (const [role, feature] of [
   ["worker", "shadow"],
   ["ingress", "shadow"],
   ["ingress", "replicas"],
+  ["ingress", "rawTopics"],
 ] as const)
   test(`docs/operations.md lists what ${feature} add to the rights of the ${role}`, () => {
     assert.deepEqual(documented(`with ${feature}, ${role} may`), added(role, feature).map(cells));
   });
 
 test("features of the ingress give a worker no more than the look at their topics' settings", () => {
-  for (const feature of ["limits", "deviceRegistry", "presence"] as const) assert.deepEqual(added("worker", feature), []);
+  for (const feature of ["limits", "deviceRegistry", "presence", "rawTopics"] as const) assert.deepEqual(added("worker", feature), []);
 });
 
 for (const role of ["worker", "ingress"] as const)

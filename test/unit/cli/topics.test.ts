@@ -40,6 +40,15 @@ test("the job's six topics are wanted, the device state compacted", () => {
   );
 });
 
+test("raw topics of tenants are wanted as the one of all, each once", () => {
+  const tenants =
+    "[{ tenant: a, rawTopic: raw.a }, { tenant: b, rawTopic: raw.a }, { tenant: c, rawTopic: iot.telemetry.raw }, { tenant: d }]";
+  const { config: own } = loadConfig(undefined, { SLUICE_ADMISSION_TENANTS: tenants });
+  const [raw] = wantedTopics(own);
+  const added = wantedTopics(own).filter(({ name }) => !wanted.some((topic) => topic.name === name));
+  assert.deepEqual(added, [{ ...raw, name: "raw.a" }]);
+});
+
 test("a longer value limit makes room for such records", () => {
   const { config: long } = loadConfig(undefined, { SLUICE_VALIDATION_MAX_VALUE_BYTES: "5000000" });
   assert.ok(Number(wantedTopics(long)[0].config["max.message.bytes"]) > 5_000_000);
