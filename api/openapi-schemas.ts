@@ -153,6 +153,11 @@ export const SCHEMAS: Readonly<Record<string, object>> = {
     workers: arrayOf(string),
     missing: arrayOf(ref("MissingWorker")),
   }),
+  Control: object({
+    ...device,
+    commands: { oneOf: [arrayOf(ref("Command")), { type: "null" }], description: "null: commands are off" },
+    shadow: { oneOf: [ref("Shadow"), { type: "null" }] },
+  }),
   Shadow: object(
     {
       v: { const: 1 },

@@ -21,6 +21,8 @@ export interface CommandGate {
   send(command: Command): Promise<void>;
   /** Undefined when nothing of it is remembered. */
   status(tenant: string, deviceId: string, id: string): Promise<KnownCommand | undefined>;
+  /** Of those that are remembered, the `limit` that something became of last, newest first. */
+  newest(tenant: string, deviceId: string, limit: number): Promise<readonly KnownCommand[]>;
 }
 
 /** The way to devices' shadows; reading them is a query. */

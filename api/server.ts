@@ -12,6 +12,7 @@ import { PeerClient } from "./peer-client.ts";
 import { aggregateRoutes } from "./routes/aggregates.ts";
 import { alertRoutes } from "./routes/alerts.ts";
 import { commandRoutes } from "./routes/commands.ts";
+import { controlRoutes } from "./routes/control.ts";
 import { dashboardRoutes } from "./routes/dashboard.ts";
 import { deviceRoutes } from "./routes/devices.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -69,6 +70,7 @@ export function buildApi(options: ApiOptions): FastifyInstance {
   ledgerRoutes(app, services);
   commandRoutes(app, services);
   shadowRoutes(app, services);
+  controlRoutes(app, services);
   storeRoutes(app, services);
   streamRoutes(app, services);
   topologyRoutes(app, services);

@@ -26,5 +26,6 @@ export async function openCommandGate(
     // the same command may be sent again: its id makes it one
     send: (command) => sender.send(deviceKey(command.tenant, command.deviceId), command),
     status: (tenant, deviceId, id) => view.status(tenant, deviceId, id),
+    newest: (tenant, deviceId, limit) => view.newest(tenant, deviceId, limit),
   };
 }

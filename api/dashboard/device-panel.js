@@ -1,5 +1,6 @@
-/** The selected device: a chart a metric, its ledger and its closed windows. */
+/** The selected device: a chart a metric, its ledger, its closed windows, and what goes on towards it. */
 import { tenantPath } from "./api-client.js";
+import { drawControl } from "./control-panel.js";
 import { byId, make, setAttribute, setChildren, setText } from "./dom.js";
 import { ago } from "./format.js";
 import { onFrame } from "./frame.js";
@@ -58,16 +59,21 @@ export class DevicePanel {
     this.#render();
   }
 
-  /** State and ledger, which the stream does not bring. */
+  /** What the stream does not bring. */
   async refresh() {
     const device = this.#device;
     if (device === undefined) return;
     const path = (...parts) => tenantPath(device.tenant, "devices", device.deviceId, ...parts);
-    const [state, ledger] = await Promise.all([this.#client.get(path()), this.#client.get(path("ledger")).catch(absent)]);
+    const [state, ledger, control] = await Promise.all([
+      this.#client.get(path()),
+      this.#client.get(path("ledger")).catch(absent),
+      this.#client.get(path("control")).catch(absent),
+    ]);
     if (this.#device !== device) return;
     this.#state = state;
     for (const [name, metric] of Object.entries(state.metrics)) this.#chart(name)?.addPoint(metric.ts, metric.value);
     drawLedger(ledger);
+    drawControl(control);
     this.#render();
   }
 

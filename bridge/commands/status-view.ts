@@ -72,6 +72,15 @@ export class StatusView {
     return this.#known.get(commandKey({ tenant, deviceId, id }));
   }
 
+  /** As status(): the `limit` commands of a device that something became of last, newest first. */
+  async newest(tenant: string, deviceId: string, limit: number): Promise<readonly KnownCommand[]> {
+    const text = deviceKey(tenant, deviceId);
+    const key = Buffer.from(text);
+    await this.#catchUp(partitionForKey(key, 0, key.length, this.#partitionCount));
+    const own = [...this.#known].filter(([known]) => known.startsWith(`${text}|`)).map(([, command]) => command);
+    return own.slice(-limit).reverse();
+  }
+
   async #catchUp(partition: number): Promise<void> {
     const { log, topics } = this.#options;
     const both = [topics.commands, topics.status].map((topic) => ({ topic, partition }));

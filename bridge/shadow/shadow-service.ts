@@ -182,9 +182,9 @@ export class ShadowService {
       } catch (cause) {
         const error = cause instanceof Error ? cause : new Error(String(cause));
         if (!(error instanceof LogError) || (error.action === "fatal" && error.code !== "offset-out-of-range")) return this.#fail(error);
-        this.#options.logger.warn({ err: error }, "shadows: the log failed; reading them again");
-        // Also when the topic was made anew: from its beginning.
-        await this.#exclusive(async () => this.#lanes.clear());
+        this.#options.logger.warn({ err: error }, "shadows: the log failed; trying again");
+        // What is next was deleted, or the topic made anew: from its beginning.
+        if (error.code === "offset-out-of-range") await this.#exclusive(async () => this.#lanes.clear());
         await delay(RETRY_MS);
       }
     }

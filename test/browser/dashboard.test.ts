@@ -5,7 +5,10 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import type { Page } from "playwright-core";
 import type { ApiOptions } from "../../api/server.ts";
+import type { KnownCommand } from "../../processors/formats/commands.ts";
 import { STORES } from "../../processors/formats/records.ts";
+import { SHADOW_BOUNDS } from "../../processors/formats/shadow.ts";
+import { NEW_ROW, NO_STATE } from "../../processors/shadow/shadow-row.ts";
 import { need } from "../support/need.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { type ApiUnderTest, apiOverFakes, listening, TOPICS } from "../unit/api/support/api.ts";
@@ -239,3 +242,42 @@ for (const theme of ["dark", "light"] as const) {
     assert.deepEqual(faults, []);
   });
 }
+
+test(
+  "what goes on towards a device shows: desired beside reported, what is still to do, its commands; nothing where both are off",
+  { skip },
+  async (t) => {
+    const off = await show(t);
+    await off.page.locator("#ledger-counts").waitFor();
+    assert.equal(await off.page.locator("#control").isVisible(), false);
+    await off.page.close();
+
+    const commands: KnownCommand[] = [];
+    const api = apiOverFakes(t, {
+      commands: {
+        expiresInMs: 1_000,
+        send: () => Promise.resolve(),
+        status: () => Promise.resolve(undefined),
+        newest: () => Promise.resolve(commands),
+      },
+      shadow: { bounds: SHADOW_BOUNDS, send: () => Promise.resolve() },
+    });
+    const plant = new ScriptedPlant(api.queries, api.feed, ["press-01"]);
+    plant.tick(Date.now(), false);
+    const url = await listening(api.app);
+    const { page, faults } = await openPage(t, `${url}/`, { colorScheme: "dark" });
+    await page.locator("#shadow-note", { hasText: "no shadow" }).waitFor();
+    await page.locator("#command-note", { hasText: "none remembered" }).waitFor();
+
+    const state = { ...NO_STATE, desired: { interval: 5, led: { color: HOSTILE } }, reported: { interval: 5, fan: true } };
+    api.queries.put(STORES.shadows, "demo|press-01", NEW_ROW.changed(state, Date.now()));
+    const times = { attempts: 2, guarantee: "at-least-once", ts: Date.now(), expiresTs: Date.now() + 1_000, offset: 1 } as const;
+    const device = { tenant: "demo", deviceId: "press-01" };
+    commands.push({ v: 1, id: "c1", ...device, name: HOSTILE, state: "failed", reason: "refused-by-device", ...times });
+    await page.locator("#shadow-note", { hasText: "version 1, to do" }).waitFor();
+    assert.deepEqual(await page.locator("#shadow-body th").allTextContents(), ["interval", "led.color", "fan"]);
+    assert.deepEqual(await page.locator("#shadow-body tr[data-tone=warn] th").allTextContents(), ["led.color"]);
+    await page.locator("#command-body tr[data-tone=bad]", { hasText: "failed, refused-by-device" }).waitFor();
+    assert.deepEqual([await page.title(), faults], ["Sluice", []]);
+  },
+);

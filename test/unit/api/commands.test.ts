@@ -3,6 +3,9 @@ import { test, type TestContext } from "node:test";
 import type { FastifyInstance } from "fastify";
 import type { CommandGate } from "../../../api/options.ts";
 import type { Command, CommandStatus } from "../../../processors/formats/commands.ts";
+import { STORES } from "../../../processors/formats/records.ts";
+import { SHADOW_BOUNDS } from "../../../processors/formats/shadow.ts";
+import { NEW_ROW, NO_STATE } from "../../../processors/shadow/shadow-row.ts";
 import { apiOverFakes } from "./support/api.ts";
 
 const URL = "/v1/tenants/demo/devices/d1/commands";
@@ -21,6 +24,12 @@ class FakeGate implements CommandGate {
   async status(tenant: string, deviceId: string, id: string): Promise<CommandStatus | undefined> {
     if (this.failure !== undefined) throw this.failure;
     return this.statuses.get(`${tenant}|${deviceId}|${id}`);
+  }
+
+  async newest(tenant: string, deviceId: string, limit: number): Promise<readonly CommandStatus[]> {
+    if (this.failure !== undefined) throw this.failure;
+    const own = [...this.statuses.values()].filter((status) => status.tenant === tenant && status.deviceId === deviceId);
+    return own.slice(-limit).reverse();
   }
 }
 
@@ -120,4 +129,20 @@ test("commands need the token where there is one", async (t) => {
   const { app } = apiOverFakes(t, { token: "a-long-enough-token", commands: new FakeGate() });
   assert.equal((await app.inject({ method: "POST", url: URL, payload: { name: "x" } })).statusCode, 401);
   assert.equal((await app.inject(`${URL}/a`)).statusCode, 401);
+});
+
+test("what goes on towards a device: its newest commands and its shadow, null where there is none or it is off", async (t) => {
+  const control = "/v1/tenants/demo/devices/d1/control";
+  const device = { tenant: "demo", deviceId: "d1" };
+  assert.deepEqual((await apiOverFakes(t).app.inject(control)).json(), { ...device, commands: null, shadow: null });
+  const gate = new FakeGate();
+  const { app, queries } = apiOverFakes(t, { commands: gate, shadow: { bounds: SHADOW_BOUNDS, send: () => Promise.resolve() } });
+  assert.deepEqual((await app.inject(control)).json(), { ...device, commands: [], shadow: null });
+  for (let i = 0; i < 25; i++) gate.statuses.set(`demo|d1|c${i}`, acknowledged(`c${i}`));
+  gate.statuses.set("other|d1|x", { ...acknowledged("x"), tenant: "other" });
+  queries.put(STORES.shadows, "demo|d1", NEW_ROW.changed(NO_STATE, 5));
+  const { commands, shadow } = (await app.inject(control)).json<{ commands: { id: string }[]; shadow: { version: number } }>();
+  assert.deepEqual([commands.length, commands[0].id, commands[19].id, shadow.version], [20, "c24", "c5", 1]);
+  gate.failure = new Error("away");
+  assert.equal((await app.inject(control)).statusCode, 503);
 });

@@ -21,6 +21,7 @@ const ROUTES = [
   "put /v1/tenants/{tenant}/devices/{id}/shadow",
   "delete /v1/tenants/{tenant}/devices/{id}/shadow",
   "get /v1/tenants/{tenant}/devices/{id}/shadow/requests/{request}",
+  "get /v1/tenants/{tenant}/devices/{id}/control",
   "get /v1/stores",
   "get /v1/stores/{store}",
   "get /v1/stores/{store}/{key}",

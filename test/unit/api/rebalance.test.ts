@@ -17,6 +17,7 @@ const BY_KEY = [
   "/v1/stores/hourly/demo%7Cd1/windows",
   "/v1/tenants/demo/devices/d1/shadow",
   "/v1/tenants/demo/devices/d1/shadow/requests/r1",
+  "/v1/tenants/demo/devices/d1/control",
 ];
 const LISTS = ["/v1/tenants", "/v1/tenants/demo/devices", "/v1/tenants/demo/alerts", "/v1/stores/totals", "/v1/stores/hourly"];
 /** Routes that are about no rows of tasks. What became of a command is read from the log, by any worker. */

@@ -61,13 +61,13 @@ async function startBroker(t: TestContext): Promise<{ url: string; versions: num
   return { url: broker.url, versions };
 }
 
-function makeService(t: TestContext, log: EventLog, url: string, offline?: OfflineDevices): ShadowService {
+function makeService(t: TestContext, log: EventLog, url: string, offline?: OfflineDevices, serviceId = "s1"): ShadowService {
   const service = new ShadowService({
-    mqtt: { url, clientId: "s1-shadow", topics: ["unused"], qos: 1, protocolVersion: 4 },
+    mqtt: { url, clientId: `${serviceId}-shadow`, topics: ["unused"], qos: 1, protocolVersion: 4 },
     log,
     topic: "shadows",
     groupId: "g",
-    serviceId: "s1",
+    serviceId,
     sessionTimeoutMs: 6_000,
     bounds: DELTA_BOUNDS,
     offline,
@@ -168,4 +168,24 @@ test("devices whose being offline there is no room for are taken for being there
   await offline.start();
   t.after(() => offline.close());
   assert.equal(["demo|d1", "demo|d2", "demo|d3"].filter((key) => offline.isOffline(key)).length, 2);
+});
+
+test("two services share the partitions; what one leaves, the other goes on with, from the log alone", async (t) => {
+  const log = await openLog(t);
+  const { url, versions } = await startBroker(t);
+  const [first, second] = ["s1", "s2"].map((id) => makeService(t, log, url, undefined, id));
+  await first.start();
+  await waitFor("the first has both", () => first.stats().lanes === 2);
+  await second.start();
+  await waitFor("each has one", () => first.stats().lanes === 1 && second.stats().lanes === 1);
+  await write(log, "shadows", [document(1)]);
+  await waitFor("it is told", () => versions.length === 1);
+  assert.equal(first.stats().published + second.stats().published, 1);
+  const [owner, other] = first.stats().published === 1 ? [first, second] : [second, first];
+  await owner.stop();
+  await waitFor("the other has both", () => other.stats().lanes === 2);
+  await waitFor("and tells the device what it has not reported", () => versions.length === 2);
+  await write(log, "shadows", [document(2)]);
+  await waitFor("what is new", () => versions.length === 3);
+  assert.deepEqual([versions, other.stats().pending], [[1, 1, 2], 1]);
 });

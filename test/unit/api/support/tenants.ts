@@ -54,6 +54,7 @@ export function twoTenants(t: TestContext, options: Parameters<typeof apiOverFak
     expiresInMs: 60_000,
     send: () => Promise.resolve(),
     status: () => Promise.resolve(undefined),
+    newest: () => Promise.resolve([]),
   };
   const api = apiOverFakes(t, { tokens: () => Object.values(TOKENS), commands, ...options });
   initialized.unsubscribe(created);
