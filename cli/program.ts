@@ -40,6 +40,11 @@ export function buildProgram(done: (exitCode: number) => void): Command {
   command("worker", "process telemetry on Kafka and serve the HTTP API and dashboard").action(async (options: CommonOptions) => {
     done(await (await import("./commands/worker.ts")).run(options));
   });
+  command("gateway", "devices' MQTT to a store on disk, forwarded to Kafka or a broker whenever it can be reached").action(
+    async (options: CommonOptions) => {
+      done(await (await import("./commands/gateway.ts")).run(options));
+    },
+  );
   const number = (text: string): number => {
     const value = Number(text);
     if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("must be a number");
