@@ -34,6 +34,26 @@ test("what was stored is there after a restart, in order, with its receive time 
   );
 });
 
+test("a message is said to be stored when it is written, and not before", async (t) => {
+  const { store } = await openStore(t, { fsync: true });
+  const written: number[] = [];
+  const outcomes = Array.from(
+    { length: 5 },
+    (_, n) =>
+      new Promise<void>((resolve) => {
+        store.offer(message("a", n), () => {
+          written.push(store.stats().stored);
+          resolve();
+        });
+      }),
+  );
+  await Promise.all(outcomes);
+  assert.ok(
+    written.every((stored, n) => stored > n),
+    `written when told: ${written.join(", ")}`,
+  );
+});
+
 test("refuse: a full store takes nothing, and takes again when something was forwarded", async (t) => {
   const { store } = await openStore(t, { maxBytes: MIB });
   const outcomes = await Promise.all(Array.from({ length: 20 }, (_, n) => offer(store, message("a", n, 100 * KIB))));
