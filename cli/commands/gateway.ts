@@ -37,12 +37,13 @@ export async function run(options: CommonOptions): Promise<number> {
         registry,
       });
       closers.push("gateway", () => gateway.stop());
-      if (http !== undefined) await startHealthHttp(http, { notReady: () => notReady(gateway.stats()), registry, logger }, closers);
+      const healthPort =
+        http === undefined
+          ? undefined
+          : await startHealthHttp(http, { notReady: () => notReady(gateway.stats()), registry, logger }, closers);
       const to = uplink.to === "kafka" ? (config.kafka.brokers ?? []).join(",") : brokerAddress(config);
-      logger.info(
-        { host: listen.host, port: gateway.port, uplink: uplink.to, to, stored: gateway.stats().store.messages },
-        "gateway takes telemetry",
-      );
+      const { messages } = gateway.stats().store;
+      logger.info({ host: listen.host, port: gateway.port, uplink: uplink.to, to, http: healthPort, messages }, "gateway takes telemetry");
       return { finished: gateway.finished };
     },
     { logger },
