@@ -42,6 +42,12 @@ export function ingressRights({ topics }: Pick<Names, "topics">): Right[] {
   ];
 }
 
+/** It writes what an ingress would, and looks at nothing. */
+export function gatewayRights({ topics, commands }: Pick<Config, "topics" | "commands">): Right[] {
+  const written = [topics.raw, topics.dlq, ...(commands.enabled ? [commands.ackTopic] : [])];
+  return written.flatMap((name) => on("Topic", { name }, "Write"));
+}
+
 function on(resource: Resource, which: { readonly name: string; readonly prefix?: boolean }, ...operations: Operation[]): Right[] {
   return operations.map((operation) => ({ operation, resource, ...which }));
 }

@@ -116,7 +116,9 @@ export function buildProgram(done: (exitCode: number) => void): Command {
   addDeviceCommands(program, done, number);
   buildDlqProgram(commandOf, done, program.command("dlq").description("dead letters: list, show, replay, purge"));
   command("doctor", "look for what is wrong or will be: brokers, topics, rights, certificates, queues, clocks")
-    .addOption(new Option("--role <role>", "what this configuration is for (default: both)").choices(["worker", "ingress"]))
+    .addOption(
+      new Option("--role <role>", "what this configuration is for (default: worker and ingress)").choices(["worker", "ingress", "gateway"]),
+    )
     .option("--acls", "only print the rights that Kafka must give, and no more")
     .option("--mosquitto-conf <file>", "Mosquitto's configuration, to see the queue limits that it tells nobody")
     .action(async (options: DoctorOptions) => {
