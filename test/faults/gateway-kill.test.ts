@@ -15,7 +15,7 @@ import { uniqueName } from "../support/unique-name.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const DEVICES = 10;
-const STEP = 1_500;
+const STEP = 1_000;
 
 test(
   "uplink cut, kill -9 while it is down, uplink back and silent, kill -9 while catching up: lost 0, order kept, doubled 0 after dedupe",

@@ -1,8 +1,10 @@
 /** `sluice gateway` with a real Mosquitto upstream, over a line that is cut; its doors; its numbers. */
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { X509Certificate } from "node:crypto";
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { connect as connectTls } from "node:tls";
 import { connectAsync, type IClientOptions } from "mqtt";
 import { BrokerProxy } from "../support/broker-proxy.ts";
 import { Authority } from "../support/certificates.ts";
@@ -171,10 +173,29 @@ test(
       "store_open 1",
     ])
       assert.ok(metrics.includes(`sluice_gateway_${line}\n`), `${line}: ${metrics}`);
+
+    // A certificate that is replaced is used for the next connection, and those there are go on.
+    const renewed = await authority.issue("gateway");
+    for (const file of ["keyFile", "certFile"] as const) copyFileSync(renewed[file], tls[file]);
+    const serial = new X509Certificate(readFileSync(renewed.certFile)).serialNumber;
+    await waitFor("the new certificate", async () => (await serialSeen(Number(port))) === serial, { intervalMs: 100 });
+    await certified.publishAsync("t/demo/d/a/telemetry", "2", { qos: 1 });
     await gateway.stop();
     assert.doesNotMatch(gateway.stderr(), /secret-/);
   },
 );
+
+/** The serial number of the certificate that a port shows. */
+function serialSeen(port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false });
+    socket.once("error", reject);
+    socket.once("secureConnect", () => {
+      resolve(socket.getPeerCertificate().serialNumber);
+      socket.destroy();
+    });
+  });
+}
 
 test("a gateway that would let nobody in does not start, and says what to set", async (t) => {
   const { code, stderr } = await runCli(t, ["gateway"], { config: { gateway: { store: { dir: tempDir(t, "gateway") } } } });

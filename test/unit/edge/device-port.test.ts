@@ -6,38 +6,10 @@ import fc from "fast-check";
 import { connectAsync, type IClientOptions, type MqttClient } from "mqtt";
 import mqttPacket, { type Packet } from "mqtt-packet";
 import { DevicePort, type DoorKeepers } from "../../../bridge/edge/device-port.ts";
-import type { DeviceMessage } from "../../../bridge/edge/message.ts";
 import type { DevicePortSettings } from "../../../bridge/edge/settings.ts";
-import type { Done, Outcome, Store } from "../../../bridge/edge/store.ts";
+import type { Store } from "../../../bridge/edge/store.ts";
 import { waitFor } from "../../support/wait-for.ts";
-
-/** A store whose answers the test gives. */
-class FakeStore {
-  readonly offered: { message: DeviceMessage; done: Done }[] = [];
-  hasRoom = true;
-  /** Undefined: the test calls `done`. */
-  answer: Outcome | undefined;
-  #listeners: (() => void)[] = [];
-
-  offer(message: DeviceMessage, done: Done): void {
-    this.offered.push({ message: { ...message, payload: Buffer.from(message.payload) }, done });
-    const { answer } = this;
-    if (answer !== undefined) setImmediate(() => done(answer));
-  }
-
-  whenRoom(listener: () => void): void {
-    this.#listeners.push(listener);
-  }
-
-  makeRoom(): void {
-    this.hasRoom = true;
-    for (const listener of this.#listeners.splice(0)) listener();
-  }
-
-  get texts(): string[] {
-    return this.offered.map(({ message }) => `${message.topic} ${Buffer.from(message.payload).toString()}`);
-  }
-}
+import { FakeStore } from "./fake-store.ts";
 
 const TOPIC = "t/demo/d/a/telemetry";
 const ANYBODY: DoorKeepers = { clientCertificates: false, anonymous: true };

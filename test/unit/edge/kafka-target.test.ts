@@ -54,7 +54,7 @@ test("a stored message becomes the record the ingress would have written, with t
   assert.equal(b.timestamp, messages[1].receivedTs);
   const acks = await readTopic(log, "acks");
   assert.deepEqual(
-    acks.map(({ key, value }) => `${key} ${String(value).trim()}`),
+    acks.map(({ key, value }) => `${String(key)} ${String(value).trim()}`),
     ["demo|a 3"],
   );
 });
@@ -76,7 +76,10 @@ test("what no template fits and what its topic is too small for are dead letters
   const letters = await readTopic(log, "dlq");
   assert.deepEqual(
     letters
-      .map(({ key, headers }) => `${String(key)} ${headers.get("dlq.reason")} ${headers.get("dlq.stage")} ${headers.get("dlq.source")}`)
+      .map(
+        ({ key, headers }) =>
+          `${String(key)} ${String(headers.get("dlq.reason"))} ${String(headers.get("dlq.stage"))} ${String(headers.get("dlq.source"))}`,
+      )
       .sort(),
     ["demo|a too-large gateway t/demo/d/a/telemetry", "null bad-topic gateway elsewhere"],
   );

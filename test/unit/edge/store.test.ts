@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { waitFor } from "../../support/wait-for.ts";
 import { MIB, message, offer, openStore, readAll, texts } from "./support.ts";
@@ -131,4 +134,15 @@ test("a disk without the wanted room takes nothing, whatever the policy", async 
   const { store } = await openStore(t, { onFull: "dropOldest", minFreeBytes: Number.MAX_SAFE_INTEGER });
   assert.equal(await offer(store, message("a", 1)), "refused");
   assert.equal(store.stats().diskFull, true);
+});
+
+test("the disk is given back what was forwarded (iotedge #3981, #2674)", async (t) => {
+  const { store, dir } = await openStore(t, { maxBytes: 256 * MIB });
+  const bytesOnDisk = (): number =>
+    readdirSync(dir).reduce((sum, name) => sum + (statSync(join(dir, name), { throwIfNoEntry: false })?.size ?? 0), 0);
+  const payload = randomBytes(MIB);
+  for (let n = 0; n < 48; n++) await offer(store, { ...message("a", n), payload });
+  assert.ok(bytesOnDisk() > 48 * MIB);
+  store.forwarded(48);
+  await waitFor("an empty store takes little", () => bytesOnDisk() < 16 * MIB);
 });
