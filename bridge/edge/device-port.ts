@@ -29,6 +29,7 @@ export interface TlsSource {
 /** A connection that does not say who it is. ms. */
 const CONNECT_TIMEOUT_MS = 10_000;
 const SWEEP_MS = 1_000;
+const CLOSE_TIMEOUT_MS = 1_000;
 /** Sessions remembered while their device is away: about 200 bytes each, without a QoS 2 message under way. */
 const MAX_SESSIONS = 20_000;
 
@@ -92,7 +93,12 @@ export class DevicePort implements SessionHost {
   async close(): Promise<void> {
     clearInterval(this.#sweeper);
     for (const session of this.#sessions) session.shutDown();
+    // Whoever does not read what was sent to it gets no goodbye.
+    const timer = setTimeout(() => {
+      for (const { socket } of this.#sessions) socket.destroy();
+    }, CLOSE_TIMEOUT_MS);
     if (this.#server.listening) await new Promise((done) => this.#server.close(done));
+    clearTimeout(timer);
   }
 
   get maxPacketBytes(): number {

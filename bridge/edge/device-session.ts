@@ -100,6 +100,7 @@ export class DeviceSession {
     this.#parser.on("packet", (packet) => this.#take(packet));
     this.#parser.on("error", () => this.#violation(REASON.malformed));
     socket.on("data", (chunk: Buffer) => this.#read(chunk));
+    socket.on("drain", () => this.#readOn());
     socket.on("error", () => undefined); // `close` follows, and says all that matters here
     socket.on("close", () => this.#gone());
   }
@@ -135,7 +136,10 @@ export class DeviceSession {
     return this.#state === "new" || this.#state === "open";
   }
 
-  /** False: flushing calls #readOn, or the store when it has room. */
+  /**
+   * False: flushing calls #readOn, or the store when it has room, or the socket when it is drained: a client that takes no
+   * acknowledgements must not make us keep them.
+   */
   #mayRead(): boolean {
     if (!this.#host.hasRoom && !this.#waitsForRoom) {
       this.#waitsForRoom = true;
@@ -144,7 +148,7 @@ export class DeviceSession {
         this.#readOn();
       });
     }
-    return this.#host.hasRoom && this.#pending.length < this.#host.window;
+    return this.#host.hasRoom && this.#pending.length < this.#host.window && !this.socket.writableNeedDrain;
   }
 
   #readOn(): void {
@@ -152,7 +156,9 @@ export class DeviceSession {
     const held = this.#held;
     this.#held = undefined;
     if (held !== undefined) this.#read(held);
-    if (this.#mayRead()) this.socket.resume();
+    if (!this.#mayRead() || !this.socket.isPaused()) return;
+    this.#heardAt = performance.now();
+    this.socket.resume();
   }
 
   #take(packet: Packet): void {
