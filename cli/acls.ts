@@ -102,6 +102,12 @@ function withAllTopics(config: Config, rights: readonly Right[]): Right[] {
   return [...rights, ...others.flatMap(({ name }) => on("Topic", { name }, "Describe", "DescribeConfigs"))];
 }
 
+/** A gateway writes what an ingress would, and looks at nothing. */
+export function gatewayRights({ topics, commands }: Pick<Config, "topics" | "commands">): Right[] {
+  const written = [topics.raw, topics.dlq, ...(commands.enabled ? [commands.ackTopic] : [])];
+  return written.flatMap((name) => on("Topic", { name }, "Write"));
+}
+
 function on(resource: Resource, which: Where, ...operations: Operation[]): Right[] {
   return operations.map((operation) => ({ operation, resource, ...which }));
 }

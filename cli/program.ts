@@ -44,6 +44,11 @@ export function buildProgram(done: (exitCode: number) => void): Command {
   command("worker", "process telemetry on Kafka and serve the HTTP API and dashboard").action(async (options: CommonOptions) => {
     done(await (await import("./commands/worker.ts")).run(options));
   });
+  command("gateway", "devices' MQTT to a store on disk, forwarded to Kafka or a broker whenever it can be reached").action(
+    async (options: CommonOptions) => {
+      done(await (await import("./commands/gateway.ts")).run(options));
+    },
+  );
   const number = (text: string): number => {
     const value = Number(text);
     if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("must be a number");
@@ -116,7 +121,9 @@ export function buildProgram(done: (exitCode: number) => void): Command {
   addShadowCommands(program, done, number);
   buildDlqProgram(commandOf, done, program.command("dlq").description("dead letters: list, show, replay, purge"));
   command("doctor", "look for what is wrong or will be: brokers, topics, rights, certificates, queues, clocks")
-    .addOption(new Option("--role <role>", "what this configuration is for (default: both)").choices(["worker", "ingress"]))
+    .addOption(
+      new Option("--role <role>", "what this configuration is for (default: worker and ingress)").choices(["worker", "ingress", "gateway"]),
+    )
     .option("--acls", "only print the rights that Kafka must give, and no more")
     .option("--mosquitto-conf <file>", "Mosquitto's configuration, to see the queue limits that it tells nobody")
     .action(async (options: DoctorOptions) => {

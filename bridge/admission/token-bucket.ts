@@ -23,9 +23,9 @@ export class TokenBucket {
     return this.#fullAtMs - limit.aheadMs - nowMs;
   }
 
-  /** Takes a token, or one that is still to come: then whoever asks next waits longer. */
-  take(limit: RateLimit, nowMs: number): void {
-    this.#fullAtMs = Math.max(this.#fullAtMs, nowMs) + limit.intervalMs;
+  /** Takes a token, or so many, even if they are still to come: then whoever asks next waits longer. */
+  take(limit: RateLimit, nowMs: number, tokens = 1): void {
+    this.#fullAtMs = Math.max(this.#fullAtMs, nowMs) + limit.intervalMs * tokens;
   }
 
   /** A token that was taken and not used. */

@@ -2,11 +2,12 @@ import type { Logger } from "pino";
 import { KafkaDiagnosis } from "../../eventlog/kafka/diagnosis.ts";
 import { KafkaLog } from "../../eventlog/kafka/kafka-log.ts";
 import { buildTelemetryTopology } from "../../processors/telemetry-topology.ts";
-import { ingressRights, rightsTable, workerRights, type Right } from "../acls.ts";
+import { gatewayRights, ingressRights, rightsTable, workerRights, type Right } from "../acls.ts";
 import { commandContext, type CommonOptions } from "../command-options.ts";
 import type { Config } from "../config/schema.ts";
 import { fileFinding, serverFinding } from "../doctor/certificates.ts";
 import { runChecks, type Check, type Finding } from "../doctor/finding.ts";
+import { gatewayChecks } from "../doctor/gateway-checks.ts";
 import { brokersCheck, kafkaChecks } from "../doctor/kafka-checks.ts";
 import { mqttChecks } from "../doctor/mqtt-checks.ts";
 import { EXIT } from "../exit-codes.ts";
@@ -17,7 +18,7 @@ import { readTlsFiles } from "../tls-files.ts";
 /** Of one check. Longer than a connection may take with its handshakes (5 s each). */
 const CHECK_TIMEOUT_MS = 12_000;
 
-export type Role = "worker" | "ingress";
+export type Role = "worker" | "ingress" | "gateway";
 
 export interface DoctorOptions extends CommonOptions {
   readonly role?: Role;
@@ -29,7 +30,7 @@ export interface DoctorOptions extends CommonOptions {
 export async function run(options: DoctorOptions): Promise<number> {
   const { config, logger, output } = commandContext(options, { quietLevel: "silent" });
   if (options.acls === true) {
-    const roles = (["worker", "ingress"] as const).filter((role) => options.role === undefined || options.role === role);
+    const roles = (["worker", "ingress", "gateway"] as const).filter((role) => options.role === undefined || options.role === role);
     const rights = roles.map((role) => ({ role, rights: rightsOf(role, config) }));
     output.result(rights.map((one) => aclText(one.role, one.rights)).join("\n\n"), { rights });
     return EXIT.ok;
@@ -41,6 +42,7 @@ export async function run(options: DoctorOptions): Promise<number> {
 }
 
 async function look(config: Config, logger: Logger, { role, mosquittoConf }: DoctorOptions): Promise<Finding[]> {
+  if (role === "gateway") return lookAtGateway(config, logger);
   const withMqtt = role !== "worker";
   const [kafka, others] = await Promise.all([
     lookAtKafka(config, logger, role),
@@ -52,14 +54,23 @@ async function look(config: Config, logger: Logger, { role, mosquittoConf }: Doc
   return [...kafka, ...others];
 }
 
+async function lookAtGateway(config: Config, logger: Logger): Promise<Finding[]> {
+  const isMqtt = config.gateway.uplink.to === "mqtt";
+  const upstream = isMqtt ? mqttChecks(mqttSettings(config, logger), undefined) : [];
+  const [kafka, others] = await Promise.all([
+    isMqtt ? [] : lookAtKafka(config, logger, "gateway"),
+    runChecks([...gatewayChecks(config), ...upstream], CHECK_TIMEOUT_MS),
+  ]);
+  return [...kafka, ...others];
+}
+
 async function lookAtKafka(config: Config, logger: Logger, role: Role | undefined): Promise<Finding[]> {
   const options = { ...kafkaOptions(config, logger), requestTimeoutMs: CHECK_TIMEOUT_MS };
   const [log, diagnosis] = [new KafkaLog(options), new KafkaDiagnosis(options)];
   try {
     const topology = buildTelemetryTopology(config).forApplication(config.applicationId);
-    const rights = (["worker", "ingress"] as const)
-      .filter((one) => role === undefined || one === role)
-      .flatMap((one) => rightsOf(one, config));
+    const roles: readonly Role[] = role === undefined ? ["worker", "ingress"] : [role];
+    const rights = roles.flatMap((one) => rightsOf(one, config));
     const parts = { config, log, diagnosis, topology, rights };
     const brokers = await runChecks([brokersCheck(parts)], CHECK_TIMEOUT_MS);
     const checks = kafkaChecks(parts);
@@ -93,7 +104,14 @@ function serverCheck(name: string, { hostname, port }: URL, defaultPort: number,
 }
 
 function rightsOf(role: Role, config: Config): Right[] {
-  return role === "worker" ? workerRights(config) : ingressRights(config);
+  switch (role) {
+    case "worker":
+      return workerRights(config);
+    case "ingress":
+      return ingressRights(config);
+    case "gateway":
+      return gatewayRights(config);
+  }
 }
 
 function aclText(role: Role, rights: readonly Right[]): string {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { jobSettingsSchema } from "../../processors/settings.ts";
+import { gatewaySchema } from "./gateway-section.ts";
 import { admissionSchema, deviceRegistrySchema, presenceSchema } from "./ingress-sections.ts";
 import {
   applicationIdSchema,
@@ -25,6 +26,7 @@ export const configSchema = z.strictObject({
   kafka: kafkaSchema,
   mqtt: mqttSchema,
   ingress: ingressSchema,
+  gateway: gatewaySchema,
   commands: commandsSchema,
   admission: admissionSchema,
   deviceRegistry: deviceRegistrySchema,

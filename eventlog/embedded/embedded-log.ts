@@ -11,6 +11,7 @@ import type {
   PlainWriter,
   PlainWriterOptions,
   ReaderOptions,
+  TopicPartition,
   TxnWriter,
 } from "../port.ts";
 import { EmbeddedAdmin } from "./admin.ts";
@@ -18,11 +19,13 @@ import { CommittedOffsets } from "./committed-offsets.ts";
 import { Database } from "./database.ts";
 import { EmbeddedGroupMember } from "./group-member.ts";
 import { Groups } from "./groups.ts";
+import { TABLE, offsetRange } from "./keys.ts";
 import { Maintenance } from "./maintenance.ts";
 import type { MaintenanceResult } from "./maintenance.ts";
 import { PartitionRows } from "./partition-rows.ts";
 import { EmbeddedPlainWriter } from "./plain-writer.ts";
 import { EmbeddedReader } from "./reader.ts";
+import { storedBatches, type StoredBatch } from "./stored-batches.ts";
 import { Topics } from "./topics.ts";
 import { Transactions } from "./transactions.ts";
 import { EmbeddedTxnWriter } from "./txn-writer.ts";
@@ -121,6 +124,21 @@ export class EmbeddedLog implements EventLog {
   runMaintenance(): Promise<MaintenanceResult> {
     this.#assertOpen();
     return this.#maintenance.run();
+  }
+
+  /** The batches of a partition as they are stored, oldest first, in slices: for an owner that bounds them by size itself. */
+  async *storedBatches(of: TopicPartition): AsyncGenerator<readonly StoredBatch[], void> {
+    this.#assertOpen();
+    const { database, topics } = this.#parts;
+    yield* storedBatches(database, topics.partition(of));
+  }
+
+  /** Gives the disk back what was deleted of a partition. Rewrites files: for every so many megabytes, not for each deletion. */
+  async reclaim(of: TopicPartition): Promise<void> {
+    this.#assertOpen();
+    const { database, topics } = this.#parts;
+    const { topicId, partition, start } = topics.partition(of);
+    await database.reclaim(offsetRange(TABLE.batch, topicId, partition, 0, start));
   }
 
   async close(): Promise<void> {

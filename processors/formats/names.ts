@@ -41,6 +41,7 @@ export const DLQ_REASONS = [
   "unknown-schema", // Confluent-framed with a schema id the registry does not know
   "avro", // Confluent-framed but not decodable with its schema
   "processing-error", // a processor threw
+  "gateway-gap", // no message but what a gateway gave up (bridge/edge/gap.ts)
 ] as const;
 export type DlqReason = (typeof DLQ_REASONS)[number];
 

@@ -51,7 +51,7 @@ export class Authority {
   /** For 127.0.0.1 and localhost, as server and client. */
   async issue(commonName: string, days = 365): Promise<CertificateFiles> {
     const serial = ++this.#count; // of our own: openssl's file of serials is not for several at once
-    const base = join(this.#dir, `${commonName}-${serial}`);
+    const base = join(this.#dir, `${commonName.replaceAll("/", "-")}-${serial}`);
     const files = { certFile: `${base}.pem`, keyFile: `${base}.key`, bothFile: `${base}.both.pem` };
     writeFileSync(`${base}.ext`, "subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=serverAuth,clientAuth\n");
     await openssl(
@@ -62,7 +62,7 @@ export class Authority {
       "ec_paramgen_curve:P-256",
       "-nodes",
       "-subj",
-      `/CN=${commonName}`,
+      `/CN=${commonName.replaceAll("/", "\\/")}`,
       "-keyout",
       files.keyFile,
       "-out",

@@ -16,6 +16,7 @@ test("the commands are those of this version", () => {
     "demo",
     "ingress",
     "worker",
+    "gateway",
     "simulate",
     "topics",
     "mqtt-acl",
