@@ -48,7 +48,7 @@ test(
     const devices = new GatewayDevices(cleanup, `mqtt://127.0.0.1:${port}`, 5);
     const acknowledged = (more: number): Promise<unknown> => {
       const wanted = devices.acknowledged.size + more;
-      return waitFor(`${wanted} acknowledged`, () => devices.acknowledged.size >= wanted, { deadlineMs: 20_000 });
+      return waitFor(`${wanted} acknowledged`, () => devices.acknowledged.size >= wanted, { deadlineMs: 30_000 });
     };
 
     await acknowledged(STEP);
