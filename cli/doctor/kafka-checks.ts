@@ -1,7 +1,9 @@
 import type { KafkaDiagnosis } from "../../eventlog/kafka/diagnosis.ts";
 import { OPERATION_BITS } from "../../eventlog/kafka/diagnosis.ts";
 import type { EventLog } from "../../eventlog/port.ts";
+import { STORES } from "../../processors/formats/records.ts";
 import { changelogTopics, repartitionTopics } from "../../runtime/internal-topics.ts";
+import { changelogTopic } from "../../state/changelog.ts";
 import type { Topology } from "../../topology/topology.ts";
 import type { Right } from "../acls.ts";
 import type { Config } from "../config/schema.ts";
@@ -78,10 +80,13 @@ async function topics({ config, log }: KafkaParts): Promise<Found[]> {
 async function internalTopics({ config, log, topology }: KafkaParts): Promise<Found[]> {
   const changelogs = changelogTopics(topology, config.applicationId);
   const names = [...changelogs, ...repartitionTopics(topology)];
-  const [there, inputs] = [await log.admin.describeTopics(names), await log.admin.describeTopics([config.topics.raw])];
+  const inputs = await log.admin.describeTopics([config.topics.raw, config.shadow.updatesTopic]);
+  const there = await log.admin.describeTopics(names);
+  const inputOf = (name: string): string =>
+    name === changelogTopic(config.applicationId, STORES.shadows) ? config.shadow.updatesTopic : config.topics.raw;
   const found: Found[] = [];
   for (const { name, partitions, config: settings } of there) {
-    const wanted = inputs[0]?.partitions;
+    const wanted = inputs.find((input) => input.name === inputOf(name))?.partitions;
     if (wanted !== undefined && partitions !== wanted)
       found.push({
         severity: "error",

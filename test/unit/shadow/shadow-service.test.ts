@@ -6,7 +6,7 @@ import { pino } from "pino";
 import { Registry } from "prom-client";
 import { startEmbeddedBroker } from "../../../bridge/embedded-broker.ts";
 import { OfflineDevices } from "../../../bridge/presence/offline-devices.ts";
-import { DELTA_BOUNDS } from "../../../bridge/shadow/delta-book.ts";
+import { DELTA_BOUNDS, type DeltaBounds } from "../../../bridge/shadow/delta-book.ts";
 import { ShadowService } from "../../../bridge/shadow/shadow-service.ts";
 import { TableWriter } from "../../../bridge/table-writer.ts";
 import { EmbeddedLog } from "../../../eventlog/embedded/embedded-log.ts";
@@ -61,7 +61,14 @@ async function startBroker(t: TestContext): Promise<{ url: string; versions: num
   return { url: broker.url, versions };
 }
 
-function makeService(t: TestContext, log: EventLog, url: string, offline?: OfflineDevices, serviceId = "s1"): ShadowService {
+function makeService(
+  t: TestContext,
+  log: EventLog,
+  url: string,
+  offline?: OfflineDevices,
+  serviceId = "s1",
+  bounds: Partial<DeltaBounds> = {},
+): ShadowService {
   const service = new ShadowService({
     mqtt: { url, clientId: `${serviceId}-shadow`, topics: ["unused"], qos: 1, protocolVersion: 4 },
     log,
@@ -69,7 +76,7 @@ function makeService(t: TestContext, log: EventLog, url: string, offline?: Offli
     groupId: "g",
     serviceId,
     sessionTimeoutMs: 6_000,
-    bounds: DELTA_BOUNDS,
+    bounds: { ...DELTA_BOUNDS, ...bounds },
     offline,
     logger: silent,
     registry: new Registry(),
@@ -78,8 +85,8 @@ function makeService(t: TestContext, log: EventLog, url: string, offline?: Offli
   return service;
 }
 
-/** Hands out a batch a poll, and none but the first while `isHeld()`. */
-function slowReader(inner: LogReader, isHeld: () => boolean, onPoll: () => void): LogReader {
+/** Hands out a batch a poll, and none but the first while `isHeld()`. A poll begins with `onPoll()`. */
+function slowReader(inner: LogReader, isHeld: () => boolean, onPoll: () => Promise<void> | void): LogReader {
   const waiting: FetchedBatch[] = [];
   let isFirst = true;
   return {
@@ -88,7 +95,7 @@ function slowReader(inner: LogReader, isHeld: () => boolean, onPoll: () => void)
     pause: (partitions) => inner.pause(partitions),
     resume: (partitions) => inner.resume(partitions),
     async poll() {
-      onPoll();
+      await onPoll();
       waiting.push(...(await inner.poll(5)));
       const batch = isFirst || !isHeld() ? waiting.shift() : undefined;
       if (batch === undefined) await delay(1);
@@ -114,7 +121,7 @@ test("nothing is sent before a partition is read to its end: what was superseded
       slowReader(
         log.reader(options),
         () => isHeld,
-        () => polls++,
+        () => void polls++,
       ),
   });
   const service = makeService(t, slow, url);
@@ -133,6 +140,35 @@ test("nothing is sent before a partition is read to its end: what was superseded
   await write(log, "shadows", [document(4)]);
   await waitFor("what comes next is sent", () => versions.at(-1) === 4);
   assert.deepEqual(versions, [3, 3, 4]);
+});
+
+test("a service that was frozen reads to the end before it repeats anything: another may have gone on meanwhile", async (t) => {
+  const log = await openLog(t);
+  await write(log, "shadows", [document(1)]);
+  const { url, versions } = await startBroker(t);
+  let [isHeld, isFrozen, polls, frozenAt] = [false, false, 0, 0];
+  const freeze = async (): Promise<void> => {
+    polls++;
+    if (isFrozen) frozenAt ||= performance.now();
+    await waitFor("thawed", () => !isFrozen, { intervalMs: 2 });
+  };
+  const frozen = wrappedLog(log, { reader: (options) => slowReader(log.reader(options), () => isHeld, freeze) });
+  const service = makeService(t, frozen, url, undefined, "s1", { ackRetryMinMs: 1, ackRetryMaxMs: 2, maxAttempts: 1e9 });
+  await service.start();
+  await waitFor("it repeats what the device does not report", () => versions.length > 3);
+  isFrozen = true;
+  // Longer than MAX_ROUND_GAP_MS: from there on it must look.
+  await waitFor("it is frozen for long", () => frozenAt > 0 && performance.now() - frozenAt > 2_100, { intervalMs: 50 });
+  await write(log, "shadows", [document(2)]);
+  const before = versions.length;
+  isHeld = true;
+  isFrozen = false;
+  const enough = polls + 20;
+  await waitFor("it had time to repeat", () => polls >= enough);
+  assert.deepEqual(versions.slice(before), []);
+  isHeld = false;
+  await waitFor("what is new", () => versions.length > before);
+  assert.equal(versions[before], 2);
 });
 
 test("a device that presence says is offline is told when any ingress has heard of it again", async (t) => {
