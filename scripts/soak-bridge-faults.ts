@@ -72,7 +72,7 @@ async function cell(fault: FaultName, qos: 1 | 2): Promise<Row> {
     };
     const rig = await Rig.start(cleanup, { ...tls?.rig, bridge: kind, kafka, log, qos, volatile: wants.volatile, config });
     const plans = plansFor(fault, qos, { messages: number("messages"), devices: number("devices"), rate: number("rate") }, "long");
-    const { seconds } = await runCell(rig, fault, plans, "long");
+    const seconds = await runCell(rig, fault, plans, "long");
     const logEnd = rig.bridge.log().slice(-4_000);
     await rig.finish();
     const outcomes = plans.map((plan) => rig.outcomeOf(plan));
