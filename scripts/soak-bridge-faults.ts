@@ -45,7 +45,7 @@ interface Row {
   /** Raw records of them, and shed ones. */
   readonly inKafka: number;
   readonly lost: number;
-  /** Of the lost: never acknowledged by the bridge. */
+  /** Of the lost: never acknowledged by the bridge, so lost by the MQTT broker, or waiting there. */
   readonly lostByBroker: number;
   readonly doubledRaw: number;
   readonly reordered: number;
