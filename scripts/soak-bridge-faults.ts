@@ -45,7 +45,7 @@ interface Row {
   /** Raw records of them, and shed ones. */
   readonly inKafka: number;
   readonly lost: number;
-  /** Of the lost: never acknowledged by the bridge. */
+  /** Of the lost: never acknowledged by the bridge, so lost by the MQTT broker, or waiting there. */
   readonly lostByBroker: number;
   readonly doubledRaw: number;
   readonly reordered: number;
@@ -72,7 +72,7 @@ async function cell(fault: FaultName, qos: 1 | 2): Promise<Row> {
     };
     const rig = await Rig.start(cleanup, { ...tls?.rig, bridge: kind, kafka, log, qos, volatile: wants.volatile, config });
     const plans = plansFor(fault, qos, { messages: number("messages"), devices: number("devices"), rate: number("rate") }, "long");
-    const { seconds } = await runCell(rig, fault, plans, "long");
+    const seconds = await runCell(rig, fault, plans, "long");
     const logEnd = rig.bridge.log().slice(-4_000);
     await rig.finish();
     const outcomes = plans.map((plan) => rig.outcomeOf(plan));

@@ -8,12 +8,8 @@ import type { Rig } from "./rig.ts";
 const QUIET_MS: Readonly<Record<Scale, number>> = { short: 4_000, long: 30_000 };
 const DRAIN_DEADLINE_MS = 600_000;
 
-export interface CellResult {
-  readonly seconds: number;
-}
-
-/** With several loads the fault goes by the first. */
-export async function runCell(rig: Rig, name: FaultName, plans: readonly LoadPlan[], scale: Scale): Promise<CellResult> {
+/** With several loads the fault goes by the first. Returns how many seconds it took. */
+export async function runCell(rig: Rig, name: FaultName, plans: readonly LoadPlan[], scale: Scale): Promise<number> {
   const startedAt = performance.now();
   const fault: Fault = FAULTS[name];
   const loads = plans.map((plan) => rig.load(plan));
@@ -24,7 +20,7 @@ export async function runCell(rig: Rig, name: FaultName, plans: readonly LoadPla
   await Promise.all(loads.map((load) => load.reached(1)));
   await drained(rig, plans, QUIET_MS[scale]);
   for (const load of loads) load.close();
-  return { seconds: (performance.now() - startedAt) / 1000 };
+  return (performance.now() - startedAt) / 1000;
 }
 
 async function drained(rig: Rig, plans: readonly LoadPlan[], quietMs: number): Promise<void> {

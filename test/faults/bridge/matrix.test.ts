@@ -53,7 +53,7 @@ test("faults around the bridge", { skip, timeout: 240_000 }, async (t) => {
   forgetful.catch(() => undefined); // awaited below
 
   async function strike(t: TestContext, on: Rig, fault: FaultName): Promise<void> {
-    const { seconds } = await (fault === FORGETFUL ? forgetful : runCell(on, fault, plansOf(fault), "short"));
+    const seconds = await (fault === FORGETFUL ? forgetful : runCell(on, fault, plansOf(fault), "short"));
     for (const plan of plansOf(fault)) {
       const outcome = on.outcomeOf(plan);
       t.diagnostic(`${plan.name}, ${seconds.toFixed(1)} s: ${JSON.stringify(outcome)}`);
