@@ -17,7 +17,7 @@ import type { MessageFormat } from "./command-message.ts";
 import { CommandRounds } from "./command-rounds.ts";
 import type { CommandBounds } from "./command-settings.ts";
 import { newCounters, registerCommandMetrics, type CommandStats } from "./command-stats.ts";
-import { decodeLanes, encodeLanes, laneAssignor } from "../lane-assignor.ts";
+import { laneMember } from "../lane-member.ts";
 
 export interface CommandServiceOptions {
   /** Of the connection that commands go out on; its client id must be its own. */
@@ -42,9 +42,6 @@ export interface CommandServiceOptions {
 
 /** A dead service's open transaction holds its partitions up for so long at the most. */
 const TRANSACTION_TIMEOUT_MS = 15_000;
-/** How long the group waits for a member that is in a round, which may wait for such a transaction. */
-const REBALANCE_TIMEOUT_MS = 60_000;
-const MAX_HEARTBEAT_MS = 500;
 /** Longest sleep of an idle loop; everything that happens wakes it. */
 const MAX_POLL_MS = 1_000;
 /** Bounds what one round takes from the log, and with it how far the bounds on open commands are overrun. Bytes. */
@@ -147,29 +144,19 @@ export class CommandService {
 
   #member(laneCount: number): GroupMember {
     const { log, groupId, serviceId, sessionTimeoutMs, topics, logger } = this.#options;
-    return log.group({
-      groupId,
-      instanceId: serviceId,
-      topics: [topics.commands, topics.acks],
-      sessionTimeoutMs,
-      rebalanceTimeoutMs: REBALANCE_TIMEOUT_MS,
-      heartbeatIntervalMs: Math.min(MAX_HEARTBEAT_MS, sessionTimeoutMs / 3),
-      userData: () => encodeLanes(this.#parts?.rounds.assigned ?? []),
-      assignor: laneAssignor("sluice-commands", laneCount),
-      listener: {
-        onAssigned: async (assignment) => {
-          const lanes = decodeLanes(assignment);
-          const givesUp = await this.#assign(lanes);
-          logger.info({ lanes }, "partitions of commands assigned");
-          if (givesUp) this.#parts?.group.rejoin();
-        },
-        onLost: async (error) => {
-          logger.warn({ err: error }, "commands: lost the group membership");
-          await this.#assign([]);
-        },
-        onFatal: (error) => this.#fail(error),
+    const read = [topics.commands, topics.acks];
+    const group = { name: "sluice-commands", laneCount, groupId, instanceId: serviceId, topics: read, sessionTimeoutMs };
+    return laneMember(
+      log,
+      group,
+      {
+        held: () => this.#parts?.rounds.assigned ?? [],
+        assigned: (lanes) => this.#assign(lanes),
+        lost: async () => void (await this.#assign([])),
+        failed: (error) => this.#fail(error),
       },
-    });
+      logger,
+    );
   }
 
   /** Between rounds only: one that writes for a lane must have ended before another service has it. True when something was given up. */

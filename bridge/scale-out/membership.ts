@@ -1,17 +1,7 @@
 /** Who has which slots: the group decides, or the configuration. */
 import type { Logger } from "pino";
-import type { Assignor, EventLog, GroupMember } from "../../eventlog/port.ts";
-import { decodeLanes, encodeLanes, laneAssignor } from "../lane-assignor.ts";
-
-export interface SlotListener {
-  /** Resolves when this replica has given up what is not in `slots`. True: it gave up something, which others may have now. */
-  assigned(slots: readonly number[]): Promise<boolean>;
-  /** Another replica may have any of its slots already. */
-  lost(error: Error): Promise<void>;
-  failed(error: Error): void;
-  /** What it has now. */
-  held(): readonly number[];
-}
+import type { EventLog, GroupMember } from "../../eventlog/port.ts";
+import { laneMember, type LaneGroup, type LaneListener } from "../lane-member.ts";
 
 export interface Membership {
   /** Resolves after the first assigned(). */
@@ -27,9 +17,9 @@ export interface Membership {
 export class FixedMembership implements Membership {
   readonly isCertain = true;
   readonly #slots: readonly number[];
-  readonly #listener: SlotListener;
+  readonly #listener: LaneListener;
 
-  constructor(slotCount: number, replica: number, replicas: number, listener: SlotListener) {
+  constructor(slotCount: number, replica: number, replicas: number, listener: LaneListener) {
     this.#slots = Array.from({ length: slotCount }, (_, slot) => slot).filter((slot) => slot % replicas === replica);
     this.#listener = listener;
   }
@@ -51,41 +41,15 @@ export class FixedMembership implements Membership {
   }
 }
 
-export interface GroupSettings {
-  readonly groupId: string;
-  /** Set: after a restart within the session time-out this replica has its slots back, and nobody else moves. */
-  readonly instanceId?: string;
-  /** A replica that gives no sign of life for so long is replaced. ms. */
-  readonly sessionTimeoutMs: number;
-}
-
-/** How long the group waits for a replica that hands over slots: longer than a session takes to end (`stopTimeoutMs`). */
-const REBALANCE_TIMEOUT_MS = 60_000;
-const MAX_HEARTBEAT_MS = 500;
+export type GroupSettings = Pick<LaneGroup, "groupId" | "instanceId" | "sessionTimeoutMs">;
 
 export class GroupMembership implements Membership {
   readonly #member: GroupMember;
   readonly #sessionTimeoutMs: number;
 
-  constructor(settings: GroupSettings, slotCount: number, log: EventLog, logger: Logger, listener: SlotListener) {
+  constructor(settings: GroupSettings, slotCount: number, log: EventLog, logger: Logger, listener: LaneListener) {
     this.#sessionTimeoutMs = settings.sessionTimeoutMs;
-    const assignor: Assignor = laneAssignor("sluice-ingress", slotCount);
-    this.#member = log.group({
-      ...settings,
-      rebalanceTimeoutMs: REBALANCE_TIMEOUT_MS,
-      heartbeatIntervalMs: Math.min(MAX_HEARTBEAT_MS, settings.sessionTimeoutMs / 3),
-      userData: () => encodeLanes(listener.held()),
-      assignor,
-      listener: {
-        onAssigned: async (assignment) => {
-          const slots = decodeLanes(assignment);
-          logger.info({ slots }, "slots of the ingress assigned");
-          if (await listener.assigned(slots)) this.rejoin();
-        },
-        onLost: (error) => listener.lost(error),
-        onFatal: (error) => listener.failed(error),
-      },
-    });
+    this.#member = laneMember(log, { name: "sluice-ingress", laneCount: slotCount, ...settings }, listener, logger);
   }
 
   start(): Promise<void> {

@@ -10,13 +10,14 @@ import type { Registry } from "prom-client";
 import type { EventLog } from "../../eventlog/port.ts";
 import { ADMISSION_DEFAULTS } from "../admission/settings.ts";
 import { BridgeError } from "../errors.ts";
+import type { LaneListener } from "../lane-member.ts";
 import { registerIngressMetrics } from "../ingress-metrics.ts";
 import { Ingress, type IngressOptions } from "../ingress.ts";
 import { STATE_TEMPLATE } from "../presence/formats.ts";
 import { DeviceRegistry, type RegistrySettings } from "../registry/device-registry.ts";
 import { TopicTemplates } from "../topic-templates.ts";
 import { FreezeWatch } from "./freeze-watch.ts";
-import { FixedMembership, GroupMembership, type GroupSettings, type Membership, type SlotListener } from "./membership.ts";
+import { FixedMembership, GroupMembership, type GroupSettings, type Membership } from "./membership.ts";
 import { addStats, countsOf, NO_COUNTS, type ReplicaStats } from "./replica-stats.ts";
 import type { ScaleOutSettings } from "./settings.ts";
 import { admissionOf, slotsOf, type Slot } from "./slot.ts";
@@ -71,12 +72,9 @@ export class IngressReplica {
       throw new BridgeError("bad-settings", 'presence needs all messages of a device in one place: mqtt.scaleOut.mode "hash" or "filters"');
     const stateTopics = presence === undefined ? [] : new TopicTemplates([STATE_TEMPLATE]).filters();
     this.#slots = scaleOut === undefined ? [] : slotsOf(scaleOut, { ...mqtt, stateTopics });
-    const listener: SlotListener = {
+    const listener: LaneListener = {
       assigned: (slots) => this.#exclusive(() => this.#assign(slots)),
-      lost: async (error) => {
-        this.#logger.warn({ err: error }, "the ingress lost its membership, and its slots with it");
-        await this.#exclusive(() => this.#lose([...this.#taken.keys()]));
-      },
+      lost: () => this.#exclusive(() => this.#lose([...this.#taken.keys()])),
       failed: (error) => this.#finished.reject(error),
       held: () => [...this.#taken.keys()],
     };

@@ -13,7 +13,7 @@ import { LogError } from "../../eventlog/errors.ts";
 import type { EventLog, FetchedBatch, GroupMember, LogReader, PartitionOffset } from "../../eventlog/port.ts";
 import { partitionForKey } from "../../eventlog/records/murmur2.ts";
 import { CommandLink } from "../commands/command-link.ts";
-import { decodeLanes, encodeLanes, laneAssignor } from "../lane-assignor.ts";
+import { laneMember } from "../lane-member.ts";
 import type { PublishOutcome } from "../commands/open-command.ts";
 import { BridgeError } from "../errors.ts";
 import { resolveMqttSettings, type MqttSettings } from "../ingress-settings.ts";
@@ -44,8 +44,6 @@ export interface ShadowServiceOptions {
 }
 
 /** A round is short: nobody is waited for. */
-const REBALANCE_TIMEOUT_MS = 30_000;
-const MAX_HEARTBEAT_MS = 500;
 /** Longest sleep of an idle loop; everything that happens wakes it. */
 const MAX_POLL_MS = 1_000;
 const READ_BYTES = 4 * 1024 * 1024;
@@ -140,30 +138,22 @@ export class ShadowService {
 
   #member(laneCount: number): GroupMember {
     const { log, groupId, serviceId, sessionTimeoutMs, topic, logger } = this.#options;
-    return log.group({
-      groupId,
-      instanceId: serviceId,
-      topics: [topic],
-      sessionTimeoutMs,
-      rebalanceTimeoutMs: REBALANCE_TIMEOUT_MS,
-      heartbeatIntervalMs: Math.min(MAX_HEARTBEAT_MS, sessionTimeoutMs / 3),
-      userData: () => encodeLanes(this.#assigned),
-      assignor: laneAssignor("sluice-shadow", laneCount),
-      listener: {
-        onAssigned: async (assignment) => {
-          const lanes = decodeLanes(assignment);
+    const group = { name: "sluice-shadow", laneCount, groupId, instanceId: serviceId, topics: [topic], sessionTimeoutMs };
+    return laneMember(
+      log,
+      group,
+      {
+        held: () => this.#assigned,
+        assigned: async (lanes) => {
           const givesUp = this.#assigned.some((lane) => !lanes.includes(lane));
           await this.#exclusive(async () => this.#assign(lanes));
-          logger.info({ lanes }, "partitions of shadows assigned");
-          if (givesUp) this.#parts?.group.rejoin();
+          return givesUp;
         },
-        onLost: async (error) => {
-          logger.warn({ err: error }, "shadows: lost the group membership");
-          await this.#exclusive(async () => this.#assign([]));
-        },
-        onFatal: (error) => this.#fail(error),
+        lost: () => this.#exclusive(async () => this.#assign([])),
+        failed: (error) => this.#fail(error),
       },
-    });
+      logger,
+    );
   }
 
   #assign(lanes: readonly number[]): void {

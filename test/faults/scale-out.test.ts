@@ -43,7 +43,7 @@ test(
       const last =
         replica
           .stderr()
-          .match(/"slots":\[[^\]]*\]/g)
+          .match(/"lanes":\[[^\]]*\]/g)
           ?.at(-1) ?? "";
       return last.match(/\d/g)?.length ?? 0;
     };
