@@ -6,7 +6,7 @@ import type { Logger } from "pino";
 import type { EventLog, PlainWriter } from "../eventlog/port.ts";
 import type { AdmissionCount } from "./admission/counts.ts";
 import { AdmissionGate } from "./admission/gate.ts";
-import { ADMISSION_DEFAULTS, hasLimits, tenantRawTopics, type AdmissionSettings } from "./admission/settings.ts";
+import { ADMISSION_DEFAULTS, hasLimits, type AdmissionSettings } from "./admission/settings.ts";
 import { BridgeError } from "./errors.ts";
 import { Forwarder } from "./forwarder.ts";
 import type { Admission } from "./forwarder-parts.ts";
@@ -17,14 +17,14 @@ import { Presence, type PresenceOptions } from "./presence/presence.ts";
 import { RawHeaders } from "./raw-headers.ts";
 import type { DeviceRegistry } from "./registry/device-registry.ts";
 import { RouteCache, type Owns } from "./route-cache.ts";
+import { routeTargets, type TargetTopics } from "./route-targets.ts";
 import { TopicTemplates } from "./topic-templates.ts";
 
 export interface IngressOptions {
   readonly mqtt: MqttSettings;
   /** Not closed by the ingress. */
   readonly log: EventLog;
-  /** `acks`: where devices' answers to commands go, `shadow`: their reports to shadows; absent: nowhere, they are dead letters. */
-  readonly topics: { readonly raw: string; readonly dlq: string; readonly acks?: string; readonly shadow?: string };
+  readonly topics: TargetTopics;
   readonly validation: { readonly maxValueBytes: number };
   /** Absent: the design's topic template, and no limits. */
   readonly admission?: AdmissionSettings;
@@ -110,12 +110,7 @@ export class Ingress {
    */
   async start(): Promise<void> {
     const { log, topics, admission: settings = ADMISSION_DEFAULTS } = this.#options;
-    const { raw, dlq, acks, shadow } = topics;
-    const [rawPartitions, dlqPartitions, acksPartitions, shadowPartitions] = await Promise.all(
-      [raw, dlq, acks ?? raw, shadow ?? raw].map((topic) => log.partitionCount(topic)),
-    );
-    const tenantRaw = new Map<string, { topic: string; partitions: number }>();
-    for (const [tenant, topic] of tenantRawTopics(settings)) tenantRaw.set(tenant, { topic, partitions: await log.partitionCount(topic) });
+    const targets = await routeTargets(log, topics, settings);
     const admission = await this.#admission(settings);
     const { presence, owns, logger } = this.#options;
     if (presence !== undefined) {
@@ -124,13 +119,7 @@ export class Ingress {
     }
     if (this.#stopping !== undefined) throw new BridgeError("stopped", "stopped while starting");
     const templates = new TopicTemplates(settings.templates);
-    const routes = new RouteCache(
-      { ...topics, rawPartitions, tenantRaw, dlqPartitions, acksPartitions, shadowPartitions },
-      MAX_CACHED_TOPICS,
-      templates,
-      presence && STATES,
-      owns,
-    );
+    const routes = new RouteCache(targets, MAX_CACHED_TOPICS, templates, presence && STATES, owns);
     this.#parts = this.#assemble(routes, admission);
     await this.#parts.intake.start();
   }

@@ -3,6 +3,7 @@
  * Describe comes with Read and Write; an idempotent producer needs nothing of the cluster (Kafka 3.0 and later, KIP-679).
  */
 import { hasLimits, tenantRawTopics } from "../bridge/admission/settings.ts";
+import { targetTopics } from "./command-service.ts";
 import type { Config } from "./config/schema.ts";
 import { wantedTopics } from "./topics/wanted-topics.ts";
 
@@ -103,9 +104,10 @@ function withAllTopics(config: Config, rights: readonly Right[]): Right[] {
 }
 
 /** A gateway writes what an ingress would, and looks at nothing. */
-export function gatewayRights({ topics, commands }: Pick<Config, "topics" | "commands">): Right[] {
-  const written = [topics.raw, topics.dlq, ...(commands.enabled ? [commands.ackTopic] : [])];
-  return written.flatMap((name) => on("Topic", { name }, "Write"));
+export function gatewayRights(config: Config): Right[] {
+  const { raw, dlq, acks, shadow } = targetTopics(config);
+  const written = new Set([raw, ...tenantRawTopics(config.admission).values(), dlq, acks, shadow]);
+  return [...written].flatMap((name) => (name === undefined ? [] : on("Topic", { name }, "Write")));
 }
 
 function on(resource: Resource, which: Where, ...operations: Operation[]): Right[] {

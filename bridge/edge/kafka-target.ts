@@ -7,17 +7,20 @@ import { LogError } from "../../eventlog/errors.ts";
 import type { EventLog, PlainWriter, RecordHeader, TopicPartition } from "../../eventlog/port.ts";
 import { RecordSet } from "../../eventlog/records/record-set.ts";
 import type { DlqReason } from "../../processors/formats/names.ts";
+import type { AdmissionSettings } from "../admission/settings.ts";
 import { RouteCache } from "../route-cache.ts";
 import { STATE_TEMPLATE } from "../presence/formats.ts";
-import { TopicTemplates, type TemplateSetting } from "../topic-templates.ts";
+import { routeTargets, type TargetTopics } from "../route-targets.ts";
+import { TopicTemplates } from "../topic-templates.ts";
 import type { StoredMessage } from "./message.ts";
 import type { Sent, UplinkTarget } from "./uplink.ts";
 
 export interface KafkaTargetOptions {
   /** Closed with the target. */
   readonly log: EventLog;
-  readonly topics: { readonly raw: string; readonly dlq: string; readonly acks?: string };
-  readonly templates: readonly TemplateSetting[];
+  readonly topics: TargetTopics;
+  /** Which topics are telemetry, and which tenants have a raw topic of their own. */
+  readonly admission: Pick<AdmissionSettings, "templates" | "tenants">;
   readonly gatewayId: string;
 }
 
@@ -39,15 +42,11 @@ export class KafkaTarget implements UplinkTarget {
 
   async connect(): Promise<void> {
     if (this.#routes !== undefined) return;
-    const { log, topics, templates } = this.#options;
-    const { raw, dlq, acks } = topics;
-    const [rawPartitions, dlqPartitions, acksPartitions] = await Promise.all(
-      [raw, dlq, acks ?? raw].map((name) => log.partitionCount(name)),
-    );
+    const { log, topics, admission } = this.#options;
     this.#routes = new RouteCache(
-      { ...topics, rawPartitions, dlqPartitions, acksPartitions },
+      await routeTargets(log, topics, admission),
       MAX_ROUTES,
-      new TopicTemplates(templates),
+      new TopicTemplates(admission.templates),
       new TopicTemplates([STATE_TEMPLATE]),
     );
   }

@@ -1,4 +1,5 @@
 import { authenticator } from "../../api/auth.ts";
+import { targetTopics } from "../command-service.ts";
 import { httpTokens } from "../http-tokens.ts";
 import { readFileSync } from "node:fs";
 import type { Logger } from "pino";
@@ -65,10 +66,7 @@ function notReady({ store: { state, diskFull } }: GatewayStats): string | undefi
 function uplinkTarget(config: Config, logger: Logger): UplinkTarget {
   const { id, uplink } = config.gateway;
   if (uplink.to === "mqtt") return new MqttTarget({ mqtt: mqttSettings(config, logger), gatewayId: id, logger });
-  const { raw, dlq } = config.topics;
-  const acks = config.commands.enabled ? config.commands.ackTopic : undefined;
-  const { templates } = config.admission;
-  return new KafkaTarget({ log: openKafka(config, logger), topics: { raw, dlq, acks }, templates, gatewayId: id });
+  return new KafkaTarget({ log: openKafka(config, logger), topics: targetTopics(config), admission: config.admission, gatewayId: id });
 }
 
 function doorKeepers({ gateway: { listen } }: Config, logger: Logger): DoorKeepers {

@@ -11,12 +11,15 @@ import { message, offer, openStore, readAll } from "./support.ts";
 /** The target writes to any log of the port; the embedded one is at hand. */
 async function upstream(t: TestContext, config: Record<string, string> = {}) {
   const log = await EmbeddedLog.open({ dir: tempDir(t, "upstream") });
-  await log.admin.createTopics(["raw", "acks"].map((name) => ({ name, partitions: 4, config })));
+  await log.admin.createTopics(["raw", "raw-own", "acks"].map((name) => ({ name, partitions: 4, config })));
   await log.admin.createTopics([{ name: "dlq", partitions: 2, config: {} }]);
   const target = new KafkaTarget({
     log,
     topics: { raw: "raw", dlq: "dlq", acks: "acks" },
-    templates: ["t/{tenant}/d/{deviceId}/telemetry", { template: "plant/{deviceId}", tenant: "acme" }],
+    admission: {
+      templates: ["t/{tenant}/d/{deviceId}/telemetry", { template: "plant/{deviceId}", tenant: "acme" }],
+      tenants: [{ tenant: "own", rawTopic: "raw-own" }],
+    },
     gatewayId: "g1",
   });
   t.after(() => target.close());
@@ -36,8 +39,9 @@ test("a stored message becomes the record the ingress would have written, with t
     await offer(store, message("a", 1));
     await offer(store, { ...message("b", 2), topic: "plant/b", contentType: "text/plain", correlation: Buffer.from("c") });
     await offer(store, { ...message("a", 3), topic: "t/demo/d/a/cmd/ack" });
+    await offer(store, { ...message("a", 4), topic: "t/own/d/a/telemetry" });
   });
-  assert.deepEqual(await target.send(messages), { taken: 3, refused: [] });
+  assert.deepEqual(await target.send(messages), { taken: 4, refused: [] });
   const raw = await readTopic(log, "raw");
   assert.deepEqual(
     raw.map(({ key, value, headers }) => [key, String(value).trim(), headers.get("mqtt.topic"), headers.get("mqtt.topic.original")]).sort(),
@@ -56,6 +60,11 @@ test("a stored message becomes the record the ingress would have written, with t
   assert.deepEqual(
     acks.map(({ key, value }) => `${String(key)} ${String(value).trim()}`),
     ["demo|a 3"],
+  );
+  assert.deepEqual(
+    (await readTopic(log, "raw-own")).map(({ key }) => key),
+    ["own|a"],
+    "of a tenant with a raw topic of its own",
   );
 });
 
