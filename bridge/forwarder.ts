@@ -11,7 +11,7 @@
 import { DEAD_LETTER_KEPT_BYTES, deadLetterHeaders, truncateDeadLetter } from "../eventlog/dead-letter.ts";
 import { LogError } from "../eventlog/errors.ts";
 import type { PlainWriter, RecordHeader, TopicPartition } from "../eventlog/port.ts";
-import { RAW_HEADERS, type DlqReason } from "../processors/formats/names.ts";
+import type { DlqReason } from "../processors/formats/names.ts";
 import { partitionForKey } from "../eventlog/records/murmur2.ts";
 import { AckQueue } from "./ack-queue.ts";
 import type { AdmissionGate } from "./admission/gate.ts";
@@ -28,9 +28,6 @@ import type { PublishPacket } from "./wire/publish-packet.ts";
 
 /** What a record takes in the writer beside its payload: key, headers, framing; measured about 220 bytes, so that bounds in bytes hold for small messages. */
 const RECORD_OVERHEAD_BYTES = 256;
-
-/** MQTT 5 correlation data that is kept: a command's id has at most 128 bytes. */
-const MAX_CORRELATION_BYTES = 128;
 
 export class Forwarder {
   readonly counters: ForwarderCounters = {
@@ -91,12 +88,14 @@ export class Forwarder {
 
   /** False: no room; the caller offers the same message again after roomAgain(), and reads nothing else until then. */
   take(inbound: PublishPacket): boolean {
+    const route = this.#routes.routeOf(inbound.topicBuffer, inbound.topicStart, inbound.topicEnd);
+    if (!route.isOwn) return this.#leaveToOthers(inbound);
     const bytes = inbound.payloadEnd - inbound.payloadStart + inbound.propertyBytes + RECORD_OVERHEAD_BYTES;
     if (this.#held.size > 0) this.#held.releaseDue();
     if (inbound.qos === 0) {
       this.counters.received[0]++;
       if (this.#qos0Writes < this.#bounds.qos0Messages && this.#qos0Bytes < this.#bounds.qos0Bytes) {
-        this.#start(inbound, bytes);
+        this.#start(inbound, route, bytes);
       } else this.counters.shed++;
       return true;
     }
@@ -107,7 +106,7 @@ export class Forwarder {
     }
     this.counters.received[inbound.qos]++;
     if (inbound.qos === 2 && this.#isKnown(inbound)) return true;
-    this.#start(inbound, bytes);
+    this.#start(inbound, route, bytes);
     return true;
   }
 
@@ -168,10 +167,28 @@ export class Forwarder {
     return true;
   }
 
-  #start(inbound: PublishPacket, bytes: number): void {
+  /** Acknowledged in its turn, and nothing else: of several slots only one forwards it. */
+  #leaveToOthers({ qos, messageId }: PublishPacket): boolean {
+    if (qos > 0) {
+      if (this.#queue.length >= this.#bounds.windowMessages) {
+        this.#refused = true;
+        return false;
+      }
+      const message = this.#pool.take();
+      message.messageId = messageId;
+      message.qos = qos;
+      message.durable = true;
+      this.#queue.push(message);
+      this.#scheduleFlush();
+    }
+    this.counters.received[qos]++;
+    this.counters.foreign++;
+    return true;
+  }
+
+  #start(inbound: PublishPacket, route: Route, bytes: number): void {
     const message = this.#pool.take();
     const payload = inbound.buffer.subarray(inbound.payloadStart, inbound.payloadEnd);
-    const route = this.#routes.routeOf(inbound.topicBuffer, inbound.topicStart, inbound.topicEnd);
     message.messageId = inbound.messageId;
     message.qos = inbound.qos;
     message.bytes = bytes;
@@ -195,26 +212,20 @@ export class Forwarder {
       if (inbound.qos === 2) message.qos2 = this.#qos2.begin(message.messageId, fingerprintOf(inbound), message);
       this.#queue.push(message);
     }
-    if (!route.isOwn) this.#leaveToOthers(message);
-    else if (route.key === null)
+    if (route.key === null)
       this.#writeDeadLetter(message, route, payload, "bad-topic", "no topic template fits, and it is no other topic of a device");
     else if (route.isState) this.#takeState(message, route, payload);
     else if (payload.length > this.#bounds.maxValueBytes) this.#writeTooLarge(message, route, payload);
     else if (this.#admission !== undefined) this.#admit(message, route, payload, this.#admission);
     else {
       if (this.#presence !== undefined) this.#showsItself(message, route, this.#presence);
-      this.#write(message, route.target, route.key, payload, this.#headersOf(message, route));
+      this.#write(message, route.target, route.key, payload, this.#headers.ofMessage(message, route));
     }
   }
 
   /** Told to presence, which keeps it; nothing of it goes into the raw topic. */
   #takeState(message: InFlight, route: Route, payload: Uint8Array): void {
     if (this.#admission?.gate.isStopped(route) !== true) this.#presence?.state(route, payload, message.retain);
-    this.#finish(message);
-  }
-
-  #leaveToOthers(message: InFlight): void {
-    this.counters.foreign++;
     this.#finish(message);
   }
 
@@ -235,7 +246,7 @@ export class Forwarder {
     if (this.#presence !== undefined && !gate.wasStopped) this.#showsItself(message, route, this.#presence);
     switch (verdict) {
       case "pass":
-        return this.#write(message, route.target, route.key, payload, this.#headersOf(message, route));
+        return this.#write(message, route.target, route.key, payload, this.#headers.ofMessage(message, route));
       case "delay":
         gate.counts.add("delay", gate.reason, route.tenant);
         return this.#held.add(message, gate.releaseAtMs);
@@ -251,7 +262,8 @@ export class Forwarder {
   /** Its token is there. */
   #letIn(message: InFlight): void {
     const route = message.route;
-    if (message.payload !== undefined) this.#write(message, route.target, route.key, message.payload, this.#headersOf(message, route));
+    if (message.payload !== undefined)
+      this.#write(message, route.target, route.key, message.payload, this.#headers.ofMessage(message, route));
   }
 
   /**
@@ -282,23 +294,12 @@ export class Forwarder {
     message.shed = reason;
     const { topic, partitions } = this.#admission.shed;
     const to = { topic, partition: partitionForKey(route.key, 0, route.key.length, partitions) };
-    this.#write(message, to, route.key, payload, shedHeaders(reason, this.#headersOf(message, route)));
+    this.#write(message, to, route.key, payload, shedHeaders(reason, this.#headers.ofMessage(message, route)));
   }
 
   #drop(message: InFlight, route: Route, gate: AdmissionGate, reason = gate.reason): void {
     gate.counts.add("drop", reason, route.tenant);
     this.#finish(message);
-  }
-
-  #headersOf(message: InFlight, { topicHeader, originalTopicHeader }: Route): RecordHeader[] {
-    const headers = this.#headers.of(topicHeader, message.qos, message.dup, message.retain, message.contentType, message.receivedTs);
-    if (originalTopicHeader !== undefined) headers.push(originalTopicHeader);
-    const { correlation, messageExpiryS, userProperties } = message;
-    if (correlation !== undefined && correlation.length <= MAX_CORRELATION_BYTES)
-      headers.push({ key: RAW_HEADERS.correlation, value: correlation });
-    if (messageExpiryS !== undefined) headers.push({ key: RAW_HEADERS.expiry, value: Buffer.from(String(messageExpiryS)) });
-    for (const { name, value } of userProperties) headers.push({ key: `${RAW_HEADERS.userPrefix}${name}`, value: Buffer.from(value) });
-    return headers;
   }
 
   #writeTooLarge(message: InFlight, route: Route, payload: Uint8Array): void {
@@ -310,7 +311,7 @@ export class Forwarder {
     message.deadLetter = reason;
     const keepsAll = reason !== "too-large" && payload.length <= this.#bounds.maxValueBytes;
     const { value, cut } = truncateDeadLetter(payload, keepsAll ? payload.length : DEAD_LETTER_KEPT_BYTES);
-    const original = this.#headersOf(message, route);
+    const original = this.#headers.ofMessage(message, route);
     const source = route.topic;
     const headers = deadLetterHeaders({ reason, message: text, stage: "ingress", source, ts: message.receivedTs, original, cut });
     this.#write(message, route.dlq, route.key, value, headers);

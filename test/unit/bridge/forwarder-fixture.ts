@@ -3,7 +3,7 @@ import { ADMISSION_DEFAULTS, type AdmissionSettings } from "../../../bridge/admi
 import { Forwarder } from "../../../bridge/forwarder.ts";
 import type { Admission, ForwarderBounds } from "../../../bridge/forwarder-parts.ts";
 import { RawHeaders } from "../../../bridge/raw-headers.ts";
-import { RouteCache } from "../../../bridge/route-cache.ts";
+import { RouteCache, type Owns } from "../../../bridge/route-cache.ts";
 import { PublishPacket } from "../../../bridge/wire/publish-packet.ts";
 import { FakeWriter } from "./fake-writer.ts";
 
@@ -49,10 +49,10 @@ export class Fixture {
   roomAgain = 0;
   readonly forwarder: Forwarder;
 
-  constructor(bounds: Partial<ForwarderBounds> = {}, admission?: Admission) {
+  constructor(bounds: Partial<ForwarderBounds> = {}, admission?: Admission, owns?: Owns) {
     this.forwarder = new Forwarder({
       writer: this.writer,
-      routes: new RouteCache({ raw: "raw", rawPartitions: 4, dlq: "dlq", dlqPartitions: 4 }, 100),
+      routes: new RouteCache({ raw: "raw", rawPartitions: 4, dlq: "dlq", dlqPartitions: 4 }, 100, undefined, undefined, owns),
       headers: new RawHeaders("ingress-1"),
       bounds: { ...BOUNDS, ...bounds },
       admission,

@@ -53,6 +53,26 @@ test("nothing is acknowledged before it is durable, and then in receive order", 
   assert.deepEqual(f.acks, ["puback 5", "puback 3", "puback 9"]);
 });
 
+test("another slot's message is acknowledged in its turn and not written, within the window, and counted", async () => {
+  const f = new Fixture({ windowMessages: 4 }, undefined, (topic) => topic.includes("/own/"));
+  const own = { topic: "t/demo/d/own/telemetry" };
+  f.take(1, own);
+  f.take(2);
+  f.take(3, { qos: 2 });
+  f.take(9, { qos: 0 });
+  f.take(4, own);
+  assert.equal(f.take(5), false, "what is not acknowledged counts, whoever's it is");
+  await f.settled();
+  assert.deepEqual(f.acks, []);
+  assert.equal(f.writer.sent.length, 2);
+  f.writer.sent[0].done();
+  await f.settled();
+  assert.deepEqual(f.acks, ["puback 1", "puback 2", "pubrec 3"]);
+  assert.equal(f.roomAgain, 1);
+  const { foreign, received, written } = f.forwarder.counters;
+  assert.deepEqual({ foreign, received, written }, { foreign: 3, received: [1, 3, 1], written: 1 });
+});
+
 test("a late acknowledgement after a reconnect is never sent, even when the packet id is in use again", async () => {
   const f = new Fixture();
   f.take(7);
