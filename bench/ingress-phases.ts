@@ -56,6 +56,7 @@ class Stand {
     const stand = new Stand(t, setting, mosquitto.port);
     await createJobTopics(setting.log, stand.#topics, PARTITIONS);
     await stand.startBridges();
+    await Promise.all(stand.bridges.map((bridge) => bridge.ready()));
     const warmUp = stand.load({ ...WARM_UP, qos: setting.qos });
     await waitFor("messages come through", async () => (await stand.records()) > 0, { deadlineMs: DEADLINE_MS });
     warmUp.close();

@@ -20,6 +20,8 @@ export interface BridgeSetup {
 }
 
 export interface BridgeProcess {
+  /** Resolves when it is subscribed, where it says so: what is published before is for nobody. */
+  ready(): Promise<unknown>;
   readonly pid: number;
   /** What it has printed. */
   log(): string;
@@ -50,6 +52,7 @@ export const sluice: BridgeKind = {
     });
     return {
       pid: child.pid,
+      ready: () => child.waitForOutput(/ingress takes telemetry/),
       log: () => child.stderr(),
       async stop() {
         const { code } = await child.stop();
@@ -88,6 +91,8 @@ export function telegraf(command: string): BridgeKind {
       t.after(stop);
       return {
         pid: child.pid,
+        // It does not say; who counts its records waits for the first.
+        ready: () => Promise.resolve(),
         log: () => readFileSync(logFile, "utf8"),
         stop,
         async kill() {
