@@ -61,14 +61,21 @@ test(
     const device = await new TestDevice(t, mosquitto.url, { tenant: "acme", deviceId: "d1", protocolVersion: 4 }).connect();
     const publisher = await new TestDevice(t, mosquitto.url, { tenant: "acme", deviceId: "publisher", protocolVersion: 4 }).connect();
     await publisher.publish("t/acme/d/d1/state", "online", { qos: 1, retain: true });
+    // Of another device than is commanded: its answer would be shed like its telemetry.
     for (let seq = 0; seq < MESSAGES; seq++)
-      await publisher.publish("t/acme/d/d1/telemetry", JSON.stringify({ bootId: "b", seq, tempC: 20 }), { qos: 1 });
+      await publisher.publish("t/acme/d/d2/telemetry", JSON.stringify({ bootId: "b", seq, tempC: 20 }), { qos: 1 });
+    await publisher.publish("t/acme/d/d1/telemetry", JSON.stringify({ bootId: "b", seq: 0, tempC: 20 }), { qos: 1 });
 
     const log = new KafkaLog({ brokers: kafka.bootstrap, clientId: "least-rights", logger: pino({ level: "silent" }) });
     t.after(() => log.close());
     const keysIn = async (topic: string): Promise<Set<string>> => new Set((await readTopic(log, topic)).map(({ key }) => String(key)));
-    for (const topic of [listed.topics.normalized, listed.admission.shedTopic, "iot.device.registry", "iot.device.presence"])
-      await waitFor(`the device in ${topic}`, async () => (await keysIn(topic)).has("acme|d1"), { deadlineMs: 20_000, intervalMs: 200 });
+    for (const [topic, key] of [
+      [listed.topics.normalized, "acme|d1"],
+      [listed.admission.shedTopic, "acme|d2"],
+      ["iot.device.registry", "acme|d1"],
+      ["iot.device.presence", "acme|d1"],
+    ])
+      await waitFor(`${key} in ${topic}`, async () => (await keysIn(topic)).has(key), { deadlineMs: 20_000, intervalMs: 200 });
     await waitFor("an event on the stream", () => stream().includes("event: normalized"));
 
     const commands = `${url}/v1/tenants/acme/devices/d1/commands`;
