@@ -21,9 +21,9 @@ import { shedHeaders } from "./admission/shed-record.ts";
 import { BridgeError } from "./errors.ts";
 import type { Admission, ForwarderBounds, ForwarderCounters, ForwarderLink, ForwarderParts, PresenceSink } from "./forwarder-parts.ts";
 import { InFlightPool, type InFlight } from "./in-flight.ts";
-import { Qos2Session, fingerprintOf } from "./qos2-session.ts";
+import { Qos2Session } from "./qos2-session.ts";
 import type { RawHeaders } from "./raw-headers.ts";
-import type { Route, RouteCache } from "./route-cache.ts";
+import { NO_DEVICE_TOPIC, type Route, type RouteCache } from "./route-cache.ts";
 import type { PublishPacket } from "./wire/publish-packet.ts";
 
 /** What a record takes in the writer beside its payload: key, headers, framing; measured about 220 bytes, so that bounds in bytes hold for small messages. */
@@ -150,14 +150,13 @@ export class Forwarder {
 
   /** A QoS 2 message between PUBLISH and PUBREL that came again: only its PUBREC is owed, after the first write is durable. */
   #isKnown(inbound: PublishPacket): boolean {
-    const { messageId } = inbound;
-    const known = this.#qos2.find(messageId, fingerprintOf(inbound));
+    const known = this.#qos2.find(inbound);
     if (known === undefined) return false;
     this.counters.redelivered++;
     // Sent again on one connection: the PUBREC that is coming answers both.
     if (known.waiting !== undefined) return true;
     const message = this.#pool.take();
-    message.messageId = messageId;
+    message.messageId = inbound.messageId;
     message.qos = 2;
     message.durable = known.durable;
     message.qos2 = known;
@@ -209,11 +208,10 @@ export class Forwarder {
     } else {
       this.#writes++;
       this.#writeBytes += bytes;
-      if (inbound.qos === 2) message.qos2 = this.#qos2.begin(message.messageId, fingerprintOf(inbound), message);
+      if (inbound.qos === 2) message.qos2 = this.#qos2.begin(inbound, message);
       this.#queue.push(message);
     }
-    if (route.key === null)
-      this.#writeDeadLetter(message, route, payload, "bad-topic", "no topic template fits, and it is no other topic of a device");
+    if (route.key === null) this.#writeDeadLetter(message, route, payload, "bad-topic", NO_DEVICE_TOPIC);
     else if (route.isState) this.#takeState(message, route, payload);
     else if (payload.length > this.#bounds.maxValueBytes) this.#writeTooLarge(message, route, payload);
     else if (this.#admission !== undefined) this.#admit(message, route, payload, this.#admission);

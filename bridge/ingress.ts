@@ -12,13 +12,14 @@ import { Forwarder } from "./forwarder.ts";
 import type { Admission } from "./forwarder-parts.ts";
 import { resolveMqttSettings, type MqttSettings, type ResolvedMqttSettings } from "./ingress-settings.ts";
 import { MqttIntake } from "./mqtt-intake.ts";
-import { STATE_TEMPLATE } from "./presence/formats.ts";
+import { STATES } from "./presence/formats.ts";
 import { Presence, type PresenceOptions } from "./presence/presence.ts";
 import { RawHeaders } from "./raw-headers.ts";
 import type { DeviceRegistry } from "./registry/device-registry.ts";
 import { RouteCache, type Owns } from "./route-cache.ts";
 import { routeTargets, type TargetTopics } from "./route-targets.ts";
 import { TopicTemplates } from "./topic-templates.ts";
+import { within } from "./within.ts";
 
 export interface IngressOptions {
   readonly mqtt: MqttSettings;
@@ -65,7 +66,6 @@ export interface IngressStats {
 
 /** Devices whose route is remembered: about 500 bytes each, so 100 MiB at the most. */
 const MAX_CACHED_TOPICS = 200_000;
-const STATES = new TopicTemplates([STATE_TEMPLATE]);
 
 interface Parts {
   readonly writer: PlainWriter;
@@ -215,16 +215,5 @@ export class Ingress {
     await intake.end(left());
     if (!(await within(writer.close(), left()))) logger.warn("the event log's writer did not close in time");
     logger.info(this.stats(), "ingress stopped");
-  }
-}
-
-/** False when the time is over first. A rejection of `work` is passed on, unless it comes too late to matter. */
-async function within(work: Promise<void>, timeoutMs: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), timeoutMs)));
-  try {
-    return await Promise.race([work.then(() => true as const), timeout]);
-  } finally {
-    clearTimeout(timer);
   }
 }

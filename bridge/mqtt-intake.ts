@@ -11,10 +11,12 @@ import type { Duplex } from "node:stream";
 import { connect, type IClientOptions, type ISubscriptionMap, type MqttClient } from "mqtt";
 import type { IConnackPacket } from "mqtt-packet";
 import type { Logger } from "pino";
+import { pauseMs } from "./back-off.ts";
 import { BridgeError } from "./errors.ts";
 import type { ResolvedMqttSettings } from "./ingress-settings.ts";
 import { ConnectionTap } from "./wire/connection-tap.ts";
 import type { PublishPacket } from "./wire/publish-packet.ts";
+import { within } from "./within.ts";
 
 export interface IntakeHandlers {
   /** False: no room; offered again after roomAgain(). */
@@ -140,17 +142,7 @@ export class MqttIntake {
     this.#isHeld = false;
     this.#tap?.resume();
     if (client === undefined) return;
-    let timer: NodeJS.Timeout | undefined;
-    await Promise.race([
-      client.endAsync(!this.#open),
-      new Promise<void>((resolve) => {
-        timer = setTimeout(() => {
-          client.stream.destroy();
-          resolve();
-        }, timeoutMs);
-      }),
-    ]);
-    clearTimeout(timer);
+    if (!(await within(client.endAsync(!this.#open), timeoutMs))) client.stream.destroy();
   }
 
   /** Ends at once and for good, without a word to the broker: the session is another's now. */
@@ -334,11 +326,9 @@ export class MqttIntake {
     Object.assign(client.options, this.#freshCredentials());
   }
 
-  /** Doubles per failure up to the maximum; half of it is random, so that replicas don't come back in step. */
   #backOffMs(): number {
     const { reconnectMinMs, reconnectMaxMs } = this.#settings;
-    const full = Math.min(reconnectMaxMs, reconnectMinMs * 2 ** Math.min(this.#failures, 16));
-    return Math.ceil(full / 2 + (Math.random() * full) / 2);
+    return pauseMs(this.#failures + 1, reconnectMinMs, reconnectMaxMs, Math.random);
   }
 
   /** Without user and password, which a URL may hold. */

@@ -26,14 +26,14 @@ export class Qos2Session {
   }
 
   /** Undefined also for an id that stands for a message with another fingerprint. */
-  find(messageId: number, fingerprint: number): Qos2Message | undefined {
-    const message = this.#messages.get(messageId);
-    return message?.fingerprint === fingerprint ? message : undefined;
+  find(packet: PublishPacket): Qos2Message | undefined {
+    const message = this.#messages.get(packet.messageId);
+    return message !== undefined && message.fingerprint === fingerprintOf(packet) ? message : undefined;
   }
 
-  begin(messageId: number, fingerprint: number, waiting: InFlight): Qos2Message {
-    const message = { fingerprint, durable: false, waiting };
-    this.#messages.set(messageId, message);
+  begin(packet: PublishPacket, waiting: InFlight): Qos2Message {
+    const message = { fingerprint: fingerprintOf(packet), durable: false, waiting };
+    this.#messages.set(packet.messageId, message);
     return message;
   }
 
@@ -54,7 +54,7 @@ export class Qos2Session {
 }
 
 /** Of what a redelivery has in common with its first delivery. */
-export function fingerprintOf(packet: PublishPacket): number {
+function fingerprintOf(packet: PublishPacket): number {
   const { topicBuffer, topicStart, topicEnd, buffer, payloadStart, payloadEnd } = packet;
   return crc32(buffer.subarray(payloadStart, payloadEnd), crc32(topicBuffer.subarray(topicStart, topicEnd)));
 }

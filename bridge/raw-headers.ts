@@ -40,8 +40,7 @@ export class RawHeaders {
     const { qos, dup, retain, contentType, receivedTs, correlation, messageExpiryS, userProperties } = message;
     const headers = this.of(topicHeader, qos, dup, retain, contentType, receivedTs);
     if (originalTopicHeader !== undefined) headers.push(originalTopicHeader);
-    if (correlation !== undefined && correlation.length <= MAX_CORRELATION_BYTES)
-      headers.push({ key: RAW_HEADERS.correlation, value: correlation });
+    addCorrelation(headers, correlation);
     if (messageExpiryS !== undefined) headers.push(header(RAW_HEADERS.expiry, String(messageExpiryS)));
     for (const { name, value } of userProperties) headers.push(header(`${RAW_HEADERS.userPrefix}${name}`, value));
     return headers;
@@ -54,6 +53,12 @@ export class RawHeaders {
     if (this.#types.size < MAX_CONTENT_TYPES) this.#types.set(contentType, made);
     return made;
   }
+}
+
+/** Unless it is longer than anything that is looked for. */
+export function addCorrelation(headers: RecordHeader[], correlation: Buffer | undefined): void {
+  if (correlation !== undefined && correlation.length <= MAX_CORRELATION_BYTES)
+    headers.push({ key: RAW_HEADERS.correlation, value: correlation });
 }
 
 function header(key: string, value: string): RecordHeader {

@@ -35,6 +35,9 @@ export interface Route {
   readonly originalTopicHeader: RecordHeader | undefined;
 }
 
+/** Why a topic is a bad one. */
+export const NO_DEVICE_TOPIC = "no topic template fits, and it is no other topic of a device";
+
 const NOTHING = new Uint8Array(0);
 const NOWHERE: TopicPartition = { topic: "", partition: 0 };
 

@@ -3,7 +3,7 @@
  * Describe comes with Read and Write; an idempotent producer needs nothing of the cluster (Kafka 3.0 and later, KIP-679).
  */
 import { hasLimits, tenantRawTopics } from "../bridge/admission/settings.ts";
-import { targetTopics } from "./command-service.ts";
+import { targetTopics } from "./ingress-topics.ts";
 import type { Config } from "./config/schema.ts";
 import { wantedTopics } from "./topics/wanted-topics.ts";
 

@@ -1,33 +1,12 @@
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
-import { ACK_FILTER } from "../bridge/commands/command-message.ts";
 import { CommandService } from "../bridge/commands/command-service.ts";
 import { COMMAND_BOUNDS } from "../bridge/commands/command-settings.ts";
-import { SHADOW_TEMPLATES } from "../bridge/device-topic.ts";
 import type { MqttSettings } from "../bridge/ingress-settings.ts";
 import type { OfflineDevices } from "../bridge/presence/offline-devices.ts";
-import type { TargetTopics } from "../bridge/route-targets.ts";
-import { TopicTemplates } from "../bridge/topic-templates.ts";
 import type { EventLog } from "../eventlog/port.ts";
 import type { Config } from "./config/schema.ts";
 import type { Closers } from "./service.ts";
-
-/** Where what devices send goes: their answers too when commands are on, their reports when shadows are. */
-export function targetTopics({ commands, shadow, topics: { raw, dlq } }: Config): TargetTopics {
-  return { raw, dlq, ...(commands.enabled ? { acks: commands.ackTopic } : {}), ...(shadow.enabled ? { shadow: shadow.updatesTopic } : {}) };
-}
-
-/** What the ingress takes beside telemetry. */
-export function ingressFor(config: Config, mqtt: MqttSettings): { mqtt: MqttSettings; topics: TargetTopics } {
-  const { commands, shadow } = config;
-  const filters = [...mqtt.topics, ...(commands.enabled ? [ACK_FILTER] : []), ...(shadow.enabled ? SHADOW_FILTERS : [])];
-  return {
-    mqtt: { ...mqtt, topics: [...new Set(filters)] },
-    topics: targetTopics(config),
-  };
-}
-
-const SHADOW_FILTERS = new TopicTemplates(SHADOW_TEMPLATES).filters();
 
 /** Starts carrying out commands, beside an ingress of the same name. Undefined when commands are off. */
 export async function startCommandService(

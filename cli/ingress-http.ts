@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
-import { Counter, type Registry } from "prom-client";
+import type { Registry } from "prom-client";
 import type { Authenticate } from "../api/auth.ts";
+import { ScrapedMetrics } from "../bridge/scraped-metrics.ts";
 import { BrokerAuthHttp, type BrokerAuthOptions } from "./broker-auth-http.ts";
 import { startHealthHttp } from "./health-http.ts";
 import type { Closers } from "./service.ts";
@@ -25,7 +26,11 @@ export async function startIngressHttp(
   { auth, authenticate }: IngressDoors = {},
 ): Promise<number> {
   const brokerAuth = auth === undefined ? undefined : new BrokerAuthHttp(auth);
-  if (brokerAuth !== undefined) registerAuthMetrics(registry, brokerAuth);
+  if (brokerAuth !== undefined) {
+    const metrics = new ScrapedMetrics(registry, "sluice_ingress_", () => brokerAuth.counts);
+    const help = "Questions of the MQTT broker by answer; refused: without the secret, or too many.";
+    metrics.counters("broker_auth_total", help, "answer", (counts) => ({ ...counts }));
+  }
   return startHealthHttp(
     address,
     {
@@ -37,17 +42,4 @@ export async function startIngressHttp(
     },
     closers,
   );
-}
-
-function registerAuthMetrics(registry: Registry, { counts }: BrokerAuthHttp): void {
-  new Counter({
-    name: "sluice_ingress_broker_auth_total",
-    help: "Questions of the MQTT broker by answer; refused: without the secret, or too many.",
-    labelNames: ["answer"],
-    registers: [registry],
-    collect() {
-      this.reset();
-      for (const [answer, count] of Object.entries(counts)) this.inc({ answer }, count);
-    },
-  });
 }

@@ -12,7 +12,8 @@
  */
 import { deviceKey } from "../../processors/formats/names.ts";
 import type { Command, CommandAck, CommandReason, CommandStatus } from "../../processors/formats/commands.ts";
-import { pauseMs, type CommandBounds } from "./command-settings.ts";
+import { pauseMs } from "../back-off.ts";
+import type { CommandBounds } from "./command-settings.ts";
 import { DueHeap } from "../due-heap.ts";
 import { OpenCommand, type PublishOutcome } from "./open-command.ts";
 import { RecentKeys } from "./recent-keys.ts";

@@ -6,6 +6,8 @@
 import { connect, type IClientOptions, type MqttClient } from "mqtt";
 import type { IConnackPacket, Packet } from "mqtt-packet";
 import type { Logger } from "pino";
+import { pauseMs } from "../back-off.ts";
+import { within } from "../within.ts";
 import type { ResolvedMqttSettings } from "../ingress-settings.ts";
 import { isVersionRefused } from "../mqtt-intake.ts";
 import type { CommandMessage } from "./command-message.ts";
@@ -114,10 +116,7 @@ export class CommandLink {
     clearTimeout(this.#timer);
     const client = this.#client;
     if (client === undefined) return;
-    let timer: NodeJS.Timeout | undefined;
-    const tooLate = new Promise<void>((resolve) => (timer = setTimeout(resolve, timeoutMs)));
-    await Promise.race([client.endAsync(!this.#open), tooLate]);
-    clearTimeout(timer);
+    await within(client.endAsync(!this.#open), timeoutMs);
     client.stream.destroy();
     this.#lose();
   }
@@ -163,10 +162,8 @@ export class CommandLink {
     this.#onChange();
   }
 
-  /** Doubles per failure up to the maximum; half of it is random, so that services don't come back in step. */
   #backOffMs(): number {
     const { reconnectMinMs, reconnectMaxMs } = this.#settings;
-    const full = Math.min(reconnectMaxMs, reconnectMinMs * 2 ** Math.min(this.#failures++, 16));
-    return Math.ceil(full / 2 + (Math.random() * full) / 2);
+    return pauseMs(++this.#failures, reconnectMinMs, reconnectMaxMs, Math.random);
   }
 }

@@ -18,6 +18,7 @@ import { CommandRounds } from "./command-rounds.ts";
 import type { CommandBounds } from "./command-settings.ts";
 import { newCounters, registerCommandMetrics, type CommandStats } from "./command-stats.ts";
 import { laneMember } from "../lane-member.ts";
+import { Turns } from "../turns.ts";
 
 export interface CommandServiceOptions {
   /** Of the connection that commands go out on; its client id must be its own. */
@@ -71,7 +72,7 @@ export class CommandService {
   #failure: Error | undefined;
   readonly #finished = Promise.withResolvers<void>();
   /** One at a time: a round, or a change of the lanes. */
-  #tail: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   constructor(options: CommandServiceOptions) {
     this.#options = options;
@@ -133,9 +134,14 @@ export class CommandService {
     await this.#running;
     await link.stop(STOP_ANSWERS_MS);
     if (this.#running !== undefined && this.#failure === undefined) {
-      await this.#exclusive(() => rounds.lastRound()).catch((error: unknown) => {
-        this.#options.logger.warn({ err: error }, "commands: the last answers were not committed; their outcome is open at the next start");
-      });
+      await this.#turns
+        .run(() => rounds.lastRound())
+        .catch((error: unknown) => {
+          this.#options.logger.warn(
+            { err: error },
+            "commands: the last answers were not committed; their outcome is open at the next start",
+          );
+        });
     }
     await group.leave();
     await Promise.all([reader.close(), writer.close()]);
@@ -161,7 +167,7 @@ export class CommandService {
 
   /** Between rounds only: one that writes for a lane must have ended before another service has it. True when something was given up. */
   #assign(lanes: readonly number[]): Promise<boolean> {
-    return this.#exclusive(async () => {
+    return this.#turns.run(async () => {
       const parts = this.#parts;
       if (parts === undefined || this.#stopping) return false;
       const givesUp = parts.rounds.assigned.some((lane) => !lanes.includes(lane));
@@ -179,7 +185,7 @@ export class CommandService {
       try {
         if (failingSince !== undefined) await writer.open();
         const batches = await this.#poll(parts);
-        await this.#exclusive(() => rounds.round(batches));
+        await this.#turns.run(() => rounds.round(batches));
         failingSince = undefined;
         pauseMs = FIRST_RETRY_MS;
       } catch (cause) {
@@ -188,7 +194,7 @@ export class CommandService {
         rounds.counters.recoveries++;
         // What is in memory is not used any more after this, and a log that was closed could not even be told.
         if (!mayPass(error) || performance.now() - failingSince > MAX_OUTAGE_MS) return this.#fail(error);
-        await this.#exclusive(async () => rounds.forget());
+        await this.#turns.run(async () => rounds.forget());
         this.#options.logger.warn({ err: error, pauseMs }, "commands: the log failed; going on from what it has");
         await delay(pauseMs);
         pauseMs = Math.min(2 * pauseMs, MAX_RETRY_MS);
@@ -208,12 +214,6 @@ export class CommandService {
       for (const offset of earliest) reader.seek(offset);
       return [];
     }
-  }
-
-  #exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#tail.then(work);
-    this.#tail = result.catch(() => undefined); // the caller gets the rejection; the next in line goes on
-    return result;
   }
 
   #fail(error: Error): void {

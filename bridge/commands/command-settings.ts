@@ -36,9 +36,3 @@ export const COMMAND_BOUNDS: CommandBounds = {
   ackRetryMinMs: 30_000,
   ackRetryMaxMs: 3_600_000,
 };
-
-/** The pause before attempt `attempt + 1`: doubles per attempt, and half of it is random, so that devices do not come in step. */
-export function pauseMs(attempt: number, minMs: number, maxMs: number, random: () => number): number {
-  const full = Math.min(maxMs, minMs * 2 ** Math.min(attempt - 1, 30));
-  return Math.ceil(full / 2 + (random() * full) / 2);
-}

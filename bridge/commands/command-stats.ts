@@ -1,6 +1,7 @@
 /** The commands service's numbers, and the same for Prometheus. */
-import { Counter, Gauge, type Registry } from "prom-client";
+import type { Registry } from "prom-client";
 import { COMMAND_STATES, type CommandState } from "../../processors/formats/commands.ts";
+import { ScrapedMetrics } from "../scraped-metrics.ts";
 import type { LaneCounters } from "./lane.ts";
 
 export interface CommandCounters extends LaneCounters {
@@ -35,50 +36,18 @@ export function newCounters(): CommandCounters {
 }
 
 export function registerCommandMetrics(registry: Registry, stats: () => CommandStats): void {
-  const labelled = (name: string, help: string, label: string, values: (stats: CommandStats) => Record<string, number>): void => {
-    new Counter({
-      name: `sluice_commands_${name}`,
-      help,
-      labelNames: [label],
-      registers: [registry],
-      collect() {
-        this.reset();
-        for (const [value, count] of Object.entries(values(stats()))) this.inc({ [label]: value }, count);
-      },
-    });
-  };
-  const counter = (name: string, help: string, value: (stats: CommandStats) => number): void => {
-    new Counter({
-      name: `sluice_commands_${name}`,
-      help,
-      registers: [registry],
-      collect() {
-        this.reset();
-        this.inc(value(stats()));
-      },
-    });
-  };
-  const gauge = (name: string, help: string, value: (stats: CommandStats) => number): void => {
-    new Gauge({
-      name: `sluice_commands_${name}`,
-      help,
-      registers: [registry],
-      collect() {
-        this.set(value(stats()));
-      },
-    });
-  };
-  labelled("statuses_total", "Statuses written, by state.", "state", (now) => now.statuses);
-  labelled("acks_total", "Acknowledgements read: taken, of a finished command, of none, or not readable.", "result", (now) => ({
+  const metrics = new ScrapedMetrics(registry, "sluice_commands_", stats);
+  metrics.counters("statuses_total", "Statuses written, by state.", "state", (now) => now.statuses);
+  metrics.counters("acks_total", "Acknowledgements read: taken, of a finished command, of none, or not readable.", "result", (now) => ({
     ...now.acks,
   }));
-  counter("duplicates_total", "Commands whose id was known.", (now) => now.duplicates);
-  counter("dead_letters_total", "Records that name no command.", (now) => now.deadLetters);
-  counter("recoveries_total", "Times everything was brought up again from the log.", (now) => now.recoveries);
-  counter("reconnects_total", "Attempts to connect to the MQTT broker again.", (now) => now.reconnects);
-  gauge("lanes", "Partitions carried out here.", (now) => now.lanes);
-  gauge("open", "Commands that are not done.", (now) => now.open);
-  gauge("ready", "Commands waiting for a connection with room.", (now) => now.ready);
-  gauge("in_air", "Commands published and not answered by the broker.", (now) => now.inAir);
-  gauge("connected", "1 while connected to the MQTT broker.", (now) => (now.connected ? 1 : 0));
+  metrics.counter("duplicates_total", "Commands whose id was known.", (now) => now.duplicates);
+  metrics.counter("dead_letters_total", "Records that name no command.", (now) => now.deadLetters);
+  metrics.counter("recoveries_total", "Times everything was brought up again from the log.", (now) => now.recoveries);
+  metrics.counter("reconnects_total", "Attempts to connect to the MQTT broker again.", (now) => now.reconnects);
+  metrics.gauge("lanes", "Partitions carried out here.", (now) => now.lanes);
+  metrics.gauge("open", "Commands that are not done.", (now) => now.open);
+  metrics.gauge("ready", "Commands waiting for a connection with room.", (now) => now.ready);
+  metrics.gauge("in_air", "Commands published and not answered by the broker.", (now) => now.inAir);
+  metrics.gauge("connected", "1 while connected to the MQTT broker.", (now) => (now.connected ? 1 : 0));
 }

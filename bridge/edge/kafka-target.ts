@@ -8,10 +8,11 @@ import type { EventLog, PlainWriter, RecordHeader, TopicPartition } from "../../
 import { RecordSet } from "../../eventlog/records/record-set.ts";
 import type { DlqReason } from "../../processors/formats/names.ts";
 import type { AdmissionSettings } from "../admission/settings.ts";
-import { RouteCache } from "../route-cache.ts";
-import { STATE_TEMPLATE } from "../presence/formats.ts";
+import { NO_DEVICE_TOPIC, RouteCache } from "../route-cache.ts";
+import { STATES } from "../presence/formats.ts";
 import { routeTargets, type TargetTopics } from "../route-targets.ts";
 import { TopicTemplates } from "../topic-templates.ts";
+import { within } from "../within.ts";
 import type { StoredMessage } from "./message.ts";
 import type { Sent, UplinkTarget } from "./uplink.ts";
 
@@ -43,12 +44,7 @@ export class KafkaTarget implements UplinkTarget {
   async connect(): Promise<void> {
     if (this.#routes !== undefined) return;
     const { log, topics, admission } = this.#options;
-    this.#routes = new RouteCache(
-      await routeTargets(log, topics, admission),
-      MAX_ROUTES,
-      new TopicTemplates(admission.templates),
-      new TopicTemplates([STATE_TEMPLATE]),
-    );
+    this.#routes = new RouteCache(await routeTargets(log, topics, admission), MAX_ROUTES, new TopicTemplates(admission.templates), STATES);
   }
 
   async send(messages: readonly StoredMessage[]): Promise<Sent> {
@@ -59,7 +55,7 @@ export class KafkaTarget implements UplinkTarget {
   /** What is under way has a moment to be answered; after that it goes again at the next start. */
   async close(): Promise<void> {
     this.#closed.resolve({ taken: 0, refused: [], error: new LogError("closed", "the uplink is closed") });
-    await Promise.race([this.#writer.close(), new Promise((resolve) => setTimeout(resolve, CLOSE_TIMEOUT_MS).unref())]);
+    await within(this.#writer.close(), CLOSE_TIMEOUT_MS);
     await this.#options.log.close();
   }
 
@@ -105,8 +101,7 @@ export class KafkaTarget implements UplinkTarget {
     if (route.isState) return;
     if (isGap) return this.#appendLetter(set, message, route.dlq, null, "gateway-gap", gapText(value));
     if (tooLarge !== undefined) return this.#appendLetter(set, message, route.dlq, route.key, "too-large", tooLarge);
-    if (route.key === null)
-      return this.#appendLetter(set, message, route.dlq, null, "bad-topic", "no topic template fits, and it is no .../cmd/ack");
+    if (route.key === null) return this.#appendLetter(set, message, route.dlq, null, "bad-topic", NO_DEVICE_TOPIC);
     if (route.originalTopicHeader === undefined) append(set, route.target, message.receivedTs, route.key, value, headers);
     else {
       const [, ...others] = headers;

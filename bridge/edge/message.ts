@@ -1,7 +1,7 @@
 /** A message as the store keeps it: the raw record of the design (section 8) already, so that forwarding to Kafka copies bytes. */
 import type { FetchedBatch, RecordHeader } from "../../eventlog/port.ts";
 import { RAW_HEADERS, deviceKey } from "../../processors/formats/names.ts";
-import { RawHeaders } from "../raw-headers.ts";
+import { addCorrelation, RawHeaders } from "../raw-headers.ts";
 import { RecentMap } from "../recent-map.ts";
 import { TopicTemplates, type TemplateSetting } from "../topic-templates.ts";
 import { GAP_HEADER } from "./gap.ts";
@@ -32,8 +32,6 @@ export interface StoredMessage {
 
 /** Topics remembered with their key: about 300 bytes each. */
 const MAX_TOPICS = 20_000;
-/** Correlation data that is kept: a command's id has at most 128 bytes. */
-const MAX_CORRELATION_BYTES = 128;
 
 interface Origin {
   readonly key: Buffer | null;
@@ -69,8 +67,7 @@ export class MessageRecords {
 
   headersOf({ qos, dup, retain, contentType, correlation }: DeviceMessage, { header }: Origin, nowMs: number): RecordHeader[] {
     const headers = this.#headers.of(header, qos, dup, retain, contentType, nowMs);
-    if (correlation !== undefined && correlation.length <= MAX_CORRELATION_BYTES)
-      headers.push({ key: RAW_HEADERS.correlation, value: correlation });
+    addCorrelation(headers, correlation);
     return headers;
   }
 }

@@ -6,6 +6,7 @@
  */
 import type { Logger } from "pino";
 import { TokenBucket, rateLimit, type RateLimit } from "../admission/token-bucket.ts";
+import { pauseMs } from "../back-off.ts";
 import type { StoredMessage } from "./message.ts";
 import type { UplinkSettings } from "./settings.ts";
 import type { Store } from "./store.ts";
@@ -146,9 +147,7 @@ export class Uplink {
     this.#up = false;
     this.#store.rewind();
     const { minBackOffMs, maxBackOffMs } = this.#settings;
-    const full = Math.min(maxBackOffMs, minBackOffMs * 2 ** Math.min(this.#failuresInRow - 1, 16));
-    // Half of it random: gateways that lost the same uplink do not come back in step.
-    await this.#sleep(full / 2 + (Math.random() * full) / 2);
+    await this.#sleep(pauseMs(this.#failuresInRow, minBackOffMs, maxBackOffMs, Math.random));
   }
 
   #worked(): void {

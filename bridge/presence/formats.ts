@@ -1,14 +1,15 @@
 /** What a device says of itself on `.../state`, and the records of the presence topic (key `tenant|deviceId`, value JSON). */
 import { parseDeviceKey } from "../../processors/formats/names.ts";
+import { TopicTemplates } from "../topic-templates.ts";
 import type { PresenceView } from "./presence-machine.ts";
 
 /** Longest state that is read, bytes, and its longest reason, characters: the reason is written into each record. */
 const MAX_STATE_BYTES = 4096;
 const MAX_REASON = 128;
 
-export const STATE_TEMPLATE = "t/{tenant}/d/{deviceId}/state";
-/** How every filter for such topics ends. */
+/** How every topic ends on which devices say whether they are there, and every filter for them. */
 export const STATE_FILTER_END = "/state";
+export const STATES = new TopicTemplates([`t/{tenant}/d/{deviceId}${STATE_FILTER_END}`]);
 
 export function stateTopic(tenant: string, deviceId: string): string {
   return `t/${tenant}/d/${deviceId}${STATE_FILTER_END}`;

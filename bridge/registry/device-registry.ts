@@ -8,11 +8,11 @@
  * | `closed`        | by `unknown`                           | by `denied`   |
  */
 import type { Logger } from "pino";
-import type { EventLog, LogReader } from "../../eventlog/port.ts";
+import type { EventLog } from "../../eventlog/port.ts";
 import type { DeviceGate } from "../admission/gate.ts";
 import { BridgeError } from "../errors.ts";
-import { giveRows, readTable } from "../read-table.ts";
 import type { Route } from "../route-cache.ts";
+import { TableTail } from "../table-tail.ts";
 import { TableWriter } from "../table-writer.ts";
 import { KnownDevices } from "./known-devices.ts";
 import { parseRegistryEntry, type RegistryEntry } from "./registry-entry.ts";
@@ -28,10 +28,6 @@ export interface RegistrySettings {
 
 /** Registrations not yet durable; with more, a device is registered at a later message. */
 const MAX_REGISTERING = 10_000;
-/** A poll without news ends after this. */
-const POLL_WAIT_MS = 1000;
-/** After a failed read, before the next. */
-const RETRY_MS = 1000;
 
 export class DeviceRegistry implements DeviceGate {
   reason: "unknown-device" | "denied-device" = "unknown-device";
@@ -41,9 +37,8 @@ export class DeviceRegistry implements DeviceGate {
   readonly #logger: Logger;
   #writer: TableWriter | undefined;
   #registering = 0;
-  #reader: LogReader | undefined;
-  #tailing: Promise<void> = Promise.resolve();
-  readonly #closed = Promise.withResolvers<void>();
+  readonly #tail: TableTail;
+  #toldOverflow = 0;
   #isClosed = false;
 
   constructor(settings: RegistrySettings, log: EventLog, logger: Logger) {
@@ -51,18 +46,17 @@ export class DeviceRegistry implements DeviceGate {
     this.#log = log;
     this.#logger = logger;
     this.known = new KnownDevices(settings.maxDevices);
+    this.#tail = new TableTail(log, settings.topic, this.#onRow, logger);
   }
 
   /** Resolves when the whole table is read. Rejects with `registry-full` when it has more than `maxDevices`, or as the reader does. */
   async start(): Promise<void> {
     const { topic, maxDevices } = this.#settings;
     this.#writer = await TableWriter.open(this.#log, topic);
-    const ends = await readTable(this.#log, topic, this.#onRow);
+    await this.#tail.read();
     if (this.known.overflow > 0)
       throw new BridgeError("registry-full", `${topic} has more devices than registry.maxDevices, ${maxDevices}: raise it`);
-    this.#reader = this.#log.reader({ isolation: "read_committed" });
-    this.#reader.assign(ends);
-    this.#tailing = this.#tail(this.#reader);
+    this.#tail.follow(() => this.#tellOverflow());
   }
 
   verdict({ deviceKey }: Route): "pass" | "shed" | "drop" {
@@ -85,10 +79,7 @@ export class DeviceRegistry implements DeviceGate {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#closed.resolve();
-    this.#reader?.wakeup();
-    await this.#tailing;
-    await this.#reader?.close();
+    await this.#tail.close();
     await this.#writer?.close();
   }
 
@@ -122,24 +113,9 @@ export class DeviceRegistry implements DeviceGate {
     });
   }
 
-  async #tail(reader: LogReader): Promise<void> {
-    let overflow = 0;
-    while (!this.#isClosed) {
-      try {
-        for (const batch of await reader.poll(POLL_WAIT_MS)) giveRows(batch, this.#onRow);
-        if (this.known.overflow > overflow)
-          this.#logger.error({ overflow: this.known.overflow }, "more devices than registry.maxDevices: some are unknown here");
-        overflow = this.known.overflow;
-      } catch (error) {
-        this.#logger.error({ err: error }, "the registry cannot be read; what is known stays");
-        await this.#pause();
-      }
-    }
-  }
-
-  async #pause(): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    await Promise.race([this.#closed.promise, new Promise((resolve) => (timer = setTimeout(resolve, RETRY_MS)))]);
-    clearTimeout(timer);
+  #tellOverflow(): void {
+    const { overflow } = this.known;
+    if (overflow > this.#toldOverflow) this.#logger.error({ overflow }, "more devices than registry.maxDevices: some are unknown here");
+    this.#toldOverflow = overflow;
   }
 }

@@ -13,9 +13,9 @@ import { BridgeError } from "../errors.ts";
 import type { LaneListener } from "../lane-member.ts";
 import { registerIngressMetrics } from "../ingress-metrics.ts";
 import { Ingress, type IngressOptions } from "../ingress.ts";
-import { STATE_TEMPLATE } from "../presence/formats.ts";
+import { STATES } from "../presence/formats.ts";
 import { DeviceRegistry, type RegistrySettings } from "../registry/device-registry.ts";
-import { TopicTemplates } from "../topic-templates.ts";
+import { Turns } from "../turns.ts";
 import { FreezeWatch } from "./freeze-watch.ts";
 import { FixedMembership, GroupMembership, type GroupSettings, type Membership } from "./membership.ts";
 import { addStats, countsOf, NO_COUNTS, type ReplicaStats } from "./replica-stats.ts";
@@ -52,7 +52,7 @@ export class IngressReplica {
   readonly #taken = new Map<number, Taken>();
   readonly #finished = Promise.withResolvers<void>();
   /** Changes of the slots, one at a time. */
-  #tail: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
   #devices: DeviceRegistry | undefined;
   #freezeWatch: FreezeWatch | undefined;
   #rejoinTimer: NodeJS.Timeout | undefined;
@@ -70,11 +70,11 @@ export class IngressReplica {
     const { scaleOut, mqtt, presence, group, log, logger } = options;
     if (scaleOut?.mode === "shared" && presence !== undefined)
       throw new BridgeError("bad-settings", 'presence needs all messages of a device in one place: mqtt.scaleOut.mode "hash" or "filters"');
-    const stateTopics = presence === undefined ? [] : new TopicTemplates([STATE_TEMPLATE]).filters();
+    const stateTopics = presence === undefined ? [] : STATES.filters();
     this.#slots = scaleOut === undefined ? [] : slotsOf(scaleOut, { ...mqtt, stateTopics });
     const listener: LaneListener = {
-      assigned: (slots) => this.#exclusive(() => this.#assign(slots)),
-      lost: () => this.#exclusive(() => this.#lose([...this.#taken.keys()])),
+      assigned: (slots) => this.#turns.run(() => this.#assign(slots)),
+      lost: () => this.#turns.run(() => this.#lose([...this.#taken.keys()])),
       failed: (error) => this.#finished.reject(error),
       held: () => [...this.#taken.keys()],
     };
@@ -224,24 +224,20 @@ export class IngressReplica {
   #giveUp(slots: readonly number[], then: () => void): void {
     // Cut off before anything else runs: the next in line may be waiting for the log.
     const cut = this.#lose(slots);
-    this.#exclusive(async () => {
-      await cut;
-      if (this.#stopping === undefined) then();
-    }).catch((error: unknown) => this.#finished.reject(error));
+    this.#turns
+      .run(async () => {
+        await cut;
+        if (this.#stopping === undefined) then();
+      })
+      .catch((error: unknown) => this.#finished.reject(error));
   }
 
   async #stop(): Promise<void> {
     this.#freezeWatch?.close();
     clearTimeout(this.#rejoinTimer);
-    await this.#exclusive(() => Promise.all([...this.#taken.keys()].map((slot) => this.#handOver(slot))));
+    await this.#turns.run(() => Promise.all([...this.#taken.keys()].map((slot) => this.#handOver(slot))));
     await this.#membership.leave();
     await this.#devices?.close();
     this.#finished.resolve();
-  }
-
-  #exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#tail.then(work);
-    this.#tail = result.catch(() => undefined); // the caller gets the rejection; the next in line goes on
-    return result;
   }
 }

@@ -25,6 +25,11 @@ export interface Slot {
   readonly deviceShare: number;
 }
 
+/** Of the replicas whose slots are named after `clientId`. */
+export function sharedFilter(clientId: string, filter: string): string {
+  return `$share/${clientId}/${filter}`;
+}
+
 /** What one ingress alone takes. */
 export interface Subscriptions {
   readonly clientId: string;
@@ -37,7 +42,7 @@ export function slotsOf(settings: ScaleOutSettings, all: Subscriptions): Slot[] 
   const problem = scaleOutProblem(settings);
   if (problem !== undefined) throw new BridgeError("bad-settings", `mqtt.scaleOut.${problem.key} ${problem.rule}`);
   const count = settings.filters?.length ?? settings.slots ?? 0;
-  const shared = all.topics.map((filter) => `$share/${all.clientId}/${filter}`);
+  const shared = all.topics.map((filter) => sharedFilter(all.clientId, filter));
   return Array.from({ length: count }, (_, number) => {
     const clientId = `${all.clientId}-${number}`;
     switch (settings.mode) {

@@ -13,11 +13,12 @@ import { LogError } from "../../eventlog/errors.ts";
 import type { EventLog, FetchedBatch, GroupMember, LogReader, PartitionOffset } from "../../eventlog/port.ts";
 import { partitionForKey } from "../../eventlog/records/murmur2.ts";
 import { CommandLink } from "../commands/command-link.ts";
-import { laneMember } from "../lane-member.ts";
 import type { PublishOutcome } from "../commands/open-command.ts";
 import { BridgeError } from "../errors.ts";
 import { resolveMqttSettings, type MqttSettings } from "../ingress-settings.ts";
+import { laneMember } from "../lane-member.ts";
 import type { OfflineDevices } from "../presence/offline-devices.ts";
+import { Turns } from "../turns.ts";
 import { DeltaBook, type DeltaBounds } from "./delta-book.ts";
 import { deltaMessage } from "./delta-message.ts";
 import type { PendingDelta } from "./pending-delta.ts";
@@ -43,7 +44,6 @@ export interface ShadowServiceOptions {
   readonly registry: Registry;
 }
 
-/** A round is short: nobody is waited for. */
 /** Longest sleep of an idle loop; everything that happens wakes it. */
 const MAX_POLL_MS = 1_000;
 const READ_BYTES = 4 * 1024 * 1024;
@@ -79,7 +79,7 @@ export class ShadowService {
   #stopping = false;
   #failure: Error | undefined;
   /** One at a time: a round, or a change of the lanes. */
-  #tail: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   constructor(options: ShadowServiceOptions) {
     this.#options = options;
@@ -146,10 +146,10 @@ export class ShadowService {
         held: () => this.#assigned,
         assigned: async (lanes) => {
           const givesUp = this.#assigned.some((lane) => !lanes.includes(lane));
-          await this.#exclusive(async () => this.#assign(lanes));
+          await this.#turns.run(async () => this.#assign(lanes));
           return givesUp;
         },
-        lost: () => this.#exclusive(async () => this.#assign([])),
+        lost: () => this.#turns.run(async () => this.#assign([])),
         failed: (error) => this.#fail(error),
       },
       logger,
@@ -168,13 +168,13 @@ export class ShadowService {
     while (!this.#stopping && this.#failure === undefined) {
       try {
         const batches = await reader.poll(this.#waitMs(parts));
-        await this.#exclusive(() => this.#round(parts, batches));
+        await this.#turns.run(() => this.#round(parts, batches));
       } catch (cause) {
         const error = cause instanceof Error ? cause : new Error(String(cause));
         if (!(error instanceof LogError) || (error.action === "fatal" && error.code !== "offset-out-of-range")) return this.#fail(error);
         this.#options.logger.warn({ err: error }, "shadows: the log failed; trying again");
         // What is next was deleted, or the topic made anew: from its beginning.
-        if (error.code === "offset-out-of-range") await this.#exclusive(async () => this.#lanes.clear());
+        if (error.code === "offset-out-of-range") await this.#turns.run(async () => this.#lanes.clear());
         await delay(RETRY_MS);
       }
     }
@@ -239,12 +239,6 @@ export class ShadowService {
   #positions(): PartitionOffset[] {
     const { topic } = this.#options;
     return [...this.#lanes.values()].map(({ partition, position }) => ({ topic, partition, offset: position }));
-  }
-
-  #exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#tail.then(work);
-    this.#tail = result.catch(() => undefined); // the caller gets the rejection; the next in line goes on
-    return result;
   }
 
   #fail(error: Error): void {

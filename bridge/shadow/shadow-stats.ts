@@ -1,5 +1,6 @@
 /** The shadow service's numbers, and the same for Prometheus. */
-import { Counter, Gauge, type Registry } from "prom-client";
+import type { Registry } from "prom-client";
+import { ScrapedMetrics } from "../scraped-metrics.ts";
 
 export interface ShadowStats {
   readonly connected: boolean;
@@ -16,28 +17,11 @@ export interface ShadowStats {
 }
 
 export function registerShadowMetrics(registry: Registry, stats: () => ShadowStats): void {
-  const gauge = (name: string, help: string, value: (stats: ShadowStats) => number): void => {
-    new Gauge({
-      name: `sluice_shadow_${name}`,
-      help,
-      registers: [registry],
-      collect() {
-        this.set(value(stats()));
-      },
-    });
-  };
-  new Counter({
-    name: "sluice_shadow_published_total",
-    help: "Deltas given to the MQTT broker.",
-    registers: [registry],
-    collect() {
-      this.reset();
-      this.inc(stats().published);
-    },
-  });
-  gauge("lanes", "Partitions of shadows whose devices are told from here.", (now) => now.lanes);
-  gauge("pending", "Devices that are not as desired.", (now) => now.pending);
-  gauge("overflow", "Deltas that there was no room to keep; their devices must ask.", (now) => now.overflow);
-  gauge("refused", "Deltas that the broker refused.", (now) => now.refused);
-  gauge("connected", "1 while connected to the MQTT broker.", (now) => (now.connected ? 1 : 0));
+  const metrics = new ScrapedMetrics(registry, "sluice_shadow_", stats);
+  metrics.counter("published_total", "Deltas given to the MQTT broker.", (now) => now.published);
+  metrics.gauge("lanes", "Partitions of shadows whose devices are told from here.", (now) => now.lanes);
+  metrics.gauge("pending", "Devices that are not as desired.", (now) => now.pending);
+  metrics.gauge("overflow", "Deltas that there was no room to keep; their devices must ask.", (now) => now.overflow);
+  metrics.gauge("refused", "Deltas that the broker refused.", (now) => now.refused);
+  metrics.gauge("connected", "1 while connected to the MQTT broker.", (now) => (now.connected ? 1 : 0));
 }

@@ -1,5 +1,5 @@
 import { authenticator } from "../../api/auth.ts";
-import { targetTopics } from "../command-service.ts";
+import { targetTopics } from "../ingress-topics.ts";
 import { httpTokens } from "../http-tokens.ts";
 import { readFileSync } from "node:fs";
 import type { Logger } from "pino";

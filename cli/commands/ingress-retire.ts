@@ -1,8 +1,8 @@
-import { STATE_TEMPLATE } from "../../bridge/presence/formats.ts";
+import { STATES } from "../../bridge/presence/formats.ts";
 import { retireSession } from "../../bridge/scale-out/retire.ts";
-import { TopicTemplates } from "../../bridge/topic-templates.ts";
+import { sharedFilter } from "../../bridge/scale-out/slot.ts";
 import { commandContext, type CommonOptions } from "../command-options.ts";
-import { ingressFor } from "../command-service.ts";
+import { ingressFor } from "../ingress-topics.ts";
 import { EXIT } from "../exit-codes.ts";
 import { mqttSettings } from "../mqtt-settings.ts";
 import { openKafka } from "../open-kafka.ts";
@@ -18,12 +18,11 @@ export async function run(clientId: string, options: CommonOptions): Promise<num
   try {
     await requireTopics(log.admin, config);
     const { mqtt, topics } = ingressFor(config, mqttSettings(config, logger));
-    const plain = [...mqtt.topics, ...new TopicTemplates([STATE_TEMPLATE]).filters()];
-    const formerTopics = [...new Set([...plain, ...(config.mqtt.scaleOut?.filters ?? []).flat()])];
-    const shared = formerTopics.map((filter) => `$share/${config.mqtt.clientId}/${filter}`);
+    const plain = [...new Set([...mqtt.topics, ...STATES.filters(), ...(config.mqtt.scaleOut?.filters ?? []).flat()])];
+    const formerTopics = [...plain, ...plain.map((filter) => sharedFilter(config.mqtt.clientId, filter))];
     const retired = await retireSession(
       {
-        mqtt: { ...mqtt, clientId, topics: [], stateTopics: [], formerTopics: [...formerTopics, ...shared] },
+        mqtt: { ...mqtt, clientId, topics: [], stateTopics: [], formerTopics },
         topics,
         log,
         validation: config.validation,

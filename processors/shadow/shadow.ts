@@ -68,10 +68,10 @@ class Shadow implements Processor<string | null, ByteSlice | null, ShadowOutputs
   #answer({ tenant, deviceId }: DeviceName, now: number): void {
     const key = deviceKey(tenant, deviceId);
     const row = this.#rows.get(key) ?? NEW_ROW;
-    const { version } = row;
-    const document = row.document(tenant, deviceId) ?? {
-      ...{ v: 1 as const, tenant, deviceId, version, desired: {}, reported: {}, metadata: NO_STATE.times, ts: row.ts },
-    };
+    const { version, ts } = row;
+    const { desired, reported, times: metadata } = NO_STATE;
+    const empty: ShadowDocument = { v: 1, tenant, deviceId, version, desired, reported, metadata, ts };
+    const document = row.document(tenant, deviceId) ?? empty;
     this.#documents.forward({ key, value: document, timestamp: now, headers: [header(SHADOW_HEADERS.asked, "true")] });
   }
 
