@@ -9,7 +9,7 @@ export interface Stage {
   readonly files?: readonly string[];
   /** Longest single test. Default 60 s. */
   readonly testTimeoutMs?: number;
-  /** Test files at the same time: two cores. A stage runs alone by default. */
+  /** Test files at the same time, on two cores. Default: one. */
   readonly concurrency?: number;
   /** Provided before the tests start, so that no test's time goes into an installation. */
   readonly needs?: readonly Requirement[];

@@ -65,7 +65,8 @@ for (const [phase, isOpen] of [
     const first = onDisk(setup, dir, log);
     await first.start();
     if (isOpen) await waitFor("all are being restored", () => first.queries.worker().tasks.length === PARTITIONS);
-    const second = onDisk(setup, tempDir(t, "empty-disk"), setup.log);
+    // Held too: a warm-up that is over between two looks would not be seen, and its task would move.
+    const second = onDisk(setup, tempDir(t, "empty-disk"), held.log);
     await second.start();
     await waitFor("it warms up", () => second.queries.worker().standbys.some(({ warmup }) => warmup));
 
