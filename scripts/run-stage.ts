@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { spawnGuarded } from "../test/support/child-process.ts";
 import { CleanupList } from "../test/support/cleanup.ts";
 import { tempDir } from "../test/support/temp-dir.ts";
-import type { Counts } from "./count-reporter.ts";
+import type { Counts, Failure, Report } from "./count-reporter.ts";
 import type { Stage } from "./test-stages.ts";
 
 export interface StageResult {
@@ -14,6 +14,7 @@ export interface StageResult {
   readonly durationMs: number;
   /** Of a stage of tests that came to its end. */
   readonly counts?: Counts;
+  readonly failures?: readonly Failure[];
   readonly problem?: string;
 }
 
@@ -25,9 +26,9 @@ export function stageFiles(stage: Stage, root: string): string[] | undefined {
 /** Runs one stage with its output on ours, for `limitMs` at most. Never rejects for a failing check; that is a result. */
 export async function runStage(stage: Stage, root: string, limitMs: number): Promise<StageResult> {
   const cleanup = new CleanupList();
-  const countsFile = join(tempDir(cleanup, "counts"), "counts.json");
+  const reportFile = join(tempDir(cleanup, "report"), "report.json");
   const args =
-    stage.command === undefined ? testArguments(stage, stageFiles(stage, root) ?? [], countsFile) : commandArguments(root, stage.command);
+    stage.command === undefined ? testArguments(stage, stageFiles(stage, root) ?? [], reportFile) : commandArguments(root, stage.command);
   const started = performance.now();
   const child = await spawnGuarded(process.execPath, args, { cwd: root, output: "inherit" });
   let overran = false;
@@ -37,14 +38,15 @@ export async function runStage(stage: Stage, root: string, limitMs: number): Pro
   }, limitMs);
   const status = await child.exited;
   clearTimeout(timer);
-  const counts = stage.command === undefined ? readCounts(countsFile) : undefined;
+  const report = stage.command === undefined ? readReport(reportFile) : undefined;
   await cleanup.run();
   return {
     name: stage.name,
     ok: status.code === 0,
     empty: false,
     durationMs: performance.now() - started,
-    counts,
+    counts: report?.counts,
+    failures: report?.failures,
     problem: overran ? `ended after ${Math.round(limitMs / 1000)} s` : undefined,
   };
 }
@@ -53,7 +55,7 @@ function commandArguments(root: string, [command, ...args]: readonly string[]): 
   return [join(root, "node_modules", ".bin", command), ...args];
 }
 
-function testArguments(stage: Stage, files: readonly string[], countsFile: string): string[] {
+function testArguments(stage: Stage, files: readonly string[], reportFile: string): string[] {
   return [
     "--test",
     "--disable-warning=TimeoutNegativeWarning",
@@ -62,14 +64,14 @@ function testArguments(stage: Stage, files: readonly string[], countsFile: strin
     "--test-reporter=spec",
     "--test-reporter-destination=stdout",
     "--test-reporter=./scripts/count-reporter.ts",
-    `--test-reporter-destination=${countsFile}`,
+    `--test-reporter-destination=${reportFile}`,
     ...files,
   ];
 }
 
-function readCounts(file: string): Counts | undefined {
+function readReport(file: string): Report | undefined {
   try {
-    return JSON.parse(readFileSync(file, "utf8")) as Counts;
+    return JSON.parse(readFileSync(file, "utf8")) as Report;
   } catch {
     // The run was ended before its summary; its exit code says so.
     return undefined;

@@ -2,6 +2,7 @@
  * `npm test [-- --only unit,integration] [-- file ...]`: all checks of the repository, a summary, and as the last lines the
  * totals as node's own test runner prints them. Exit code 1 when anything failed. CI=true: nothing may be missing.
  */
+import { relative } from "node:path";
 import { parseArgs } from "node:util";
 import { CleanupList } from "../test/support/cleanup.ts";
 import { startKafka } from "../test/support/kafka.ts";
@@ -33,7 +34,17 @@ function total(key: keyof Counts): number {
   return results.reduce((sum, result) => sum + (result.counts?.[key] ?? 0), 0);
 }
 
+function printFailures(): void {
+  for (const { name, failures = [] } of results) {
+    for (const { test, file, error } of failures) {
+      const where = file === undefined ? "" : ` (${relative(root, file)})`;
+      process.stdout.write(`\nFAILED in ${name}: ${test}${where}\n  ${error.replaceAll("\n", "\n  ")}\n`);
+    }
+  }
+}
+
 function summarize(): void {
+  printFailures();
   process.stdout.write("\n");
   for (const { name, ok, empty, durationMs, counts, problem } of results) {
     const detail =
