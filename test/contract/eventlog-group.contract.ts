@@ -1,7 +1,7 @@
 /** Contract: groups share partitions, and nobody gets one before its last owner has given it up. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { TestMember, makeTopic, unique, until } from "./eventlog-helpers.ts";
+import { TestMember, makeTopic, unique, until, untilShared } from "./eventlog-helpers.ts";
 import type { MakeLog } from "./eventlog.contract.ts";
 
 export function groupContract(name: string, makeLog: MakeLog): void {
@@ -39,7 +39,7 @@ export function groupContract(name: string, makeLog: MakeLog): void {
     const first = new TestMember(log, t, { groupId, partitions: 2 });
     const second = new TestMember(log, t, { groupId, partitions: 2 });
     await Promise.all([first.start(), second.start()]);
-    await until("a part each", () => [first.assignment, second.assignment].sort().join() === "0,1");
+    await untilShared(first, second);
     const events = second.events.length;
     await second.member.leave();
     await until("all partitions", () => first.assignment === "0,1");
@@ -134,7 +134,7 @@ export function groupContract(name: string, makeLog: MakeLog): void {
     const instanceId = unique("instance");
     const before = new TestMember(log, t, { groupId, partitions: 2, instanceId });
     await before.start();
-    await until("a part each", () => [stays.assignment, before.assignment].sort().join() === "0,1");
+    await untilShared(stays, before);
     const had = before.assignment;
     const events = stays.events.length;
     const generation = before.member.metadata().generationId;

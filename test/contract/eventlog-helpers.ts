@@ -211,3 +211,11 @@ export class TestMember {
 function split(partitions = ""): string[] {
   return partitions === "" ? [] : partitions.split(",");
 }
+
+/** Two partitions, one each. In one generation: who has given its other one up hears of the last round after who got it. */
+export function untilShared(a: TestMember, b: TestMember): Promise<void> {
+  return until("a part each, in one generation", () => {
+    const [first, second] = [a.lastMetadata?.generationId, b.lastMetadata?.generationId];
+    return first === second && [a.assignment, b.assignment].sort().join() === "0,1";
+  });
+}
