@@ -14,6 +14,8 @@ const MAX_ID_BYTES = 256;
 export class Device {
   /** Where this device's row was last seen: saves each processor the look-up. */
   row: RowHandle<DeviceRow> | undefined = undefined;
+  /** Of its last event that had one: the next one's is most likely the same string. */
+  bootId = "";
   readonly key: string;
   readonly tenant: string;
   readonly deviceId: string;

@@ -2,6 +2,7 @@
 import type { Device } from "./device.ts";
 import type { Flag } from "./formats/records.ts";
 import { NO_METRICS, type MetricShape } from "./metric-shape.ts";
+import type { Payload } from "./payload.ts";
 
 /** Bits of TelemetryEvent.flags, in the order in which flags are written. */
 export const FLAG = { clockAhead: 1, late: 2, noIdentity: 4, noTs: 8, retained: 16 } as const;
@@ -33,7 +34,8 @@ export type AttributeValue = string | number | boolean;
  */
 export class TelemetryEvent {
   // decode
-  payload: Readonly<Record<string, unknown>>;
+  /** Refilled for the next event: read until normalize has forwarded this one, and by dedupe for what came as an object. */
+  readonly payload: Payload;
   batch: Batch | undefined;
   /** Of the event within its batch; 0 without one. */
   index: number;
@@ -60,7 +62,7 @@ export class TelemetryEvent {
   /** The device's stream time with this event counted in, epoch ms. */
   deviceTime = 0;
 
-  constructor(payload: Readonly<Record<string, unknown>>, batch: Batch | undefined, index: number) {
+  constructor(payload: Payload, batch: Batch | undefined, index: number) {
     this.payload = payload;
     this.batch = batch;
     this.index = index;

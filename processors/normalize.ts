@@ -2,12 +2,11 @@
 import type { Output, Processor, ProcessorContext, ProcessorSpec, StreamRecord } from "../topology/processor.ts";
 import type { AttributeValue, TelemetryEvent } from "./event.ts";
 import { NO_METRICS, type MetricShape } from "./metric-shape.ts";
+import { MAX_METRICS } from "./normalize-plan.ts";
+import { KIND, MAX_FIELDS, type Payload } from "./payload.ts";
 import { convert, type CompiledProfile, type FieldPlan } from "./profile.ts";
 import { problem, reject, type Problem } from "./reject.ts";
 
-/** Fields of one event, nested ones included. */
-const MAX_FIELDS = 512;
-const MAX_METRICS = 256;
 const MAX_ATTRIBUTES = 64;
 /** Characters of a string attribute. */
 const MAX_ATTRIBUTE_LENGTH = 1024;
@@ -26,6 +25,7 @@ class Normalize implements Processor<string, TelemetryEvent, NormalizeOutputs> {
   #context!: ProcessorContext<NormalizeOutputs>;
   #normalized!: Output<string, TelemetryEvent>;
   // Of the event in hand.
+  /** Nested ones included. */
   #fields = 0;
   #metrics: MetricShape = NO_METRICS;
   /** Reused; the event gets a copy of its own length. */
@@ -46,8 +46,12 @@ class Normalize implements Processor<string, TelemetryEvent, NormalizeOutputs> {
     this.#metrics = NO_METRICS;
     this.#values.length = 0;
     this.#attributeNames = undefined;
-    const found = this.#take(profile, event.payload, "", 1) ?? this.#complete();
-    if (found !== undefined) return reject(this.#context, event, found.reason, found.message);
+    const plan = event.payload.lastField.planFor(profile);
+    if (plan.metrics !== undefined && this.#takeMeasured(plan.fields, plan.measured, event.payload)) this.#metrics = plan.metrics;
+    else {
+      const found = this.#takeFields(profile, plan.fields, event.payload) ?? this.#complete();
+      if (found !== undefined) return reject(this.#context, event, found.reason, found.message);
+    }
     event.metrics = this.#metrics;
     event.values = this.#values.slice();
     event.attributeNames = this.#attributeNames ?? NONE;
@@ -55,14 +59,46 @@ class Normalize implements Processor<string, TelemetryEvent, NormalizeOutputs> {
     this.#normalized.forward(record);
   }
 
+  /** Most events: nothing but finite numbers. False: something else is among them. */
+  #takeMeasured(plans: readonly FieldPlan[], measured: readonly number[], { kinds, numbers, isCutOff }: Payload): boolean {
+    const values = this.#values;
+    for (let i = 0; i < measured.length; i++) {
+      const at = measured[i];
+      const plan = plans[at];
+      const value = plan.conversion === "none" ? numbers[at] : convert(plan, numbers[at]);
+      if (kinds[at] !== KIND.number || !(value - value === 0)) {
+        values.length = 0;
+        return false;
+      }
+      // -0 would be written as 0 and read back as another number than was aggregated.
+      values.push(value + 0);
+    }
+    return !isCutOff;
+  }
+
+  #takeFields(profile: CompiledProfile, plans: readonly FieldPlan[], payload: Payload): Problem | undefined {
+    this.#values.length = 0;
+    this.#fields = payload.count;
+    for (let at = 0; at < payload.count; at++) {
+      const name = payload.names[at];
+      const found =
+        payload.kinds[at] === KIND.number
+          ? this.#takeNumber(plans[at], name, payload.numbers[at])
+          : this.#takeOther(profile, plans[at], name, payload.value(at), 1);
+      if (found !== undefined) return found;
+    }
+    return payload.isCutOff ? tooManyFields() : undefined;
+  }
+
   #complete(): Problem | undefined {
     return this.#values.length === 0 ? problem("no-metrics", "nothing numeric in the payload") : undefined;
   }
 
+  /** Of a nested object. */
   #take(profile: CompiledProfile, object: Readonly<Record<string, unknown>>, prefix: string, depth: number): Problem | undefined {
     for (const key in object) {
-      if (++this.#fields > MAX_FIELDS) return problem("schema", `more than ${MAX_FIELDS} fields`);
-      const path = prefix === "" ? key : prefix + key;
+      if (++this.#fields > MAX_FIELDS) return tooManyFields();
+      const path = prefix + key;
       const value = object[key];
       const plan = profile.field(path);
       const found = typeof value === "number" ? this.#takeNumber(plan, path, value) : this.#takeOther(profile, plan, path, value, depth);
@@ -133,6 +169,10 @@ class Normalize implements Processor<string, TelemetryEvent, NormalizeOutputs> {
     this.#attributeValues.push(value);
     return undefined;
   }
+}
+
+function tooManyFields(): Problem {
+  return problem("schema", `more than ${MAX_FIELDS} fields`);
 }
 
 function notFinite(path: string): Problem {
