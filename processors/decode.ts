@@ -32,6 +32,9 @@ class Decode implements Processor<string | null, ByteSlice | null, DecodeOutputs
   #events!: Output<string | null, TelemetryEvent>;
   readonly #json = new JsonFields();
   readonly #payload = new Payload();
+  readonly #event = new TelemetryEvent(this.#payload);
+  /** Forwarded for each event. */
+  readonly #record = { key: null as string | null, value: this.#event, timestamp: 0.5 };
   /** Why the last #parse() found nothing. */
   #problem: Problem | undefined;
 
@@ -59,7 +62,10 @@ class Decode implements Processor<string | null, ByteSlice | null, DecodeOutputs
 
   /** What is in #payload. */
   #forward({ key, timestamp }: StreamRecord<string | null, ByteSlice | null>, batch: Batch | undefined, index: number): void {
-    this.#events.forward({ key, value: new TelemetryEvent(this.#payload, batch, index), timestamp });
+    this.#event.begin(batch, index);
+    this.#record.key = key;
+    this.#record.timestamp = timestamp;
+    this.#events.forward(this.#record);
   }
 
   #forwardBatch(record: StreamRecord<string | null, ByteSlice | null>, elements: readonly unknown[]): void {
@@ -69,16 +75,13 @@ class Decode implements Processor<string | null, ByteSlice | null, DecodeOutputs
     const batch: Batch = { rejected: false };
     for (let index = 0; index < elements.length; index++) {
       const element = elements[index];
-      const isEvent = isObject(element);
-      this.#payload.take(isEvent ? element : {});
-      if (isEvent) this.#forward(record, batch, index);
-      else
-        reject(
-          this.#context,
-          new TelemetryEvent(this.#payload, batch, index),
-          "not-object",
-          `an event is an object, not ${kindOf(element)}`,
-        );
+      if (isObject(element)) {
+        this.#payload.take(element);
+        this.#forward(record, batch, index);
+        continue;
+      }
+      this.#event.begin(batch, index);
+      reject(this.#context, this.#event, "not-object", `an event is an object, not ${kindOf(element)}`);
     }
   }
 

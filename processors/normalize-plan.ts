@@ -11,6 +11,8 @@ export interface NormalizePlan {
   readonly measured: readonly number[];
   /** When each of these is a number: their metrics. Undefined: there is more to look at. */
   readonly metrics: MetricShape | undefined;
+  /** Room for the values of one event, used again for the next. */
+  readonly values: number[];
 }
 
 export function normalizePlan(names: readonly string[], profile: CompiledProfile): NormalizePlan {
@@ -18,7 +20,8 @@ export function normalizePlan(names: readonly string[], profile: CompiledProfile
   const measured = [...fields.keys()].filter((at) => fields[at].kind !== "reserved" && fields[at].kind !== "ignore");
   const isPlain = measured.every((at) => fields[at].kind === "auto" || fields[at].kind === "metric");
   const isBounded = measured.length > 0 && measured.length <= MAX_METRICS;
-  return { fields, measured, metrics: isPlain && isBounded ? metricsOf(measured.map((at) => fields[at].name)) : undefined };
+  const values = new Array<number>(measured.length).fill(0.5);
+  return { fields, measured, values, metrics: isPlain && isBounded ? metricsOf(measured.map((at) => fields[at].name)) : undefined };
 }
 
 /** Undefined when two fields have the same metric. */

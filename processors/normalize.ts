@@ -2,7 +2,7 @@
 import type { Output, Processor, ProcessorContext, ProcessorSpec, StreamRecord } from "../topology/processor.ts";
 import type { AttributeValue, TelemetryEvent } from "./event.ts";
 import { NO_METRICS, type MetricShape } from "./metric-shape.ts";
-import { MAX_METRICS } from "./normalize-plan.ts";
+import { MAX_METRICS, type NormalizePlan } from "./normalize-plan.ts";
 import { KIND, MAX_FIELDS, type Payload } from "./payload.ts";
 import { convert, type CompiledProfile, type FieldPlan } from "./profile.ts";
 import { problem, reject, type Problem } from "./reject.ts";
@@ -12,8 +12,6 @@ const MAX_ATTRIBUTES = 64;
 const MAX_ATTRIBUTE_LENGTH = 1024;
 /** `{"a":{"b":{"c":1}}}` is depth 3. */
 const MAX_DEPTH = 4;
-
-const NONE: readonly never[] = [];
 
 export type NormalizeOutputs = { normalized: { key: string; value: TelemetryEvent } };
 
@@ -28,8 +26,7 @@ class Normalize implements Processor<string, TelemetryEvent, NormalizeOutputs> {
   /** Nested ones included. */
   #fields = 0;
   #metrics: MetricShape = NO_METRICS;
-  /** Reused; the event gets a copy of its own length. */
-  readonly #values: number[] = [];
+  #values: number[] = [];
   #attributeNames: string[] | undefined;
   #attributeValues: AttributeValue[] = [];
 
@@ -42,42 +39,32 @@ class Normalize implements Processor<string, TelemetryEvent, NormalizeOutputs> {
     const event = record.value;
     const profile = event.device?.profile;
     if (profile === undefined) throw new Error("normalize comes after validate");
-    this.#fields = 0;
-    this.#metrics = NO_METRICS;
-    this.#values.length = 0;
-    this.#attributeNames = undefined;
-    const plan = event.payload.lastField.planFor(profile);
-    if (plan.metrics !== undefined && this.#takeMeasured(plan.fields, plan.measured, event.payload)) this.#metrics = plan.metrics;
-    else {
-      const found = this.#takeFields(profile, plan.fields, event.payload) ?? this.#complete();
+    const { payload } = event;
+    const plan = payload.lastField.planFor(profile);
+    if (plan.metrics !== undefined && takeMeasured(plan, payload)) {
+      event.metrics = plan.metrics;
+      event.values = plan.values;
+    } else {
+      const found = this.#takeFields(profile, plan.fields, payload) ?? this.#complete();
       if (found !== undefined) return reject(this.#context, event, found.reason, found.message);
+      event.metrics = this.#metrics;
+      event.values = this.#values;
+      if (this.#attributeNames !== undefined) {
+        event.attributeNames = this.#attributeNames;
+        event.attributeValues = this.#attributeValues;
+      }
     }
-    event.metrics = this.#metrics;
-    event.values = this.#values.slice();
-    event.attributeNames = this.#attributeNames ?? NONE;
-    event.attributeValues = this.#attributeNames === undefined ? NONE : this.#attributeValues;
     this.#normalized.forward(record);
   }
 
-  /** Most events: nothing but finite numbers. False: something else is among them. */
-  #takeMeasured(plans: readonly FieldPlan[], measured: readonly number[], { kinds, numbers, isCutOff }: Payload): boolean {
-    const values = this.#values;
-    for (let i = 0; i < measured.length; i++) {
-      const at = measured[i];
-      const plan = plans[at];
-      const value = plan.conversion === "none" ? numbers[at] : convert(plan, numbers[at]);
-      if (kinds[at] !== KIND.number || !(value - value === 0)) {
-        values.length = 0;
-        return false;
-      }
-      // -0 would be written as 0 and read back as another number than was aggregated.
-      values.push(value + 0);
-    }
-    return !isCutOff;
+  #complete(): Problem | undefined {
+    return this.#values.length === 0 ? problem("no-metrics", "nothing numeric in the payload") : undefined;
   }
 
   #takeFields(profile: CompiledProfile, plans: readonly FieldPlan[], payload: Payload): Problem | undefined {
-    this.#values.length = 0;
+    this.#metrics = NO_METRICS;
+    this.#values = [];
+    this.#attributeNames = undefined;
     this.#fields = payload.count;
     for (let at = 0; at < payload.count; at++) {
       const name = payload.names[at];
@@ -88,10 +75,6 @@ class Normalize implements Processor<string, TelemetryEvent, NormalizeOutputs> {
       if (found !== undefined) return found;
     }
     return payload.isCutOff ? tooManyFields() : undefined;
-  }
-
-  #complete(): Problem | undefined {
-    return this.#values.length === 0 ? problem("no-metrics", "nothing numeric in the payload") : undefined;
   }
 
   /** Of a nested object. */
@@ -169,6 +152,19 @@ class Normalize implements Processor<string, TelemetryEvent, NormalizeOutputs> {
     this.#attributeValues.push(value);
     return undefined;
   }
+}
+
+/** Most events: nothing but finite numbers. False: something else is among them. */
+function takeMeasured({ fields, measured, values }: NormalizePlan, { kinds, numbers, isCutOff }: Payload): boolean {
+  for (let i = 0; i < measured.length; i++) {
+    const at = measured[i];
+    const plan = fields[at];
+    const value = plan.conversion === "none" ? numbers[at] : convert(plan, numbers[at]);
+    if (kinds[at] !== KIND.number || !(value - value === 0)) return false;
+    // -0 would be written as 0 and read back as another number than was aggregated.
+    values[i] = value + 0;
+  }
+  return !isCutOff;
 }
 
 function tooManyFields(): Problem {

@@ -34,7 +34,7 @@ export function toNormalizedRecord(event: TelemetryEvent): NormalizedRecord {
 
 /** For topologies that read the normalized topic. */
 export function fromNormalizedRecord(record: NormalizedRecord): TelemetryEvent {
-  const event = new TelemetryEvent(NO_PAYLOAD, undefined, 0);
+  const event = new TelemetryEvent(NO_PAYLOAD);
   event.device = new Device(record.tenant, record.deviceId, NO_PROFILE);
   event.bootId = record.bootId;
   event.seq = record.seq ?? -1;

@@ -1,10 +1,10 @@
 /** Who sent the event, which one it is, and when: fields of fixed meaning are checked here; what was measured is normalize's. */
 import type { Output, Processor, ProcessorContext, ProcessorSpec, StreamRecord } from "../topology/processor.ts";
 import { DeviceTable, type Device } from "./device.ts";
-import { FLAG, type TelemetryEvent } from "./event.ts";
+import { FLAG, TelemetryEvent } from "./event.ts";
 import { SLOT, type Slot } from "./field-name.ts";
 import { RAW_HEADERS } from "./formats/names.ts";
-import { KIND, type Payload } from "./payload.ts";
+import { KIND, Payload } from "./payload.ts";
 import { problem, reject, type Problem } from "./reject.ts";
 import type { ProfileSettings } from "./settings.ts";
 import { parseTimestamp } from "./timestamp.ts";
@@ -32,6 +32,8 @@ class Validate implements Processor<string | null, TelemetryEvent, ValidateOutpu
   readonly #devices: DeviceTable;
   #context!: ProcessorContext<ValidateOutputs>;
   #valid!: Output<string, TelemetryEvent>;
+  /** Forwarded for each event. */
+  readonly #record = { key: "", value: new TelemetryEvent(new Payload()), timestamp: 0.5 };
 
   constructor(options: ValidateOptions) {
     this.#maxFutureMs = options.maxFutureMs;
@@ -50,7 +52,11 @@ class Validate implements Processor<string | null, TelemetryEvent, ValidateOutpu
     // The log has no times before 1970; the event's own ts keeps them.
     // The table's own string, the same object each time: map look-ups downstream then compare references.
     const key = event.device === undefined ? (record.key as string) : event.device.key;
-    this.#valid.forward({ key, value: event, timestamp: Math.max(0, event.ts) });
+    const forwarded = this.#record;
+    forwarded.key = key;
+    forwarded.value = event;
+    forwarded.timestamp = event.ts < 0 ? 0 : event.ts;
+    this.#valid.forward(forwarded);
   }
 
   prefetch(sourceKey: unknown): void {
