@@ -58,7 +58,10 @@ for (const format of ["mosquitto-acl", "dynamic-security"] as const) {
     const victim = await login("acme/d/a");
     const commands: string[] = [];
     victim.on("message", (topic, payload) => commands.push(`${topic} ${payload.toString()}`));
-    await victim.subscribeAsync("t/acme/d/a/cmd", { qos: 1 });
+    await victim.subscribeAsync(
+      DEVICE_READS.map((door) => `t/acme/d/a/${door}`),
+      { qos: 1 },
+    );
     const attempt = (client: MqttClient, topic: string, payload: string): Promise<unknown> =>
       client.publishAsync(topic, payload, { qos: 1 }).catch((error: unknown) => error);
 
@@ -71,6 +74,7 @@ for (const format of ["mosquitto-acl", "dynamic-security"] as const) {
         "+/+/+/+/+",
         "+/+/+/+/+/+",
         "t/acme/d/a/shadow/delta",
+        "t/acme/d/a/shadow/rejected",
         "t/#",
         "t/acme/#",
         "t/+/d/+/cmd",
@@ -88,7 +92,7 @@ for (const format of ["mosquitto-acl", "dynamic-security"] as const) {
       for (const topic of [`t/${name}/cmd`, "t/acme/telemetry", "t/acme/d/telemetry", "iot.device.registry"])
         await attempt(attacker, topic, `by ${name}`);
       await attempt(victim, "t/acme/d/a/telemetry", "own");
-      await attempt(service, "t/acme/d/a/cmd", "do");
+      for (const door of [...DEVICE_READS].reverse()) await attempt(service, `t/acme/d/a/${door}`, "do");
       await attempt(attacker, `t/${name}/telemetry`, `own of ${name}`);
       await waitFor(
         "the rightful ones arrive",
@@ -109,7 +113,8 @@ for (const format of ["mosquitto-acl", "dynamic-security"] as const) {
     await later.subscribeAsync("t/+/d/+/state", { qos: 1 });
     await waitFor("the retained wills of the devices' own", () => retained.length === 2);
     assert.deepEqual(retained.sort(), ["t/acme/d/b/state will of acme/d/b", "t/evil/d/x/state will of evil/d/x"]);
-    assert.deepEqual(new Set(commands), new Set(["t/acme/d/a/cmd do"]), "the victim was commanded by Sluice alone");
+    const told = DEVICE_READS.map((door) => `t/acme/d/a/${door} do`);
+    assert.deepEqual(new Set(commands), new Set(told), "the victim was told everything, and by Sluice alone");
     await attempt(victim, "t/acme/d/a/state", "online");
     await attempt(victim, "t/acme/d/a/cmd/ack", "done");
     await waitFor("state and acknowledgement", () => seen.includes("t/acme/d/a/state online") && seen.includes("t/acme/d/a/cmd/ack done"));
