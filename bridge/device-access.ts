@@ -7,7 +7,7 @@ import { isId, type DeviceTopic } from "./device-topic.ts";
 
 /** Behind `t/{tenant}/d/{deviceId}/`. */
 export const DEVICE_PUBLISHES = ["telemetry", "state", "cmd/ack", SHADOW_DOORS.reported, SHADOW_DOORS.get] as const;
-export const DEVICE_READS = ["cmd", SHADOW_DOORS.delta] as const;
+export const DEVICE_READS = ["cmd", SHADOW_DOORS.delta, SHADOW_DOORS.rejected] as const;
 
 /** What Sluice itself reads and writes there, as filters. */
 export const SERVICE_READS = DEVICE_PUBLISHES.map((door) => `t/+/d/+/${door}`);

@@ -212,7 +212,7 @@ export class Forwarder {
       this.#queue.push(message);
     }
     if (route.key === null) this.#writeDeadLetter(message, route, payload, "bad-topic", NO_DEVICE_TOPIC);
-    else if (route.isState) this.#takeState(message, route, payload);
+    else if (route.kind === "state") this.#takeState(message, route, payload);
     else if (payload.length > this.#bounds.maxValueBytes) this.#writeTooLarge(message, route, payload);
     else if (this.#admission !== undefined) this.#admit(message, route, payload, this.#admission);
     else {
@@ -223,7 +223,9 @@ export class Forwarder {
 
   /** Told to presence, which keeps it; nothing of it goes into the raw topic. */
   #takeState(message: InFlight, route: Route, payload: Uint8Array): void {
-    if (this.#admission?.gate.isStopped(route) !== true) this.#presence?.state(route, payload, message.retain);
+    const admission = this.#admission;
+    if (admission?.gate.takesState(route, admission.now()) === false) return this.#drop(message, route, admission.gate);
+    this.#presence?.state(route, payload, message.retain);
     this.#finish(message);
   }
 

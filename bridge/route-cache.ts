@@ -13,6 +13,9 @@ const ORIGINAL_TOPIC_HEADER = "mqtt.topic.original";
 const ACKS = new TopicTemplates([ACK_TEMPLATE]);
 const SHADOWS = new TopicTemplates(SHADOW_TEMPLATES);
 
+/** `answer`: what a device says of itself when it is asked: an answer to a command, a report to its shadow, its asking for that. */
+export type MessageKind = "telemetry" | "answer" | "state";
+
 export interface Route {
   readonly topic: string;
   /** As it came. */
@@ -24,8 +27,8 @@ export interface Route {
   readonly tenant: string;
   /** Else it is another slot's, which gets it too: acknowledged and forgotten. */
   readonly isOwn: boolean;
-  /** The device says on it whether it is there, instead of sending telemetry. */
-  readonly isState: boolean;
+  /** On a `state` the device says whether it is there. */
+  readonly kind: MessageKind;
   /** Where the record goes: telemetry to the raw topic, an answer to a command or a report to a shadow to its own. */
   readonly target: TopicPartition;
   /** Where a dead letter of this topic goes. */
@@ -49,7 +52,7 @@ export const NO_ROUTE: Route = {
   deviceKey: "",
   tenant: "",
   isOwn: false,
-  isState: false,
+  kind: "telemetry",
   target: NOWHERE,
   dlq: NOWHERE,
   topicHeader: { key: RAW_HEADERS.topic, value: NOTHING },
@@ -123,10 +126,10 @@ export class RouteCache {
     const ack = acks === undefined ? undefined : parse(ACKS);
     const report = shadow === undefined ? undefined : parse(SHADOWS);
     const parsed = telemetry ?? state ?? ack ?? report;
-    const isOther = telemetry === undefined && state === undefined;
+    const isAnswer = telemetry === undefined && state === undefined && parsed !== undefined;
     let target = tenantRaw?.get(parsed?.tenant ?? "") ?? { topic: raw, partitions: rawPartitions };
-    if (isOther && ack !== undefined && acks !== undefined) target = { topic: acks, partitions: acksPartitions };
-    else if (isOther && report !== undefined && shadow !== undefined) target = { topic: shadow, partitions: shadowPartitions };
+    if (isAnswer && ack !== undefined && acks !== undefined) target = { topic: acks, partitions: acksPartitions };
+    else if (isAnswer && report !== undefined && shadow !== undefined) target = { topic: shadow, partitions: shadowPartitions };
     const { topic: to, partitions } = target;
     const text = parsed === undefined ? "" : deviceKey(parsed.tenant, parsed.deviceId);
     const key = parsed === undefined ? null : Buffer.from(text);
@@ -140,7 +143,7 @@ export class RouteCache {
       deviceKey: text,
       tenant: parsed?.tenant ?? "",
       isOwn: this.#owns?.(topic, hashed) ?? true,
-      isState: state !== undefined,
+      kind: state !== undefined ? "state" : isAnswer ? "answer" : "telemetry",
       target: { topic: to, partition: partitionForKey(hashed, 0, hashed.length, partitions) },
       dlq: { topic: dlq, partition: partitionForKey(hashed, 0, hashed.length, dlqPartitions) },
       topicHeader: { key: RAW_HEADERS.topic, value: canonical === topic ? topicBytes : Buffer.from(canonical) },

@@ -10,7 +10,7 @@ export interface AdmissionCount {
   count: number;
 }
 
-/** Tenants with a label of their own in the metrics: 15 series each at the most. */
+/** Tenants with a label of their own in the metrics: 20 series each at the most. */
 const MAX_TENANTS = 100;
 /** No tenant's name: "|" is not allowed in one. */
 const OTHER_TENANTS = "|other";

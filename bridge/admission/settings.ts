@@ -20,10 +20,12 @@ export interface PayloadSettings {
 
 /** Absent: no limit. */
 export interface LimitSettings {
-  /** Of all devices of a tenant together. */
+  /** Of all devices of a tenant together; of their answers together as much again. */
   readonly tenantRate?: RateSettings;
   /** Of each device. */
   readonly deviceRate?: RateSettings;
+  /** Of each device's answers and states, which are no telemetry. Absent: as answerRateOf() says. */
+  readonly answerRate?: RateSettings;
   readonly maxPayload?: PayloadSettings;
 }
 
@@ -52,10 +54,38 @@ export const ADMISSION_DEFAULTS: AdmissionSettings = {
 };
 
 /**
- * Why a message is not simply let in: the header of a shed record, and a label of the metrics. `window-full`: it waited for a token,
- * and others would have had to wait for it.
+ * Why a message is not simply let in: the header of a shed record, and a label of the metrics. `answer-rate`, `tenant-answer-rate`: what
+ * `device-rate` and `tenant-rate` are for telemetry. `window-full`: it waited for a token, and others would have had to wait for it.
  */
-export type AdmissionReason = "tenant-rate" | "device-rate" | "payload-size" | "unknown-device" | "denied-device" | "window-full";
+export type AdmissionReason =
+  | "tenant-rate"
+  | "device-rate"
+  | "tenant-answer-rate"
+  | "answer-rate"
+  | "payload-size"
+  | "unknown-device"
+  | "denied-device"
+  | "window-full";
+
+/**
+ * What a device may answer where nothing is said of it: at once as many as there can be commands for it (COMMAND_BOUNDS.deviceQueue), and
+ * then far more than anybody has for one device to do.
+ */
+const DEFAULT_ANSWERS = { perSecond: 20, burst: 100 } as const;
+
+/**
+ * The limit of a device's answers, in a tenant or in all others: as set, else the default, or the limit of its telemetry where that is
+ * higher. Undefined where nothing limits its telemetry.
+ */
+export function answerRateOf(settings: AdmissionSettings, own?: LimitSettings): RateSettings | undefined {
+  const given = own?.answerRate ?? settings.answerRate;
+  if (given !== undefined) return given;
+  const ofDevice = own?.deviceRate ?? settings.deviceRate;
+  const policy = (ofDevice ?? own?.tenantRate ?? settings.tenantRate)?.policy;
+  if (policy === undefined) return undefined;
+  const { perSecond, burst } = DEFAULT_ANSWERS;
+  return { perSecond: Math.max(perSecond, ofDevice?.perSecond ?? 0), burst: Math.max(burst, ofDevice?.burst ?? 0), policy };
+}
 
 /** The raw topics of tenants that have their own, by tenant. */
 export function tenantRawTopics({ tenants }: Pick<AdmissionSettings, "tenants">): ReadonlyMap<string, string> {
@@ -65,6 +95,6 @@ export function tenantRawTopics({ tenants }: Pick<AdmissionSettings, "tenants">)
 /** Without limits nothing is asked per message. */
 export function hasLimits(settings: AdmissionSettings): boolean {
   return [settings, ...settings.tenants].some(
-    ({ tenantRate, deviceRate, maxPayload }) => tenantRate !== undefined || deviceRate !== undefined || maxPayload !== undefined,
+    ({ tenantRate, deviceRate, answerRate, maxPayload }) => (tenantRate ?? deviceRate ?? answerRate ?? maxPayload) !== undefined,
   );
 }

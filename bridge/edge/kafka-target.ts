@@ -98,7 +98,7 @@ export class KafkaTarget implements UplinkTarget {
     const route = this.#routes?.route(topic);
     if (route === undefined) throw new LogError("invalid-state", "send() before connect()");
     // Presence is followed by the ingress of an MQTT broker; the raw topic has no states.
-    if (route.isState) return;
+    if (route.kind === "state") return;
     if (isGap) return this.#appendLetter(set, message, route.dlq, null, "gateway-gap", gapText(value));
     if (tooLarge !== undefined) return this.#appendLetter(set, message, route.dlq, route.key, "too-large", tooLarge);
     if (route.key === null) return this.#appendLetter(set, message, route.dlq, null, "bad-topic", NO_DEVICE_TOPIC);

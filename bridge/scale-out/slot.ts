@@ -3,7 +3,7 @@
  * replica had not acknowledged is delivered to whoever has the slot next.
  */
 import { partitionForKey } from "../../eventlog/records/murmur2.ts";
-import type { AdmissionSettings, LimitSettings, RateSettings } from "../admission/settings.ts";
+import { answerRateOf, type AdmissionSettings, type LimitSettings, type RateSettings } from "../admission/settings.ts";
 import { BridgeError } from "../errors.ts";
 import { STATE_FILTER_END } from "../presence/formats.ts";
 import type { Owns } from "../route-cache.ts";
@@ -87,15 +87,17 @@ export function slotsOf(settings: ScaleOutSettings, all: Subscriptions): Slot[] 
 
 /** The limits of one slot. A burst is at least one message. */
 export function admissionOf(settings: AdmissionSettings, { tenantShare, deviceShare }: Slot): AdmissionSettings {
-  const scaled = (limits: LimitSettings): LimitSettings => ({
+  // What answers may be where nothing is said of it is worked out of the whole limits, so before they are made smaller.
+  const scaled = (limits: LimitSettings, answerRate: RateSettings | undefined): LimitSettings => ({
     ...limits,
     ...(limits.tenantRate && { tenantRate: part(limits.tenantRate, tenantShare) }),
     ...(limits.deviceRate && { deviceRate: part(limits.deviceRate, deviceShare) }),
+    ...(answerRate && { answerRate: part(answerRate, deviceShare) }),
   });
   return {
     ...settings,
-    ...scaled(settings),
-    tenants: settings.tenants.map((tenant) => ({ ...scaled(tenant), tenant: tenant.tenant })),
+    ...scaled(settings, answerRateOf(settings)),
+    tenants: settings.tenants.map((tenant) => ({ ...scaled(tenant, answerRateOf(settings, tenant)), tenant: tenant.tenant })),
   };
 }
 

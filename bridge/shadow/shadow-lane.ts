@@ -1,6 +1,7 @@
 /** One partition of `iot.shadows` that this service tells devices of. */
 import type { FetchedBatch } from "../../eventlog/port.ts";
 import type { DeltaBook } from "./delta-book.ts";
+import type { RejectionQueue } from "./rejection-queue.ts";
 import { readShadowRecord } from "./shadow-record.ts";
 
 /** A device that asked while nobody could answer still waits for so long; later it has asked again. ms. */
@@ -25,10 +26,12 @@ export class ShadowLane {
     return this.position >= this.readTo;
   }
 
-  take({ records, nextOffset }: FetchedBatch, now: number): void {
+  /** @param rejections told whatever else is still to be read: each is news of its own */
+  take({ records, nextOffset }: FetchedBatch, rejections: RejectionQueue, now: number): void {
     for (let i = 0; i < records.count; i++) {
       const record = readShadowRecord(records, i);
       if (record === undefined) continue;
+      if (record.rejection !== undefined) rejections.add(record.rejection, now);
       this.book.take(record.key, record.document, record.asked && records.timestamps[i] > now - ASKED_AGE_MS, record.bytes);
     }
     this.position = nextOffset;

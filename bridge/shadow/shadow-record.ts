@@ -1,8 +1,9 @@
 /** Records of `iot.shadows`, read back. */
 import type { RecordsView } from "../../eventlog/records/view.ts";
 import { isJsonObject } from "../../processors/formats/merge-patch.ts";
-import { parseDeviceKey } from "../../processors/formats/names.ts";
+import { RAW_HEADERS, parseDeviceKey } from "../../processors/formats/names.ts";
 import { SHADOW_HEADERS, type ShadowDocument, type ShadowOutcome } from "../../processors/formats/shadow.ts";
+import type { Rejection } from "./rejection.ts";
 
 export interface ShadowRecord {
   readonly key: string;
@@ -12,6 +13,8 @@ export interface ShadowRecord {
   readonly asked: boolean;
   /** Of whom it is the answer. */
   readonly result: { readonly id: string; readonly outcome: ShadowOutcome } | undefined;
+  /** The device is to be told that a report of it was refused. */
+  readonly rejection: Rejection | undefined;
 }
 
 /** Undefined for what is none of ours: somebody else wrote into the topic. */
@@ -22,14 +25,21 @@ export function readShadowRecord(records: RecordsView, index: number): ShadowRec
   const document = value === null ? undefined : parseDocument(value);
   if (value !== null && (document?.tenant !== device.tenant || document.deviceId !== device.deviceId)) return undefined;
   const headers = records.headers(index);
-  const text = (name: string): string | undefined => headers.find((header) => header.key === name)?.value?.toString();
+  const bytes = (name: string): Buffer | undefined => {
+    const value = headers.find((header) => header.key === name)?.value ?? undefined;
+    return value && Buffer.from(value);
+  };
+  const text = (name: string): string | undefined => bytes(name)?.toString();
   const [id, outcome] = [text(SHADOW_HEADERS.request), text(SHADOW_HEADERS.outcome)];
+  const [code, message = ""] = [text(SHADOW_HEADERS.rejected), text(SHADOW_HEADERS.rejectedMessage)];
+  const correlation = bytes(RAW_HEADERS.correlation);
   return {
     key,
     document,
     bytes: value?.length ?? 0,
     asked: text(SHADOW_HEADERS.asked) !== undefined,
     result: id === undefined || outcome === undefined ? undefined : { id, outcome: outcome as ShadowOutcome },
+    rejection: code === undefined ? undefined : { ...device, code, message, id, ts: records.timestamps[index], correlation },
   };
 }
 

@@ -1,7 +1,8 @@
 /**
  * Tells devices what they must change: follows `iot.shadows`, and publishes the newest delta of each device that is not as desired.
  * It has no state of its own: each partition it is given it reads from the beginning (a compacted topic: a shadow a device), and only
- * when it has read to the end does it send. So after a crash deltas are sent again, and none that was superseded ever is.
+ * when it has read to the end does it send. So after a crash deltas are sent again, and none that was superseded ever is. It also tells
+ * devices that a report of theirs was refused, once and as far as there is room: nothing depends on that.
  *
  *   new --start--> running --stop--> stopped
  *                     '--(the log fails for good)--> failed: `finished` rejects
@@ -22,6 +23,8 @@ import { Turns } from "../turns.ts";
 import { DeltaBook, type DeltaBounds } from "./delta-book.ts";
 import { deltaMessage } from "./delta-message.ts";
 import type { PendingDelta } from "./pending-delta.ts";
+import { rejectionMessage } from "./rejection.ts";
+import { RejectionQueue } from "./rejection-queue.ts";
 import { ShadowLane } from "./shadow-lane.ts";
 import { registerShadowMetrics, type ShadowStats } from "./shadow-stats.ts";
 
@@ -72,6 +75,7 @@ export class ShadowService {
   readonly #finished = Promise.withResolvers<void>();
   #assigned: readonly number[] = [];
   #outcomes: Outcome[] = [];
+  readonly #rejections = new RejectionQueue();
   #published = 0;
   #parts: Parts | undefined;
   #running: Promise<void> | undefined;
@@ -101,6 +105,8 @@ export class ShadowService {
       pending: sum((book) => book.pendingCount),
       overflow: sum((book) => book.overflow),
       refused: sum((book) => book.refused),
+      rejectionsTold: this.#rejections.told,
+      rejectionsUntold: this.#rejections.untold,
     };
   }
 
@@ -182,7 +188,7 @@ export class ShadowService {
 
   #waitMs({ link }: Parts): number {
     const lanes = [...this.#lanes.values()];
-    const canSend = link.room > 0 && lanes.some((lane) => lane.isCurrent && lane.book.readyCount > 0);
+    const canSend = link.room > 0 && (this.#rejections.size > 0 || lanes.some((lane) => lane.isCurrent && lane.book.readyCount > 0));
     if (canSend || this.#outcomes.length > 0 || lanes.length < this.#assigned.length) return 0;
     const dueTs = lanes.reduce((least, { book }) => Math.min(least, book.nextDueTs), Number.POSITIVE_INFINITY);
     return Math.max(0, Math.min(MAX_POLL_MS, dueTs - Date.now()));
@@ -191,13 +197,15 @@ export class ShadowService {
   async #round(parts: Parts, batches: readonly FetchedBatch[]): Promise<void> {
     const { reader, link } = parts;
     // Before lanes are opened: what was read of a lane before it was given up, and given back, is not where it begins now.
-    for (const batch of batches) this.#lanes.get(batch.partition)?.take(batch, Date.now());
+    for (const batch of batches) this.#lanes.get(batch.partition)?.take(batch, this.#rejections, Date.now());
     await this.#openLanes(parts);
     if (performance.now() - this.#roundAt > MAX_ROUND_GAP_MS || reader.trouble !== undefined) await this.#findEnds();
     this.#roundAt = performance.now();
     const now = Date.now();
     for (const { lane, delta, attempt, outcome } of this.#outcomes.splice(0)) lane.book.published(delta, attempt, outcome, now);
     for (const lane of this.#lanes.values()) if (lane.isCurrent) lane.book.advance(now, link.room);
+    // After the deltas: what devices must do goes before what they did wrong.
+    for (const rejection of this.#rejections.take(link.room, now)) link.publish(rejectionMessage(rejection), () => undefined);
   }
 
   async #openLanes({ reader, link }: Parts): Promise<void> {

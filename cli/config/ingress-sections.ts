@@ -27,6 +27,7 @@ const rateSchema = z.strictObject({
 const limits = {
   tenantRate: rateSchema.optional(),
   deviceRate: rateSchema.optional(),
+  answerRate: rateSchema.optional(),
   maxPayload: z
     .strictObject({ bytes: z.int().positive(), policy: z.enum(["dead-letter", "shed", "drop"]).default("dead-letter") })
     .optional(),

@@ -8,7 +8,12 @@ import { isJsonObject, type Json, type JsonObject, type Times } from "./merge-pa
 export const SHADOW_TOPICS = { updates: "iot.shadow.updates", documents: "iot.shadows" } as const;
 
 /** Devices' topics end in these: `t/{tenant}/d/{id}/shadow/reported` and so on. */
-export const SHADOW_DOORS = { reported: "shadow/reported", get: "shadow/get", delta: "shadow/delta" } as const;
+export const SHADOW_DOORS = {
+  reported: "shadow/reported",
+  get: "shadow/get",
+  delta: "shadow/delta",
+  rejected: "shadow/rejected",
+} as const;
 
 /** Headers of a record of `iot.shadows`: why it was written. UTF-8. */
 export const SHADOW_HEADERS = {
@@ -17,6 +22,9 @@ export const SHADOW_HEADERS = {
   outcome: "shadow.outcome",
   /** The device asked. */
   asked: "shadow.asked",
+  /** A report was refused: its code, and the words for it, which hold nothing of the report. Its `mqtt.correlation` is beside them. */
+  rejected: "shadow.rejected",
+  rejectedMessage: "shadow.rejected.message",
 } as const;
 
 /** The value of a record of `iot.shadows` (JSON), and what HTTP answers; its key is `tenant|deviceId`. No value: the shadow was deleted. */
@@ -107,7 +115,7 @@ const REPORT_FIELDS: ReadonlySet<string> = new Set(["state", "id"]);
 export function shadowRequestProblem(value: unknown, bounds: ShadowBounds): string | undefined {
   if (!isJsonObject(value)) return "must be an object";
   const extra = Object.keys(value).find((field) => !FIELDS.has(field));
-  if (extra !== undefined) return `unknown field "${extra.slice(0, 50)}"`;
+  if (extra !== undefined) return named("unknown field", extra);
   const { v, id, tenant, deviceId, op, state, ifVersion } = value;
   if (v !== 1) return "v must be 1";
   if (!isCommandId(id)) return 'id must be 1 to 128 letters, digits, ".", "_", ":" and "-"';
@@ -123,7 +131,7 @@ export function shadowRequestProblem(value: unknown, bounds: ShadowBounds): stri
 export function shadowReportProblem(value: unknown, bounds: ShadowBounds): string | undefined {
   if (!isJsonObject(value)) return "must be an object";
   const extra = Object.keys(value).find((field) => !REPORT_FIELDS.has(field));
-  if (extra !== undefined) return `unknown field "${extra.slice(0, 50)}"`;
+  if (extra !== undefined) return named("unknown field", extra);
   if (value.id !== undefined && !isCommandId(value.id)) return 'id must be 1 to 128 letters, digits, ".", "_", ":" and "-"';
   if (value.state === undefined) return "state is missing";
   return stateProblem(value.state, bounds);
@@ -149,13 +157,26 @@ function valueProblem(value: Json, depthLeft: number, left: { names: number }): 
   if (depthLeft === 0) return "state is too deep";
   for (const [name, inner] of Object.entries(value as JsonObject)) {
     if (!Array.isArray(value)) {
-      if (!isName(name)) return `state has a name that cannot be one: "${name.slice(0, 50)}"`;
+      if (!isName(name)) return named("state has a name that cannot be one", name);
       if (--left.names < 0) return undefined;
     }
     const problem = valueProblem(inner, depthLeft - 1, left);
     if (problem !== undefined) return problem;
   }
   return undefined;
+}
+
+/** Says of which name; a name is from outside, and comes last. */
+function named(problem: string, name: string): string {
+  return `${problem}${BEFORE_NAME}${name.slice(0, 50)}"`;
+}
+
+const BEFORE_NAME = ': "';
+
+/** A problem as it is told where nothing of the report may show. */
+export function withoutName(problem: string): string {
+  const at = problem.indexOf(BEFORE_NAME);
+  return at === -1 ? problem : problem.slice(0, at);
 }
 
 /** `__proto__` is an object's own name in JSON only; a backslash: see processors/backslash-keys.ts. */

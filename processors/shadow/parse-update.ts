@@ -8,6 +8,7 @@ import {
   SHADOW_DOORS,
   shadowReportProblem,
   shadowRequestProblem,
+  withoutName,
   type ShadowBounds,
   type ShadowReport,
   type ShadowRequest,
@@ -24,6 +25,8 @@ export type ShadowUpdate =
   | { readonly kind: "report"; readonly device: DeviceName; readonly report: ShadowReport }
   /** The device asks for its shadow. */
   | { readonly kind: "get"; readonly device: DeviceName }
+  /** A report that is none: the device is told so, in words that hold nothing of it. */
+  | { readonly kind: "rejected"; readonly device: DeviceName; readonly problem: Problem; readonly told: string }
   /** What the broker only remembers: it was said long ago, and again at each subscription. */
   | { readonly kind: "retained" };
 
@@ -59,11 +62,14 @@ function parseRequest(device: DeviceName, value: ByteSlice | null, bounds: Shado
   return { kind: "request", device, request };
 }
 
-function parseReport(device: DeviceName, value: ByteSlice | null, bounds: ShadowBounds): ShadowUpdate | Problem {
+function parseReport(device: DeviceName, value: ByteSlice | null, bounds: ShadowBounds): ShadowUpdate {
   const parsed = parseJson(value);
-  if ("reason" in parsed) return parsed;
+  // The parser's own words quote what it reads.
+  if ("reason" in parsed)
+    return { kind: "rejected", device, problem: parsed, told: parsed.reason === "not-json" ? "not JSON in UTF-8" : parsed.message };
   const wrong = shadowReportProblem(parsed.json, bounds);
-  return wrong === undefined ? { kind: "report", device, report: parsed.json as ShadowReport } : problem("schema", wrong);
+  if (wrong === undefined) return { kind: "report", device, report: parsed.json as ShadowReport };
+  return { kind: "rejected", device, problem: problem("schema", wrong), told: withoutName(wrong) };
 }
 
 function parseJson(value: ByteSlice | null): { readonly json: unknown } | Problem {

@@ -6,7 +6,7 @@ import type { ByteSlice } from "../../state/serdes.ts";
 import type { KeyValueStore } from "../../state/store.ts";
 import type { Output, Processor, ProcessorContext, ProcessorSpec, RecordHeader, StreamRecord } from "../../topology/processor.ts";
 import { mergePatch, sameJson, timesOf, type JsonObject } from "../formats/merge-patch.ts";
-import { deviceKey } from "../formats/names.ts";
+import { RAW_HEADERS, deviceKey } from "../formats/names.ts";
 import {
   fitsBounds,
   SHADOW_HEADERS,
@@ -17,7 +17,9 @@ import {
   type ShadowRequest,
   type ShadowResult,
 } from "../formats/shadow.ts";
+import type { Problem } from "../reject.ts";
 import { parseUpdate, type DeviceName, type ShadowUpdate } from "./parse-update.ts";
+import { RejectionPace } from "./rejection-pace.ts";
 import { NEW_ROW, NO_STATE, shadowStore, type ShadowRow, type ShadowState } from "./shadow-row.ts";
 
 export type ShadowOutputs = { documents: { key: string; value: ShadowDocument | null } };
@@ -28,12 +30,15 @@ export function shadow(bounds: ShadowBounds): ProcessorSpec<string | null, ByteS
 
 class Shadow implements Processor<string | null, ByteSlice | null, ShadowOutputs> {
   readonly #bounds: ShadowBounds;
+  readonly #tooLargeText: string;
   #context!: ProcessorContext<ShadowOutputs>;
   #documents!: Output<string, ShadowDocument | null>;
   #rows!: KeyValueStore<string, ShadowRow>;
+  readonly #pace = new RejectionPace();
 
   constructor(bounds: ShadowBounds) {
     this.#bounds = bounds;
+    this.#tooLargeText = `its reported state would be over ${bounds.maxBytes} bytes or ${bounds.maxNames} names`;
   }
 
   init(context: ProcessorContext<ShadowOutputs>): void {
@@ -61,6 +66,8 @@ class Shadow implements Processor<string | null, ByteSlice | null, ShadowOutputs
         return this.#request(update.device, update.request, now);
       case "report":
         return this.#report(update.device, update.report, now);
+      case "rejected":
+        return this.#reject(update.device, update.problem, update.told, now);
     }
   }
 
@@ -80,7 +87,7 @@ class Shadow implements Processor<string | null, ByteSlice | null, ShadowOutputs
     const known = row.results.find((result) => result.id === id);
     if (known !== undefined) {
       this.#context.count("dropped", "shadow-known");
-      return this.#say(device, row, known, now);
+      return this.#write(device, row, resultHeaders(known), now);
     }
     if (ifVersion !== undefined && ifVersion !== row.version) return this.#end(device, row, row, id, "conflict", now);
     if (op === "delete") return this.#end(device, row, row.exists ? row.changed(undefined, now) : row, id, "applied", now);
@@ -91,7 +98,13 @@ class Shadow implements Processor<string | null, ByteSlice | null, ShadowOutputs
 
   #report(device: DeviceName, { id, state }: ShadowReport, now: number): void {
     const row = this.#rows.get(deviceKey(device.tenant, device.deviceId)) ?? NEW_ROW;
-    if (id !== undefined && row.results.some((result) => result.id === id)) return this.#context.count("dropped", "shadow-known");
+    const known = id === undefined ? undefined : row.results.find((result) => result.id === id);
+    if (known !== undefined) {
+      this.#context.count("dropped", "shadow-known");
+      // it may not have heard
+      if (known.outcome === "too-large") this.#tell(device, row, "too-large", this.#tooLargeText, now);
+      return;
+    }
     this.#change(device, row, "reported", mergePatch(row.state?.reported ?? {}, state), id, now);
   }
 
@@ -105,24 +118,57 @@ class Shadow implements Processor<string | null, ByteSlice | null, ShadowOutputs
   }
 
   #tooLarge(device: DeviceName, row: ShadowRow, part: "desired" | "reported", id: string | undefined, now: number): void {
-    // who asked over HTTP is told; what a device said would be gone
-    if (part === "reported") this.#context.deadLetter("too-large", `its reported state would be over ${this.#bounds.maxBytes} bytes`);
     this.#context.count("rejected_shadow_updates", "too-large");
-    this.#end(device, row, row, id, "too-large", now);
+    if (part === "desired") return this.#end(device, row, row, id, "too-large", now);
+    // who asked over HTTP has it still; what a device said would be gone
+    this.#context.deadLetter("too-large", this.#tooLargeText);
+    this.#end(device, row, row, id, "too-large", now, this.#rejection(device, "too-large", this.#tooLargeText, now));
   }
 
-  /** Written when the shadow has changed, and when somebody waits for the outcome. */
-  #end(device: DeviceName, before: ShadowRow, after: ShadowRow, id: string | undefined, outcome: ShadowOutcome, now: number): void {
-    if (after === before && id === undefined) return;
+  #reject(device: DeviceName, { reason, message }: Problem, told: string, now: number): void {
+    this.#context.count("rejected_shadow_updates", reason);
+    this.#context.deadLetter(reason, message);
+    const row = this.#rows.get(deviceKey(device.tenant, device.deviceId)) ?? NEW_ROW;
+    this.#tell(device, row, reason, told, now);
+  }
+
+  #tell(device: DeviceName, row: ShadowRow, reason: string, told: string, now: number): void {
+    const headers = this.#rejection(device, reason, told, now);
+    if (headers.length > 0) this.#write(device, row, headers, now);
+  }
+
+  /** What the device is told; nothing when it was told of another only just now. */
+  #rejection(device: DeviceName, reason: string, told: string, now: number): RecordHeader[] {
+    if (!this.#pace.mayTell(deviceKey(device.tenant, device.deviceId), now)) return [];
+    const correlation = this.#context.source.headers().find(({ key }) => key === RAW_HEADERS.correlation);
+    const headers = [header(SHADOW_HEADERS.rejected, reason), header(SHADOW_HEADERS.rejectedMessage, told)];
+    return correlation === undefined ? headers : [...headers, { key: correlation.key, value: Buffer.from(correlation.value ?? []) }];
+  }
+
+  /** Written when the shadow has changed, when somebody waits for the outcome, and when there is more to say (`headers`). */
+  #end(
+    device: DeviceName,
+    before: ShadowRow,
+    after: ShadowRow,
+    id: string | undefined,
+    outcome: ShadowOutcome,
+    now: number,
+    headers: readonly RecordHeader[] = [],
+  ): void {
     const row = id === undefined ? after : after.with(id, outcome);
-    this.#rows.put(deviceKey(device.tenant, device.deviceId), row);
-    this.#say(device, row, id === undefined ? undefined : { id, outcome }, now);
+    if (row !== before) this.#rows.put(deviceKey(device.tenant, device.deviceId), row);
+    const all = id === undefined ? headers : [...resultHeaders({ id, outcome }), ...headers];
+    if (row !== before || all.length > 0) this.#write(device, row, all, now);
   }
 
-  #say({ tenant, deviceId }: DeviceName, row: ShadowRow, result: Pick<ShadowResult, "id" | "outcome"> | undefined, now: number): void {
-    const headers = result && [header(SHADOW_HEADERS.request, result.id), header(SHADOW_HEADERS.outcome, result.outcome)];
-    this.#documents.forward({ key: deviceKey(tenant, deviceId), value: row.document(tenant, deviceId) ?? null, timestamp: now, headers });
+  #write({ tenant, deviceId }: DeviceName, row: ShadowRow, headers: readonly RecordHeader[], now: number): void {
+    const value = row.document(tenant, deviceId) ?? null;
+    this.#documents.forward({ key: deviceKey(tenant, deviceId), value, timestamp: now, headers });
   }
+}
+
+function resultHeaders({ id, outcome }: Pick<ShadowResult, "id" | "outcome">): RecordHeader[] {
+  return [header(SHADOW_HEADERS.request, id), header(SHADOW_HEADERS.outcome, outcome)];
 }
 
 function header(key: string, value: string): RecordHeader {

@@ -1,6 +1,7 @@
 /** Shadows as people and devices use them: HTTP and command line, worker, Kafka, ingress, Mosquitto, presence. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { IPublishPacket } from "mqtt";
 import { readTable } from "../../bridge/read-table.ts";
 import type { ShadowDocument } from "../../processors/formats/shadow.ts";
 import { openKafkaLog } from "../support/command-rig.ts";
@@ -13,6 +14,7 @@ import { runCli, spawnCli } from "../support/spawn-cli.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { uniqueName } from "../support/unique-name.ts";
 import { waitFor } from "../support/wait-for.ts";
+import { publisher } from "./ingress-support.ts";
 
 const skip = await need("kafka", "mosquitto");
 
@@ -111,6 +113,26 @@ test(
         ts: (await shadow()).ts,
       });
       assert.equal((await fetch(`${url}/v1/tenants/other/devices/d1/shadow`)).status, 404);
+    });
+
+    await t.test("a device is told that a report was refused, with its correlation data, and nothing of what it said", async () => {
+      const refused = await publisher(t, mosquitto.url, { clientId: "refused", protocolVersion: 5 });
+      const told: IPublishPacket[] = [];
+      refused.on("message", (_topic, _payload, packet) => told.push(packet));
+      await refused.subscribeAsync("t/demo/d/d9/shadow/rejected", { qos: 1 });
+      const properties = { correlationData: Buffer.from([7, 0, 0xff]) };
+      await refused.publishAsync("t/demo/d/d9/shadow/reported", "SECRET", { qos: 1, properties });
+      const [{ payload, retain, properties: got }] = await waitFor("told", () => (told.length > 0 ? told : undefined));
+      const { ts, ...content } = JSON.parse(payload.toString()) as { ts: number };
+      assert.deepEqual(content, { v: 1, code: "not-json", message: "not JSON in UTF-8" });
+      assert.ok(Math.abs(Date.now() - ts) < 60_000);
+      assert.deepEqual([retain, got?.correlationData, got?.contentType], [false, properties.correlationData, "application/json"]);
+      await refused.publishAsync("t/demo/d/d9/shadow/reported", '{"state":{"ok":1}}', { qos: 1 });
+      await waitFor("what it reports next counts", async () => {
+        const answer = await fetch(`${url}/v1/tenants/demo/devices/d9/shadow`);
+        return ((await answer.json()) as Partial<ShadowDocument>).reported?.ok === 1;
+      });
+      assert.equal(told.length, 1);
     });
 
     await t.test("the command line shows it, changes it, and says when it was refused", async () => {

@@ -1,9 +1,10 @@
 import { AdmissionGate, type DeviceGate } from "../../../bridge/admission/gate.ts";
 import { ADMISSION_DEFAULTS, type AdmissionSettings } from "../../../bridge/admission/settings.ts";
 import { Forwarder } from "../../../bridge/forwarder.ts";
-import type { Admission, ForwarderBounds } from "../../../bridge/forwarder-parts.ts";
+import type { Admission, ForwarderBounds, PresenceSink } from "../../../bridge/forwarder-parts.ts";
 import { RawHeaders } from "../../../bridge/raw-headers.ts";
-import { RouteCache, type Owns } from "../../../bridge/route-cache.ts";
+import { STATES } from "../../../bridge/presence/formats.ts";
+import { RouteCache, type Owns, type RouteTargets } from "../../../bridge/route-cache.ts";
 import { PublishPacket } from "../../../bridge/wire/publish-packet.ts";
 import { FakeWriter } from "./fake-writer.ts";
 
@@ -49,13 +50,19 @@ export class Fixture {
   roomAgain = 0;
   readonly forwarder: Forwarder;
 
-  constructor(bounds: Partial<ForwarderBounds> = {}, admission?: Admission, owns?: Owns) {
+  constructor(
+    bounds: Partial<ForwarderBounds> = {},
+    admission?: Admission,
+    { owns, targets, presence }: { owns?: Owns; targets?: Partial<RouteTargets>; presence?: PresenceSink } = {},
+  ) {
+    const topics = { raw: "raw", rawPartitions: 4, dlq: "dlq", dlqPartitions: 4, ...targets };
     this.forwarder = new Forwarder({
       writer: this.writer,
-      routes: new RouteCache({ raw: "raw", rawPartitions: 4, dlq: "dlq", dlqPartitions: 4 }, 100, undefined, undefined, owns),
+      routes: new RouteCache(topics, 100, undefined, presence && STATES, owns),
       headers: new RawHeaders("ingress-1"),
       bounds: { ...BOUNDS, ...bounds },
       admission,
+      presence,
       link: {
         sendAcks: (bytes) => this.acks.push(...readAcks(bytes)),
         redeliver: (error) => {

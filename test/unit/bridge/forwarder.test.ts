@@ -54,7 +54,7 @@ test("nothing is acknowledged before it is durable, and then in receive order", 
 });
 
 test("another slot's message is acknowledged in its turn and not written, within the window, and counted", async () => {
-  const f = new Fixture({ windowMessages: 4 }, undefined, (topic) => topic.includes("/own/"));
+  const f = new Fixture({ windowMessages: 4 }, undefined, { owns: (topic) => topic.includes("/own/") });
   const own = { topic: "t/demo/d/own/telemetry" };
   f.take(1, own);
   f.take(2);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { connectAsync } from "mqtt";
+import { connectAsync, type IPublishPacket } from "mqtt";
 import { pino } from "pino";
 import { Registry } from "prom-client";
 import { startEmbeddedBroker } from "../../../bridge/embedded-broker.ts";
@@ -11,6 +11,7 @@ import { ShadowService } from "../../../bridge/shadow/shadow-service.ts";
 import { TableWriter } from "../../../bridge/table-writer.ts";
 import { EmbeddedLog } from "../../../eventlog/embedded/embedded-log.ts";
 import type { EventLog, FetchedBatch, LogReader } from "../../../eventlog/port.ts";
+import { partitionForKey } from "../../../eventlog/records/murmur2.ts";
 import { tempDir } from "../../support/temp-dir.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { wrappedLog } from "../../support/wrapped-log.ts";
@@ -204,6 +205,42 @@ test("devices whose being offline there is no room for are taken for being there
   await offline.start();
   t.after(() => offline.close());
   assert.equal(["demo|d1", "demo|d2", "demo|d3"].filter((key) => offline.isOffline(key)).length, 2);
+});
+
+test("a device is told that its report was refused; what it must change is not sent again for that", async (t) => {
+  const log = await openLog(t);
+  await write(log, "shadows", [document(1)]);
+  const { url, versions } = await startBroker(t);
+  const device = await connectAsync(url, { protocolVersion: 4, timerVariant: "native" });
+  t.after(() => device.endAsync(true));
+  await device.subscribeAsync("t/demo/d/+/shadow/rejected", { qos: 1 });
+  const told: IPublishPacket[] = [];
+  device.on("message", (_topic, _payload, packet) => told.push(packet));
+  const service = makeService(t, log, url);
+  await service.start();
+  await waitFor("the delta", () => versions.length === 1);
+  const writer = log.plainWriter({ maxBufferedBytes: 1 << 20 });
+  t.after(() => writer.close());
+  const refuse = (key: string, value: object | null, ts: number): void => {
+    const headers = { "shadow.rejected": "schema", "shadow.rejected.message": "state is missing" };
+    const all = Object.entries(headers).map(([name, text]) => ({ key: name, value: Buffer.from(text) }));
+    const bytes = Buffer.from(key);
+    const to = { topic: "shadows", partition: partitionForKey(bytes, 0, bytes.length, 2) };
+    writer.send(to, bytes, value && Buffer.from(JSON.stringify(value)), all, ts, (error) => assert.equal(error, undefined));
+  };
+  const ts = Date.now();
+  refuse("demo|d1", document(1), ts - 60_000);
+  for (let i = 0; i < 10; i++) refuse("demo|d1", document(1), ts);
+  refuse("demo|without", null, ts);
+  await waitFor("both devices are told", () => new Set(told.map(({ topic }) => topic)).size === 2);
+  await waitFor("and the rest is counted", () => service.stats().rejectionsUntold === 8);
+  assert.equal(service.stats().rejectionsTold, 3);
+  await waitFor("all of it came", () => told.length === 3);
+  assert.equal(told.filter(({ topic }) => topic === "t/demo/d/d1/shadow/rejected").length, 2);
+  const [{ payload, retain, qos }] = told;
+  assert.deepEqual([retain, qos], [false, 1]);
+  assert.deepEqual(JSON.parse(payload.toString()), { v: 1, code: "schema", message: "state is missing", ts });
+  assert.deepEqual([versions, service.stats().pending], [[1], 1]);
 });
 
 test("two services share the partitions; what one leaves, the other goes on with, from the log alone", async (t) => {

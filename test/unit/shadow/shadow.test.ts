@@ -107,7 +107,10 @@ test("a device that asks gets its shadow as it is, or an empty one; asking chang
 test("a device's bytes are never a request, and count for the device of the topic only", async (t) => {
   const shadow = await ShadowDriver.start(t);
   const request = { v: 1, id: "evil", tenant: "demo", deviceId: "d1", op: "patch", state: { a: 1 } };
-  assert.deepEqual(shadow.device("reported", request), []);
+  assert.deepEqual(
+    shadow.device("reported", request).map(({ headers }) => headers["shadow.rejected"]),
+    ["schema"],
+  );
   assert.deepEqual(shadow.device("reported", { state: { a: 1 } }, "t/demo/d/d2/shadow/reported"), []);
   assert.deepEqual(shadow.device("reported", { state: { a: 1 } }, "t/demo/d/d1/shadow/desired"), []);
   assert.deepEqual(shadow.want({ deviceId: "d2", state: { a: 1 } }), []);
@@ -122,7 +125,7 @@ test("what the broker only remembers is no report", async (t) => {
   assert.deepEqual([shadow.row(), shadow.deadLetters()], [undefined, []]);
 });
 
-test("what is no update is a dead letter: bytes, names, depth, numbers, size", async (t) => {
+test("what is no update is a dead letter, and its device is told: bytes, names, depth, numbers, size", async (t) => {
   const shadow = await ShadowDriver.start(t);
   const deep = (levels: number): object => (levels === 0 ? {} : { a: deep(levels - 1) });
   const wrong: [string | Buffer | null, string][] = [
@@ -146,7 +149,9 @@ test("what is no update is a dead letter: bytes, names, depth, numbers, size", a
   ];
   const headers = { "mqtt.topic": "t/demo/d/d1/shadow/reported" };
   for (const [value, reason] of wrong) {
-    assert.deepEqual(shadow.pipe(value, headers), [], String(value).slice(0, 60));
+    shadow.now += 1_000;
+    const [said, ...more] = shadow.pipe(value, headers);
+    assert.deepEqual([said.document, said.headers["shadow.rejected"], more], [undefined, reason, []], String(value).slice(0, 60));
     assert.deepEqual(shadow.deadLetters(), [reason], String(value).slice(0, 60));
   }
   assert.equal(shadow.row(), undefined);

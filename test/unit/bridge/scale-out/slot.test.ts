@@ -70,6 +70,30 @@ test("limits are as much smaller as what comes to a slot: tenants are spread by 
   assert.equal(part({ mode: "filters", filters: [["t/#"]] }).tenantRate?.perSecond, 100);
 });
 
+test("what answers may be where nothing is said of it is worked out of the whole limits, then divided as a device's are", () => {
+  const shed = "shed" as const;
+  const limits = {
+    ...ADMISSION_DEFAULTS,
+    deviceRate: { perSecond: 2, burst: 1, policy: shed },
+    tenants: [
+      { tenant: "fast", deviceRate: { perSecond: 400, burst: 800, policy: "drop" as const } },
+      { tenant: "own", answerRate: { perSecond: 8, burst: 4, policy: shed } },
+    ],
+  };
+  const part = (settings: ScaleOutSettings) => admissionOf(limits, slotsOf(settings, ALL)[0]);
+  const rates = ({ answerRate, tenants }: ReturnType<typeof part>) => [answerRate, ...tenants.map((own) => own.answerRate)];
+  assert.deepEqual(rates(part({ mode: "hash", slots: 4 })), [
+    { perSecond: 20, burst: 100, policy: "shed" },
+    { perSecond: 400, burst: 800, policy: "drop" },
+    { perSecond: 8, burst: 4, policy: "shed" },
+  ]);
+  assert.deepEqual(rates(part({ mode: "shared", slots: 4 })), [
+    { perSecond: 5, burst: 25, policy: "shed" },
+    { perSecond: 100, burst: 200, policy: "drop" },
+    { perSecond: 2, burst: 1, policy: "shed" },
+  ]);
+});
+
 const PROBLEMS: readonly (readonly [ScaleOutSettings, string | undefined])[] = [
   [{ mode: "hash", slots: 2 }, undefined],
   [{ mode: "hash" }, "slots"],
