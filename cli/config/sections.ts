@@ -119,13 +119,20 @@ export const stateSchema = z
 /** What happens to a record that cannot be read, processed or written: left out and counted, a dead letter, or the worker fails. */
 const errorAction = z.enum(["continue", "dead-letter", "fail"]).default("dead-letter");
 
+/** More cores than a host has. */
+const MAX_WORKERS = 256;
+
 export const fullProcessingSchema = z
   .strictObject({
     ...processingSchema.unwrap().shape,
     guarantee: z.enum(["exactly-once", "at-least-once"]).default("exactly-once"),
     /** Under load; with little to do a commit comes sooner. */
     commitIntervalMs: z.int().min(1).max(60_000).default(100),
-    /** Ceiling of the worker's memory; absent: 576 and four times state.cacheMiB. */
+    /** Of `sluice worker`: processes that one command starts; auto: one for each core. */
+    workers: z
+      .union([z.literal("auto"), z.int().min(1).max(MAX_WORKERS)], { error: `must be auto or a number from 1 to ${MAX_WORKERS}` })
+      .default(1),
+    /** Ceiling of the memory of one command's workers together; absent: 576 and four times state.cacheMiB for each. */
     memoryMiB: z.int().min(256).max(1_048_576).optional(),
     onDecodeError: errorAction,
     onProcessingError: errorAction,
