@@ -2,6 +2,7 @@ import { AdmissionGate, type DeviceGate } from "../../../bridge/admission/gate.t
 import { ADMISSION_DEFAULTS, type AdmissionSettings } from "../../../bridge/admission/settings.ts";
 import { Forwarder } from "../../../bridge/forwarder.ts";
 import type { Admission, ForwarderBounds } from "../../../bridge/forwarder-parts.ts";
+import type { GatewayTime } from "../../../bridge/gateway-time.ts";
 import { RawHeaders } from "../../../bridge/raw-headers.ts";
 import { RouteCache, type Owns } from "../../../bridge/route-cache.ts";
 import { PublishPacket } from "../../../bridge/wire/publish-packet.ts";
@@ -49,13 +50,14 @@ export class Fixture {
   roomAgain = 0;
   readonly forwarder: Forwarder;
 
-  constructor(bounds: Partial<ForwarderBounds> = {}, admission?: Admission, owns?: Owns) {
+  constructor(bounds: Partial<ForwarderBounds> = {}, admission?: Admission, owns?: Owns, gatewayTime?: GatewayTime) {
     this.forwarder = new Forwarder({
       writer: this.writer,
       routes: new RouteCache({ raw: "raw", rawPartitions: 4, dlq: "dlq", dlqPartitions: 4 }, 100, undefined, undefined, owns),
       headers: new RawHeaders("ingress-1"),
       bounds: { ...BOUNDS, ...bounds },
       admission,
+      gatewayTime,
       link: {
         sendAcks: (bytes) => this.acks.push(...readAcks(bytes)),
         redeliver: (error) => {
