@@ -64,7 +64,8 @@ export class MqttTarget implements UplinkTarget {
 
   send(messages: readonly StoredMessage[]): Promise<Sent> {
     const client = this.#client;
-    if (client === undefined) return Promise.resolve({ taken: 0, refused: [], error: new BridgeError("stopped", "not connected") });
+    // Lost since connect(): its close was told already, and MQTT.js would keep what is published.
+    if (client?.connected !== true) return Promise.resolve({ taken: 0, refused: [], error: new BridgeError("stopped", "not connected") });
     return new Promise((resolve) => {
       /** By index; the run of true at the beginning is what is taken. */
       const answered = new Array<boolean>(messages.length).fill(false);
