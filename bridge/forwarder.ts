@@ -50,7 +50,7 @@ export class Forwarder {
   readonly #presence: PresenceSink | undefined;
   readonly #gatewayTime: GatewayTime | undefined;
   readonly #held: HeldMessages;
-  readonly #queue = new AckQueue();
+  readonly #queue = new AckQueue<InFlight>();
   readonly #pool = new InFlightPool((message, error) => this.#settle(message, error));
   readonly #qos2 = new Qos2Session();
   readonly #dropped = (message: InFlight): void => this.#unqueued(message);
