@@ -2,6 +2,7 @@
 import type { PlainWriter } from "../eventlog/port.ts";
 import type { DlqReason } from "../processors/formats/names.ts";
 import type { AdmissionGate } from "./admission/gate.ts";
+import type { GatewayTime } from "./gateway-time.ts";
 import type { RawHeaders } from "./raw-headers.ts";
 import type { Route, RouteCache } from "./route-cache.ts";
 
@@ -51,6 +52,8 @@ export interface ForwarderParts {
   /** Absent: everything on a telemetry topic is let in. */
   readonly admission?: Admission;
   readonly presence?: PresenceSink;
+  /** Absent: a message is received when it comes here. */
+  readonly gatewayTime?: GatewayTime;
 }
 
 export interface ForwarderCounters {

@@ -20,6 +20,7 @@ import type { AdmissionReason } from "./admission/settings.ts";
 import { shedHeaders } from "./admission/shed-record.ts";
 import { BridgeError } from "./errors.ts";
 import type { Admission, ForwarderBounds, ForwarderCounters, ForwarderLink, ForwarderParts, PresenceSink } from "./forwarder-parts.ts";
+import type { GatewayTime } from "./gateway-time.ts";
 import { InFlightPool, type InFlight } from "./in-flight.ts";
 import { Qos2Session } from "./qos2-session.ts";
 import type { RawHeaders } from "./raw-headers.ts";
@@ -47,8 +48,9 @@ export class Forwarder {
   readonly #bounds: ForwarderBounds;
   readonly #admission: Admission | undefined;
   readonly #presence: PresenceSink | undefined;
+  readonly #gatewayTime: GatewayTime | undefined;
   readonly #held: HeldMessages;
-  readonly #queue = new AckQueue();
+  readonly #queue = new AckQueue<InFlight>();
   readonly #pool = new InFlightPool((message, error) => this.#settle(message, error));
   readonly #qos2 = new Qos2Session();
   readonly #dropped = (message: InFlight): void => this.#unqueued(message);
@@ -72,6 +74,7 @@ export class Forwarder {
     this.#bounds = parts.bounds;
     this.#admission = parts.admission;
     this.#presence = parts.presence;
+    this.#gatewayTime = parts.gatewayTime;
     // Half of the window: the other half is what everybody else has while the head of the queue waits.
     const heldBounds = { maxMessages: Math.ceil(parts.bounds.windowMessages / 2), maxBytes: parts.bounds.windowBytes / 2 };
     this.#held = new HeldMessages(heldBounds, parts.admission?.now ?? Date.now, (message) => this.#letIn(message));
@@ -199,7 +202,8 @@ export class Forwarder {
     message.correlation = inbound.correlation;
     message.messageExpiryS = inbound.messageExpiryS;
     message.userProperties = inbound.userProperties;
-    message.receivedTs = Date.now();
+    const now = Date.now();
+    message.receivedTs = inbound.userProperties.length === 0 ? now : (this.#gatewayTime?.receivedTs(inbound.userProperties, now) ?? now);
     message.deadLetter = undefined;
     message.shed = undefined;
     if (inbound.qos === 0) {

@@ -102,6 +102,8 @@ export const mqttSchema = z
     /** Messages and bytes not yet acknowledged to the broker. */
     windowMessages: z.int().min(1).max(65_535).default(2_000),
     windowBytes: z.int().min(65_536).default(8_388_608),
+    /** Present: the receive time of gateways in front of the broker is a record's, within a bound. docs/edge.md */
+    trustGatewayTime: z.strictObject({ maxAgeMs: z.int().min(1_000).default(259_200_000) }).optional(),
     /** Absent: this ingress is the only one. docs/scale-out.md */
     scaleOut: scaleOutSchema.optional(),
   })

@@ -2,6 +2,7 @@ import { AdmissionGate, type DeviceGate } from "../../../bridge/admission/gate.t
 import { ADMISSION_DEFAULTS, type AdmissionSettings } from "../../../bridge/admission/settings.ts";
 import { Forwarder } from "../../../bridge/forwarder.ts";
 import type { Admission, ForwarderBounds, PresenceSink } from "../../../bridge/forwarder-parts.ts";
+import type { GatewayTime } from "../../../bridge/gateway-time.ts";
 import { RawHeaders } from "../../../bridge/raw-headers.ts";
 import { STATES } from "../../../bridge/presence/formats.ts";
 import { RouteCache, type Owns, type RouteTargets } from "../../../bridge/route-cache.ts";
@@ -53,7 +54,12 @@ export class Fixture {
   constructor(
     bounds: Partial<ForwarderBounds> = {},
     admission?: Admission,
-    { owns, targets, presence }: { owns?: Owns; targets?: Partial<RouteTargets>; presence?: PresenceSink } = {},
+    {
+      owns,
+      targets,
+      presence,
+      gatewayTime,
+    }: { owns?: Owns; targets?: Partial<RouteTargets>; presence?: PresenceSink; gatewayTime?: GatewayTime } = {},
   ) {
     const topics = { raw: "raw", rawPartitions: 4, dlq: "dlq", dlqPartitions: 4, ...targets };
     this.forwarder = new Forwarder({
@@ -63,6 +69,7 @@ export class Fixture {
       bounds: { ...BOUNDS, ...bounds },
       admission,
       presence,
+      gatewayTime,
       link: {
         sendAcks: (bytes) => this.acks.push(...readAcks(bytes)),
         redeliver: (error) => {
