@@ -25,5 +25,5 @@ USER node
 VOLUME /var/lib/sluice
 EXPOSE 8080 8081
 # Node as process 1 gets SIGTERM and stops cleanly: commit, checkpoint, leave the group.
-ENTRYPOINT ["node", "--max-semi-space-size=16", "cli/main.ts"]
+ENTRYPOINT ["node", "--max-semi-space-size=16", "--disable-warning=TimeoutNegativeWarning", "cli/main.ts"]
 CMD ["--help"]
