@@ -322,6 +322,7 @@ export class DeviceSession {
   }
 
   #end(reasonCode: number): void {
+    this.#sendWill();
     if (this.#state === "open" && this.#version === 5) this.#send({ cmd: "disconnect", reasonCode });
     this.#state = this.#state === "open" ? "ending" : "closed";
     this.socket.destroySoon();
@@ -339,12 +340,18 @@ export class DeviceSession {
     return true;
   }
 
-  #gone(): void {
+  /** Once, and before the connection is closed: a line that is dead may take long to say so, and the device may be here again by then. */
+  #sendWill(): void {
     const wasOpen = this.#state !== "new" && this.#state !== "closed";
+    const will = this.#will;
+    this.#will = undefined;
+    if (wasOpen && will !== undefined && this.#host.mayPublish(this.identity, will.topic)) this.#host.offer(willOf(will), () => undefined);
+  }
+
+  #gone(): void {
+    this.#sendWill();
     this.#state = "closed";
     this.#held = undefined;
-    const will = this.#will;
-    if (wasOpen && will !== undefined && this.#host.mayPublish(this.identity, will.topic)) this.#host.offer(willOf(will), () => undefined);
     this.#host.closed(this);
     this.#outgoing?.close();
   }
