@@ -325,6 +325,7 @@ export class DeviceSession {
     this.#sendWill();
     if (this.#state === "open" && this.#version === 5) this.#send({ cmd: "disconnect", reasonCode });
     this.#state = this.#state === "open" ? "ending" : "closed";
+    this.#outgoing?.close();
     this.socket.destroySoon();
   }
 
