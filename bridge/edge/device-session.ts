@@ -24,6 +24,8 @@ import type { Outcome } from "./store.ts";
 
 /** MQTT 3.1.1 can only say no by ending the connection: not at once, or a device would come again and again. ms. */
 const REFUSED_PAUSE_MS = 2_000;
+/** For what was written last; a line that is dead would hold the connection, and its place among them, until TCP gives up. ms. */
+const GOODBYE_MS = 2_000;
 /** A client without a name of its own gets one. */
 const MAX_CLIENT_ID_LENGTH = 1024;
 
@@ -327,6 +329,7 @@ export class DeviceSession {
     this.#state = this.#state === "open" ? "ending" : "closed";
     this.#outgoing?.close();
     this.socket.destroySoon();
+    setTimeout(() => this.socket.destroy(), GOODBYE_MS).unref();
   }
 
   #send(packet: Packet): void {

@@ -67,7 +67,7 @@ test(
     const status = await waitFor(
       "the device's answer over HTTP",
       async () => {
-        const found = (await (await fetch(`${url}${sent.headers.get("location")}`)).json()) as { state: string; result: string };
+        const found = (await (await fetch(`${url}${sent.headers.get("location") ?? ""}`)).json()) as { state: string; result: string };
         return found.state === "acknowledged" ? found : undefined;
       },
       { deadlineMs: 20_000 },
