@@ -119,7 +119,7 @@ export class Ingress {
     const admission = await this.#admission(settings);
     const { presence, owns, logger } = this.#options;
     if (presence !== undefined) {
-      this.#presence = new Presence(presence, log, logger, owns);
+      this.#presence = new Presence(presence, log, logger, { owns });
       await this.#presence.start();
     }
     if (this.#stopping !== undefined) throw new BridgeError("stopped", "stopped while starting");

@@ -47,12 +47,17 @@ export class TableTail {
   }
 
   async #tail(reader: LogReader, onRead: () => void): Promise<void> {
+    let isFailing = false;
     while (!this.#isClosed) {
       try {
         for (const batch of await reader.poll(POLL_WAIT_MS)) giveRows(batch, this.#onRow);
         onRead();
+        if (isFailing) this.#logger.info({ topic: this.#topic }, "a table can be read again");
+        isFailing = false;
       } catch (error) {
-        this.#logger.error({ err: error, topic: this.#topic }, "a table cannot be read; what is known stays");
+        // once, however long it lasts
+        if (!isFailing) this.#logger.error({ err: error, topic: this.#topic }, "a table cannot be read; what is known stays");
+        isFailing = true;
         await this.#pause();
       }
     }

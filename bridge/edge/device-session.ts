@@ -24,6 +24,8 @@ import type { Outcome } from "./store.ts";
 
 /** MQTT 3.1.1 can only say no by ending the connection: not at once, or a device would come again and again. ms. */
 const REFUSED_PAUSE_MS = 2_000;
+/** For what was written last; a line that is dead would hold the connection, and its place among them, until TCP gives up. ms. */
+const GOODBYE_MS = 2_000;
 /** A client without a name of its own gets one. */
 const MAX_CLIENT_ID_LENGTH = 1024;
 
@@ -322,9 +324,12 @@ export class DeviceSession {
   }
 
   #end(reasonCode: number): void {
+    this.#sendWill();
     if (this.#state === "open" && this.#version === 5) this.#send({ cmd: "disconnect", reasonCode });
     this.#state = this.#state === "open" ? "ending" : "closed";
+    this.#outgoing?.close();
     this.socket.destroySoon();
+    setTimeout(() => this.socket.destroy(), GOODBYE_MS).unref();
   }
 
   #send(packet: Packet): void {
@@ -339,12 +344,18 @@ export class DeviceSession {
     return true;
   }
 
-  #gone(): void {
+  /** Once, and before the connection is closed: a line that is dead may take long to say so, and the device may be here again by then. */
+  #sendWill(): void {
     const wasOpen = this.#state !== "new" && this.#state !== "closed";
+    const will = this.#will;
+    this.#will = undefined;
+    if (wasOpen && will !== undefined && this.#host.mayPublish(this.identity, will.topic)) this.#host.offer(willOf(will), () => undefined);
+  }
+
+  #gone(): void {
+    this.#sendWill();
     this.#state = "closed";
     this.#held = undefined;
-    const will = this.#will;
-    if (wasOpen && will !== undefined && this.#host.mayPublish(this.identity, will.topic)) this.#host.offer(willOf(will), () => undefined);
     this.#host.closed(this);
     this.#outgoing?.close();
   }

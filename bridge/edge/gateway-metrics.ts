@@ -40,6 +40,13 @@ export function registerGatewayMetrics(registry: Registry, stats: () => GatewayS
   );
   metrics.gauge("down_topics", "Topics of devices that are subscribed upstream.", (now) => now.downlink?.topics ?? 0);
   metrics.gauge("down_connected", "1 while messages for devices can come.", (now) => (now.downlink?.connected === true ? 1 : 0));
+  metrics.gauge("presence_devices", "Devices whose presence is followed.", (now) => now.presence?.followed ?? 0);
+  metrics.counter("presence_overflow_total", "Messages of devices beyond presence.maxDevices.", (now) => now.presence?.overflow ?? 0);
+  metrics.counter(
+    "presence_unreadable_total",
+    "State messages that say neither online nor offline.",
+    (now) => now.presence?.unreadable ?? 0,
+  );
   metrics.gauge("connections", "Connections of devices.", (now) => now.connections);
   metrics.gauge("store_messages", "Messages stored and not forwarded.", (now) => now.store.messages);
   metrics.gauge("store_bytes", "Their bytes.", (now) => now.store.bytes);

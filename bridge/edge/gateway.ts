@@ -4,6 +4,7 @@ import type { Registry } from "prom-client";
 import type { TemplateSetting } from "../topic-templates.ts";
 import { DevicePort, type DoorKeepers, type TlsSource } from "./device-port.ts";
 import { Downlink, type DownlinkOptions, type DownlinkStats } from "./downlink.ts";
+import type { GatewayPresence, GatewayPresenceStats } from "./gateway-presence.ts";
 import { registerGatewayMetrics } from "./gateway-metrics.ts";
 import { MessageRecords } from "./message.ts";
 import { Readers } from "./readers.ts";
@@ -24,6 +25,8 @@ export interface GatewayOptions {
   readonly target: UplinkTarget;
   /** Absent: nothing comes down to devices. */
   readonly downlink?: Pick<DownlinkOptions, "mqtt" | "settings">;
+  /** The target's: for its numbers. */
+  readonly presence?: GatewayPresence;
   readonly templates: readonly TemplateSetting[];
   readonly logger: Logger;
   readonly registry: Registry;
@@ -35,6 +38,7 @@ export interface GatewayStats {
   readonly store: StoreStats;
   readonly uplink: UplinkStats;
   readonly downlink: DownlinkStats | undefined;
+  readonly presence: GatewayPresenceStats | undefined;
 }
 
 interface Parts {
@@ -53,13 +57,15 @@ export class Gateway {
   readonly #devices: DevicePort;
   readonly #uplink: Uplink;
   readonly #downlink: Downlink | undefined;
+  readonly #presence: GatewayPresence | undefined;
   readonly #logger: Logger;
 
-  private constructor(parts: Parts, { registry, logger }: GatewayOptions) {
+  private constructor(parts: Parts, { registry, logger, presence }: GatewayOptions) {
     this.#store = parts.store;
     this.#devices = parts.devices;
     this.#uplink = parts.uplink;
     this.#downlink = parts.downlink;
+    this.#presence = presence;
     this.port = parts.port;
     this.#logger = logger;
     registerGatewayMetrics(registry, () => this.stats());
@@ -93,6 +99,7 @@ export class Gateway {
       store: this.#store.stats(),
       uplink: this.#uplink.stats(),
       downlink: this.#downlink?.stats(),
+      presence: this.#presence?.stats(),
     };
   }
 

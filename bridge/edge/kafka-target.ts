@@ -13,6 +13,7 @@ import { STATES } from "../presence/formats.ts";
 import { routeTargets, type TargetTopics } from "../route-targets.ts";
 import { TopicTemplates } from "../topic-templates.ts";
 import { within } from "../within.ts";
+import type { GatewayPresence } from "./gateway-presence.ts";
 import type { StoredMessage } from "./message.ts";
 import type { Sent, UplinkTarget } from "./uplink.ts";
 
@@ -23,6 +24,8 @@ export interface KafkaTargetOptions {
   /** Which topics are telemetry, and which tenants have a raw topic of their own. */
   readonly admission: Pick<AdmissionSettings, "templates" | "tenants">;
   readonly gatewayId: string;
+  /** Told of what is forwarded; closed with the target. Absent: states are passed over. */
+  readonly presence?: GatewayPresence;
 }
 
 /** Above any batch of the uplink, so that a write has one batch a partition. Bytes. */
@@ -43,20 +46,37 @@ export class KafkaTarget implements UplinkTarget {
 
   async connect(): Promise<void> {
     if (this.#routes !== undefined) return;
-    const { log, topics, admission } = this.#options;
+    const { log, topics, admission, presence } = this.#options;
+    await presence?.start();
     this.#routes = new RouteCache(await routeTargets(log, topics, admission), MAX_ROUTES, new TopicTemplates(admission.templates), STATES);
   }
 
   async send(messages: readonly StoredMessage[]): Promise<Sent> {
     // After close() what is under way is nobody's business any more.
-    return Promise.race([this.#send(messages), this.#closed.promise]);
+    const sent = await Promise.race([this.#send(messages), this.#closed.promise]);
+    this.#tellPresence(messages.slice(0, sent.taken), sent.error);
+    return sent;
+  }
+
+  caughtUp(): void {
+    this.#options.presence?.caughtUp();
   }
 
   /** What is under way has a moment to be answered; after that it goes again at the next start. */
   async close(): Promise<void> {
     this.#closed.resolve({ taken: 0, refused: [], error: new LogError("closed", "the uplink is closed") });
-    await within(this.#writer.close(), CLOSE_TIMEOUT_MS);
+    await within(Promise.all([this.#writer.close(), this.#options.presence?.close()]), CLOSE_TIMEOUT_MS);
     await this.#options.log.close();
+  }
+
+  #tellPresence(forwarded: readonly StoredMessage[], error: Error | undefined): void {
+    const { presence } = this.#options;
+    if (presence === undefined) return;
+    for (const message of forwarded) {
+      const route = message.isGap ? undefined : this.#routes?.route(message.topic);
+      if (route !== undefined && route.key !== null) presence.forwarded(route, message);
+    }
+    if (error !== undefined) presence.fellBehind();
   }
 
   async #send(messages: readonly StoredMessage[]): Promise<Sent> {
@@ -97,7 +117,7 @@ export class KafkaTarget implements UplinkTarget {
     const { topic, headers, value, isGap } = message;
     const route = this.#routes?.route(topic);
     if (route === undefined) throw new LogError("invalid-state", "send() before connect()");
-    // Presence is followed by the ingress of an MQTT broker; the raw topic has no states.
+    // Presence is told of them when the batch is durable; the raw topic has no states.
     if (route.kind === "state") return;
     if (isGap) return this.#appendLetter(set, message, route.dlq, null, "gateway-gap", gapText(value));
     if (tooLarge !== undefined) return this.#appendLetter(set, message, route.dlq, route.key, "too-large", tooLarge);

@@ -26,6 +26,8 @@ export interface UplinkTarget {
   connect(): Promise<void>;
   /** In order. Does not reject. */
   send(messages: readonly StoredMessage[]): Promise<Sent>;
+  /** Everything stored is upstream. */
+  caughtUp?(): void;
   /** Ends a send() or connect() under way. */
   close(): Promise<void>;
 }
@@ -83,7 +85,11 @@ export class Uplink {
         continue;
       }
       const batch = await this.#collect();
-      if (batch.length === 0 || this.#isStopped) continue;
+      if (this.#isStopped) continue;
+      if (batch.length === 0) {
+        if (this.#store.stats().messages === 0) this.#target.caughtUp?.();
+        continue;
+      }
       await this.#wait(batch);
       // Dropped meanwhile, to make room or for its age: read again.
       if (this.#epoch !== this.#store.epoch) continue;

@@ -39,15 +39,23 @@ export function parseState(payload: Uint8Array): DeviceStatement | undefined {
   return { says: status, reason };
 }
 
+/** A presence record. */
+export interface PresenceRecord extends PresenceView {
+  /** Who follows the device, where that is a gateway; else an ingress does. */
+  readonly gateway?: string;
+}
+
 /** Undefined for a key that is none. */
-export function encodePresence(key: string, { status, reason, sinceTs, lastSeenTs, retained }: PresenceView): Buffer | undefined {
+export function encodePresence(key: string, record: PresenceRecord): Buffer | undefined {
+  const { status, reason, sinceTs, lastSeenTs, retained, gateway } = record;
   const device = parseDeviceKey(key);
   if (device === undefined) return undefined;
-  return Buffer.from(JSON.stringify({ v: 1, ...device, status, reason, sinceTs, lastSeenTs, ...(retained ? { retained } : {}) }));
+  const view = { v: 1, ...device, status, reason, sinceTs, lastSeenTs, gateway };
+  return Buffer.from(JSON.stringify({ ...view, ...(retained ? { retained } : {}) }));
 }
 
 /** Undefined for what is no presence record. */
-export function parsePresence(value: Buffer): PresenceView | undefined {
+export function parsePresence(value: Buffer): PresenceRecord | undefined {
   let parsed: unknown;
   try {
     parsed = JSON.parse(value.toString());
@@ -55,8 +63,9 @@ export function parsePresence(value: Buffer): PresenceView | undefined {
     return undefined;
   }
   if (typeof parsed !== "object" || parsed === null) return undefined;
-  const { status, reason, sinceTs, lastSeenTs, retained } = parsed as Partial<Record<keyof PresenceView, unknown>>;
+  const { status, reason, sinceTs, lastSeenTs, retained, gateway } = parsed as Partial<Record<keyof PresenceRecord, unknown>>;
   if (status !== "online" && status !== "offline" && status !== "stale") return undefined;
   if (typeof reason !== "string" || typeof sinceTs !== "number" || typeof lastSeenTs !== "number") return undefined;
-  return { status, reason, sinceTs, lastSeenTs, retained: retained === true };
+  const view: PresenceView = { status, reason, sinceTs, lastSeenTs, retained: retained === true };
+  return typeof gateway === "string" ? { ...view, gateway } : view;
 }

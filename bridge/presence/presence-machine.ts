@@ -102,6 +102,18 @@ export class PresenceMachine {
     device.seenTs = view.lastSeenTs;
   }
 
+  /** Another follows it now: nothing more is said of it here, unless it is heard here again. */
+  forget(key: string): void {
+    const device = this.#devices.get(key);
+    if (device === undefined) return;
+    this.#cancelOffline(device);
+    this.#devices.delete(key);
+    const index = this.#order.indexOf(device);
+    this.#order.splice(index, 1);
+    if (index < this.#cursor) this.#cursor--;
+    if (this.#cursor >= this.#order.length) this.#cursor = 0;
+  }
+
   /** A live message that the device made itself. */
   seen(key: string, reason: "telemetry" | "state" = "telemetry"): void {
     const device = this.#device(key);

@@ -6,6 +6,7 @@ import type { Logger } from "pino";
 import { Registry } from "prom-client";
 import type { DoorKeepers, TlsSource } from "../../bridge/edge/device-port.ts";
 import { Gateway, type GatewayStats } from "../../bridge/edge/gateway.ts";
+import { GatewayPresence } from "../../bridge/edge/gateway-presence.ts";
 import { KafkaTarget } from "../../bridge/edge/kafka-target.ts";
 import { MqttTarget } from "../../bridge/edge/mqtt-target.ts";
 import { PasswordFile } from "../../bridge/edge/password-file.ts";
@@ -27,6 +28,7 @@ export async function run(options: CommonOptions): Promise<number> {
   return runService(
     async (closers) => {
       const registry = new Registry();
+      const { target, presence } = uplinkTarget(config, logger);
       const gateway = await Gateway.start({
         id,
         port: listen,
@@ -34,7 +36,8 @@ export async function run(options: CommonOptions): Promise<number> {
         tls: tlsSource(config, logger),
         store,
         uplink,
-        target: uplinkTarget(config, logger),
+        target,
+        presence,
         downlink: downlink && { mqtt: mqttSettings(config, logger), settings: downlink },
         templates: config.admission.templates,
         logger,
@@ -64,10 +67,14 @@ function notReady({ store: { state, diskFull } }: GatewayStats): string | undefi
   return state === "open" ? undefined : "the store cannot be written";
 }
 
-function uplinkTarget(config: Config, logger: Logger): UplinkTarget {
+/** With an MQTT uplink presence is followed by an ingress. */
+function uplinkTarget(config: Config, logger: Logger): { target: UplinkTarget; presence?: GatewayPresence } {
   const { id, uplink } = config.gateway;
-  if (uplink.to === "mqtt") return new MqttTarget({ mqtt: mqttSettings(config, logger), gatewayId: id, logger });
-  return new KafkaTarget({ log: openKafka(config, logger), topics: targetTopics(config), admission: config.admission, gatewayId: id });
+  if (uplink.to === "mqtt") return { target: new MqttTarget({ mqtt: mqttSettings(config, logger), gatewayId: id, logger }) };
+  const log = openKafka(config, logger);
+  const presence = config.presence && new GatewayPresence(config.presence, log, id, logger);
+  const { admission } = config;
+  return { target: new KafkaTarget({ log, topics: targetTopics(config), admission, gatewayId: id, presence }), presence };
 }
 
 function doorKeepers({ gateway: { listen } }: Config, logger: Logger): DoorKeepers {

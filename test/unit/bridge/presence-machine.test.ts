@@ -188,3 +188,21 @@ test("a record is read back as it was written", () => {
   for (const text of ["", "{", "null", '{"status":"online"}', '{"status":"x","reason":"","sinceTs":1,"lastSeenTs":1}'])
     assert.equal(parsePresence(Buffer.from(text)), undefined);
 });
+
+test("a device that is forgotten is neither silent nor offline here, and those around it are looked at as before", () => {
+  const f = new Fixture();
+  const ids = Array.from({ length: 50 }, (_, n) => `t|${n}`);
+  for (const id of ids) f.machine.seen(id);
+  f.pass(3_000);
+  f.machine.state("t|7", "offline", "will", false);
+  const gone = new Set(["t|0", "t|7", "t|30", "t|49", "never|there"]);
+  for (const id of gone) f.machine.forget(id);
+  f.pass(STALE_MS);
+  const wanted = ids.filter((id) => !gone.has(id));
+  assert.deepEqual(f.changes.slice(50).sort(), wanted.map((id) => `${id} stale silence`).sort());
+  assert.equal(f.machine.size, wanted.length);
+  for (const id of wanted) f.machine.forget(id);
+  f.pass(SWEEP_MS);
+  f.machine.seen("t|7");
+  assert.equal(f.changes.at(-1), "t|7 online telemetry");
+});

@@ -189,6 +189,17 @@ test("a Last Will is stored when its device is lost, and not when it says goodby
   assert.equal(store.offered[0].message.retain, true);
 });
 
+test("a device that connects again before its old connection is known to be dead: the Last Will of that comes first", async (t) => {
+  const { store, client, port } = await startPort(t);
+  store.answer = "stored";
+  const will = { topic: "t/demo/d/a/state", payload: Buffer.from("offline"), qos: 1, retain: true } as const;
+  await client({ clientId: "raw", will });
+  const back = await rawClient(t, port);
+  back.send(publishPacket(1));
+  await waitFor("both", () => store.offered.length === 2);
+  assert.deepEqual(store.texts, ["t/demo/d/a/state offline", `${TOPIC} 1`]);
+});
+
 test("the same client id ends the connection before it; another name's does not", async (t) => {
   const keepers: DoorKeepers = { clientCertificates: false, anonymous: false, passwords: { check: () => true } };
   const { client, devices } = await startPort(t, keepers);

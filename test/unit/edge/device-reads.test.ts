@@ -121,3 +121,16 @@ test("a message that a device did not acknowledge before its connection ended is
   await waitFor("the next", () => next.delivery === "delivered");
   assert.deepEqual(back.got, [`${CMD} y`]);
 });
+
+test("a connection that takes nothing any more is gone soon after another takes its place", async (t) => {
+  const { devices, client, deliver } = await startPort(t);
+  const options: IClientOptions = { clientId: "a", username: "demo/d/a", password: "p" };
+  const dead = await client(options);
+  await dead.subscribeAsync(CMD, { qos: 0 });
+  dead.stream.pause();
+  const large = "x".repeat(9_000);
+  await waitFor("its line is full", () => Array.from({ length: 50 }, () => deliver(large, 0)).some(({ delivery }) => delivery === "full"));
+  await client(options);
+  assert.equal(devices.connections, 2);
+  await waitFor("it is gone", () => devices.connections === 1, { deadlineMs: 8_000 });
+});
