@@ -1,7 +1,7 @@
 import { AdmissionGate, type DeviceGate } from "../../../bridge/admission/gate.ts";
 import { ADMISSION_DEFAULTS, type AdmissionSettings } from "../../../bridge/admission/settings.ts";
 import { Forwarder } from "../../../bridge/forwarder.ts";
-import type { Admission, ForwarderBounds, PresenceSink } from "../../../bridge/forwarder-parts.ts";
+import type { Admission, ForwarderBounds, PresenceSink, RefusedReports } from "../../../bridge/forwarder-parts.ts";
 import { RawHeaders } from "../../../bridge/raw-headers.ts";
 import { STATES } from "../../../bridge/presence/formats.ts";
 import { RouteCache, type Owns, type RouteTargets } from "../../../bridge/route-cache.ts";
@@ -53,7 +53,12 @@ export class Fixture {
   constructor(
     bounds: Partial<ForwarderBounds> = {},
     admission?: Admission,
-    { owns, targets, presence }: { owns?: Owns; targets?: Partial<RouteTargets>; presence?: PresenceSink } = {},
+    {
+      owns,
+      targets,
+      presence,
+      refusedReports,
+    }: { owns?: Owns; targets?: Partial<RouteTargets>; presence?: PresenceSink; refusedReports?: RefusedReports } = {},
   ) {
     const topics = { raw: "raw", rawPartitions: 4, dlq: "dlq", dlqPartitions: 4, ...targets };
     this.forwarder = new Forwarder({
@@ -63,6 +68,7 @@ export class Fixture {
       bounds: { ...BOUNDS, ...bounds },
       admission,
       presence,
+      refusedReports,
       link: {
         sendAcks: (bytes) => this.acks.push(...readAcks(bytes)),
         redeliver: (error) => {
