@@ -13,6 +13,7 @@ import { spawnCli } from "../test/support/spawn-cli.ts";
 import { tempDir } from "../test/support/temp-dir.ts";
 import { waitFor } from "../test/support/wait-for.ts";
 import { conditions } from "./conditions.ts";
+import { percentiles } from "./percentiles.ts";
 import { cpuSeconds, peakRssMiB } from "./process-usage.ts";
 import { report } from "./report.ts";
 
@@ -28,7 +29,7 @@ interface Result {
   readonly peakRssMiB: number;
 }
 
-/** Each device keeps `window` messages under way. Returns the times to the acknowledgement, sorted. ms. */
+/** Each device keeps `window` messages under way. Returns the times to the acknowledgement. ms. */
 async function publish(devices: readonly MqttClient[], messages: number, window: number): Promise<number[]> {
   const times: number[] = [];
   let sent = 0;
@@ -42,7 +43,7 @@ async function publish(devices: readonly MqttClient[], messages: number, window:
     }
   };
   await Promise.all(devices.flatMap((device, id) => Array.from({ length: window }, () => next(device, id))));
-  return times.sort((a, b) => a - b);
+  return times;
 }
 
 async function run(fsync: boolean, messages: number, count: number, window: number): Promise<Result[]> {
@@ -68,14 +69,12 @@ async function run(fsync: boolean, messages: number, count: number, window: numb
     const measured = async (phase: string, work: () => Promise<number[]>): Promise<void> => {
       const [began, cpu] = [performance.now(), cpuSeconds(pid)];
       const times = await work();
-      const at = (share: number): number | undefined => times.at(Math.floor((times.length - 1) * share));
       results.push({
         fsync,
         phase,
         perSecond: Math.round((messages * 1000) / (performance.now() - began)),
         perCpuSecond: Math.round(messages / (cpuSeconds(pid) - cpu)),
-        ackP50Ms: at(0.5),
-        ackP99Ms: at(0.99),
+        ...percentiles(times, { ackP50Ms: 0.5, ackP99Ms: 0.99 }),
         peakRssMiB: peakRssMiB(pid),
       });
     };

@@ -9,6 +9,7 @@ import { startMosquitto } from "../test/support/mosquitto.ts";
 import { createJobTopics, jobTopics, partitionsOf } from "../test/support/telemetry.ts";
 import { uniqueName } from "../test/support/unique-name.ts";
 import { waitFor } from "../test/support/wait-for.ts";
+import { percentiles } from "./percentiles.ts";
 import { cpuSeconds, peakRssMiB } from "./process-usage.ts";
 
 export interface Setting {
@@ -206,7 +207,5 @@ export async function latency(t: Cleanup, setting: Setting, rate: number, second
   }
   await reader.close();
   await stand.stopBridges();
-  latenciesMs.sort((a, b) => a - b);
-  const at = (share: number): number => latenciesMs[Math.floor(share * (latenciesMs.length - 1))];
-  return { p50Ms: at(0.5), p99Ms: at(0.99) };
+  return percentiles(latenciesMs, { p50Ms: 0.5, p99Ms: 0.99 });
 }

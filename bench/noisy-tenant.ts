@@ -17,6 +17,7 @@ import { CleanupList } from "../test/support/cleanup.ts";
 import { startMosquitto } from "../test/support/mosquitto.ts";
 import { tempDir } from "../test/support/temp-dir.ts";
 import { conditions } from "./conditions.ts";
+import { percentiles } from "./percentiles.ts";
 import { report } from "./report.ts";
 
 const LIMIT_PER_SECOND = 100;
@@ -107,9 +108,7 @@ async function phase(name: string, seconds: number, policy: Policy | undefined):
   await Promise.all([run(), ...(policy === undefined ? [] : [run("--noisy")])]);
   await ingress.stop();
   await cleanup.run();
-  latenciesMs.sort((a, b) => a - b);
-  const at = (share: number): number => latenciesMs[Math.min(latenciesMs.length - 1, Math.floor(latenciesMs.length * share))];
-  return { phase: name, quiet: latenciesMs.length, p50Ms: at(0.5), p99Ms: at(0.99), noisyLetIn: noisy() };
+  return { phase: name, quiet: latenciesMs.length, ...percentiles(latenciesMs, { p50Ms: 0.5, p99Ms: 0.99 }), noisyLetIn: noisy() };
 }
 
 const { values } = parseArgs({

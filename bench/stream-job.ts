@@ -3,9 +3,11 @@
  * users run it (`sluice worker`); a broker of its own, or that of KAFKA_BROKERS. Prints a table and, with --json, one JSON line.
  *
  *     npm run bench:stream -- [--devices 10000] [--samples 100] [--partitions 4] [--guarantee exactly-once] [--commit-interval 100] [--json]
+ *         [--job peers]      what the peers do and no more (peer-job.ts), in place of the whole IoT job
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { pino } from "pino";
 import { KafkaLog } from "../eventlog/kafka/kafka-log.ts";
@@ -29,10 +31,12 @@ const { values } = parseArgs({
     partitions: { type: "string", default: "4" },
     guarantee: { type: "string", default: "exactly-once" },
     "commit-interval": { type: "string", default: "100" },
+    job: { type: "string", default: "iot" },
     json: { type: "boolean", default: false },
   },
 });
 const POLL_MS = 20;
+const PEER_JOB = fileURLToPath(new URL("peer-job.ts", import.meta.url));
 
 const cleanup = new CleanupList();
 try {
@@ -62,7 +66,7 @@ async function main(): Promise<void> {
     state: { dir: stateDir },
     http: { port: 0 },
   };
-  const start = (): Promise<CliProcess> => spawnCli(cleanup, ["worker"], { config });
+  const start = (): Promise<CliProcess> => spawnCli(cleanup, ["worker"], { config, main: values.job === "peers" ? PEER_JOB : undefined });
   const brokerPid = kafka.pids.at(0);
 
   process.stderr.write("draining...\n");
@@ -81,6 +85,7 @@ async function main(): Promise<void> {
 
   const result = {
     job: {
+      job: values.job,
       devices: Number(values.devices),
       events: data.total,
       partitions: Number(values.partitions),

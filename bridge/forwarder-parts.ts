@@ -3,6 +3,7 @@ import type { PlainWriter } from "../eventlog/port.ts";
 import type { DlqReason } from "../processors/formats/names.ts";
 import type { AdmissionGate } from "./admission/gate.ts";
 import type { AdmissionReason } from "./admission/settings.ts";
+import type { GatewayTime } from "./gateway-time.ts";
 import type { InFlight } from "./in-flight.ts";
 import type { RawHeaders } from "./raw-headers.ts";
 import type { Route, RouteCache } from "./route-cache.ts";
@@ -59,6 +60,8 @@ export interface ForwarderParts {
   readonly admission?: Admission;
   readonly presence?: PresenceSink;
   readonly refusedReports?: RefusedReports;
+  /** Absent: a message is received when it comes here. */
+  readonly gatewayTime?: GatewayTime;
 }
 
 export interface ForwarderCounters {

@@ -29,6 +29,7 @@ import type {
   RefusedReports,
 } from "./forwarder-parts.ts";
 import { newCounters } from "./forwarder-parts.ts";
+import type { GatewayTime } from "./gateway-time.ts";
 import { InFlightPool, type InFlight } from "./in-flight.ts";
 import { Qos2Session } from "./qos2-session.ts";
 import type { RawHeaders } from "./raw-headers.ts";
@@ -48,8 +49,9 @@ export class Forwarder {
   readonly #admission: Admission | undefined;
   readonly #presence: PresenceSink | undefined;
   readonly #refusedReports: RefusedReports | undefined;
+  readonly #gatewayTime: GatewayTime | undefined;
   readonly #held: HeldMessages;
-  readonly #queue = new AckQueue();
+  readonly #queue = new AckQueue<InFlight>();
   readonly #pool = new InFlightPool((message, error) => this.#settle(message, error));
   readonly #qos2 = new Qos2Session();
   readonly #dropped = (message: InFlight): void => this.#unqueued(message);
@@ -74,6 +76,7 @@ export class Forwarder {
     this.#admission = parts.admission;
     this.#presence = parts.presence;
     this.#refusedReports = parts.refusedReports;
+    this.#gatewayTime = parts.gatewayTime;
     // Half of the window: the other half is what everybody else has while the head of the queue waits.
     const heldBounds = { maxMessages: Math.ceil(parts.bounds.windowMessages / 2), maxBytes: parts.bounds.windowBytes / 2 };
     this.#held = new HeldMessages(heldBounds, parts.admission?.now ?? Date.now, (message) => this.#letIn(message));
@@ -190,7 +193,10 @@ export class Forwarder {
   #start(inbound: PublishPacket, route: Route, bytes: number): void {
     const message = this.#pool.take();
     const payload = inbound.buffer.subarray(inbound.payloadStart, inbound.payloadEnd);
-    message.begin(inbound, route, payload, bytes);
+    const now = Date.now();
+    const isPlain = inbound.userProperties.length === 0;
+    const receivedTs = isPlain ? now : (this.#gatewayTime?.receivedTs(inbound.userProperties, now) ?? now);
+    message.begin(inbound, route, payload, bytes, receivedTs);
     if (inbound.qos === 0) {
       this.#qos0Writes++;
       this.#qos0Bytes += bytes;

@@ -44,7 +44,7 @@ export class InFlight {
   }
 
   /** Takes over what the packet says: the packet is filled anew for the next message. */
-  begin(inbound: PublishPacket, route: Route, payload: Uint8Array, bytes: number): void {
+  begin(inbound: PublishPacket, route: Route, payload: Uint8Array, bytes: number, receivedTs: number): void {
     this.messageId = inbound.messageId;
     this.qos = inbound.qos;
     this.bytes = bytes;
@@ -56,7 +56,7 @@ export class InFlight {
     this.correlation = inbound.correlation;
     this.messageExpiryS = inbound.messageExpiryS;
     this.userProperties = inbound.userProperties;
-    this.receivedTs = Date.now();
+    this.receivedTs = receivedTs;
     this.deadLetter = undefined;
     this.shed = undefined;
   }

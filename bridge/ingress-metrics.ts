@@ -15,6 +15,12 @@ export function registerIngressMetrics(registry: Registry, stats: () => ReplicaS
     ["action", "reason", "tenant"],
     ({ admission }) => admission.map(({ count, ...labels }) => ({ labels, count })),
   );
+  metrics.counters("gateway_time_total", "Receive times that gateways told, and what became of them.", "outcome", ({ gatewayTime }) => ({
+    used: gatewayTime.used,
+    ahead: gatewayTime.ahead,
+    "too-old": gatewayTime.tooOld,
+    unreadable: gatewayTime.unreadable,
+  }));
   metrics.counter("written_total", "Raw records durable in the event log.", (now) => now.written);
   metrics.counter("acked_total", "PUBACK and PUBREC packets sent.", (now) => now.acked);
   metrics.counter("shed_total", "QoS 0 messages dropped: buffer full or write failed.", (now) => now.shed);

@@ -1,5 +1,6 @@
 /** What the ingress can be told, with defaults. Key names as in the configuration file's `mqtt` section. */
 import { BridgeError } from "./errors.ts";
+import type { GatewayTimeSettings } from "./gateway-time.ts";
 
 export interface MqttSettings {
   /** `mqtt://`, `mqtts://`, `ws://` or `wss://`. */
@@ -20,6 +21,8 @@ export interface MqttSettings {
   readonly tls?: TlsTexts;
   /** Over `tls` and `password` at each connection, where they may change meanwhile. */
   readonly refresh?: RefreshedCredentials;
+  /** Absent: what gateways say of when they received a message is a header, and no more. */
+  readonly trustGatewayTime?: GatewayTimeSettings;
   readonly keepaliveS?: number;
   /** How long the broker keeps the session of an ingress that is away (MQTT 5; with 3.1.1 the broker's own setting decides). */
   readonly sessionExpiryS?: number;
@@ -48,7 +51,7 @@ export interface RefreshedCredentials {
   current(): TlsTexts & { readonly password?: string };
 }
 
-type Optional = "username" | "password" | "tls" | "refresh";
+type Optional = "username" | "password" | "tls" | "refresh" | "trustGatewayTime";
 export type ResolvedMqttSettings = Required<Omit<MqttSettings, Optional>> & Pick<MqttSettings, Optional>;
 
 const DEFAULTS = {

@@ -8,6 +8,7 @@ import type { AdmissionCount } from "./admission/counts.ts";
 import { AdmissionGate } from "./admission/gate.ts";
 import { ADMISSION_DEFAULTS, hasLimits, type AdmissionSettings } from "./admission/settings.ts";
 import { BridgeError } from "./errors.ts";
+import { GatewayTime, type GatewayTimeCounts } from "./gateway-time.ts";
 import { Forwarder } from "./forwarder.ts";
 import type { Admission } from "./forwarder-parts.ts";
 import { resolveMqttSettings, type MqttSettings, type ResolvedMqttSettings } from "./ingress-settings.ts";
@@ -62,6 +63,8 @@ export interface IngressStats {
   readonly admission: readonly AdmissionCount[];
   /** Devices whose presence is followed, messages of devices beyond the bound, and states that cannot be read. */
   readonly presence: { readonly followed: number; readonly overflow: number; readonly unreadable: number };
+  /** Receive times of gateways: taken, and not (bridge/gateway-time.ts). */
+  readonly gatewayTime: Readonly<GatewayTimeCounts>;
   readonly writeFailures: number;
   readonly inFlight: number;
   readonly inFlightBytes: number;
@@ -76,6 +79,7 @@ interface Parts {
   readonly forwarder: Forwarder;
   readonly intake: MqttIntake;
   readonly admission: Admission | undefined;
+  readonly gatewayTime: GatewayTime | undefined;
 }
 
 export const NOTHING_YET: IngressStats = {
@@ -89,6 +93,7 @@ export const NOTHING_YET: IngressStats = {
   deadLetters: {},
   admission: [],
   presence: { followed: 0, overflow: 0, unreadable: 0 },
+  gatewayTime: { used: 0, ahead: 0, tooOld: 0, unreadable: 0 },
   writeFailures: 0,
   inFlight: 0,
   inFlightBytes: 0,
@@ -142,7 +147,7 @@ export class Ingress {
 
   stats(): IngressStats {
     if (this.#parts === undefined) return NOTHING_YET;
-    const { forwarder, intake, admission } = this.#parts;
+    const { forwarder, intake, admission, gatewayTime } = this.#parts;
     const { deadLetters, received, ...counters } = forwarder.counters;
     return {
       ...counters,
@@ -154,6 +159,7 @@ export class Ingress {
         overflow: this.#presence?.machine.overflow ?? 0,
         unreadable: this.#presence?.unreadable ?? 0,
       },
+      gatewayTime: gatewayTime === undefined ? NOTHING_YET.gatewayTime : { ...gatewayTime.counts },
       connected: intake.connected,
       inFlight: forwarder.inFlight,
       inFlightBytes: forwarder.inFlightBytes,
@@ -171,7 +177,8 @@ export class Ingress {
 
   #assemble(routes: RouteCache, admission: Admission | undefined): Parts {
     const { log, validation, ingressId, logger, rejected } = this.#options;
-    const { windowMessages, windowBytes, qos0Messages, qos0Bytes } = this.#mqtt;
+    const { windowMessages, windowBytes, qos0Messages, qos0Bytes, trustGatewayTime } = this.#mqtt;
+    const gatewayTime = trustGatewayTime && new GatewayTime(trustGatewayTime);
     const { maxValueBytes } = validation;
     // Both windows fit, each one message over: so the forwarder's own bounds act, and never the writer's.
     const writer = log.plainWriter({ maxBufferedBytes: windowBytes + qos0Bytes + 2 * maxValueBytes });
@@ -201,8 +208,9 @@ export class Ingress {
       admission,
       presence: this.#presence,
       refusedReports: rejected && ((message, route, code) => rejected(rejectionOf(message, route, code))),
+      gatewayTime,
     });
-    return { writer, forwarder, intake, admission };
+    return { writer, forwarder, intake, admission, gatewayTime };
   }
 
   async #stop(): Promise<void> {

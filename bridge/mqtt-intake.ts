@@ -24,6 +24,8 @@ export interface IntakeHandlers {
   released(messageId: number): void;
   connectionOpened(sessionPresent: boolean): void;
   connectionLost(): void;
+  /** Connected, and subscribed to what the settings name: subscribe() and unsubscribe() can be called until connectionLost(). */
+  ready?(): void;
   /**
    * The connection is gone. `give-up`: its session may be another's now, and nothing more is done here; the default is to connect again.
    * @param takenOver the broker says that another client has connected under this one's name (MQTT 5, and not every broker)
@@ -127,6 +129,16 @@ export class MqttIntake {
     if (!this.#isHeld || this.#state !== "running") return;
     this.#isHeld = false;
     this.#tap?.resume();
+  }
+
+  /** Beside what the settings name, for this session. `done` is not called, or with an error, when the connection ends before the answer. */
+  subscribe(topics: readonly string[], done: (error: Error | undefined) => void): void {
+    const { qos } = this.#settings;
+    this.#client?.subscribe([...topics], { qos, rh: 2 }, (error) => done(error ?? undefined));
+  }
+
+  unsubscribe(topics: readonly string[], done: (error: Error | undefined) => void): void {
+    this.#client?.unsubscribe([...topics], (error) => done(error ?? undefined));
   }
 
   /** Takes no more messages; the connection stays, for acknowledgements. */
@@ -240,7 +252,8 @@ export class MqttIntake {
 
   #ensureSubscribed(client: MqttClient, { sessionPresent }: IConnackPacket): void {
     this.#logger.info({ broker: this.#brokerName(), sessionPresent }, "connected to mqtt broker");
-    if (this.#subscribed || this.#state !== "running") return;
+    if (this.#state !== "running") return;
+    if (this.#subscribed) return this.#handlers.ready?.();
     const { topics, stateTopics, formerTopics, qos } = this.#settings;
     // MQTT 5 only: retained telemetry (rh 1) for a subscription that is new, not each time this process starts; retained states
     // (rh 0) each time, as they say what happened meanwhile.
@@ -248,7 +261,8 @@ export class MqttIntake {
     for (const topic of topics) wanted[topic] = { qos, rh: 1 };
     for (const topic of stateTopics) wanted[topic] = { qos, rh: 0 };
     if (topics.length + stateTopics.length === 0) {
-      this.#unsubscribe(client, formerTopics, () => this.#isSubscribed());
+      if (formerTopics.length === 0) this.#isSubscribed();
+      else this.#unsubscribe(client, formerTopics, () => this.#isSubscribed());
       return;
     }
     client.subscribe(wanted, (error, granted) => {
@@ -268,6 +282,7 @@ export class MqttIntake {
     this.#subscribed = true;
     this.#started?.resolve();
     this.#started = undefined;
+    this.#handlers.ready?.();
   }
 
   #unsubscribe(client: MqttClient, topics: readonly string[], done?: () => void): void {

@@ -22,12 +22,19 @@ export interface CommandTraits {
   readonly quietLevel?: string;
   /** Laid under the configuration file. */
   readonly defaults?: Tree;
+  /** Laid over the environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Stands in each log line. */
+  readonly logBase?: Readonly<Record<string, unknown>>;
 }
 
 /** Configuration, logger and output of a command. */
-export function commandContext(options: CommonOptions, { quietLevel = "info", defaults }: CommandTraits = {}): CommandContext {
-  const { config, unknownVariables } = loadConfig(options.config, process.env, defaults);
-  const logger = createLogger(config.log.level ?? quietLevel);
+export function commandContext(
+  options: CommonOptions,
+  { quietLevel = "info", defaults, env, logBase }: CommandTraits = {},
+): CommandContext {
+  const { config, unknownVariables } = loadConfig(options.config, { ...process.env, ...env }, defaults);
+  const logger = createLogger(config.log.level ?? quietLevel, logBase);
   if (unknownVariables.length > 0) logger.warn({ variables: unknownVariables }, "environment variables that name no setting");
   return { config, logger, output: createOutput(options.json === true) };
 }

@@ -6,6 +6,7 @@ import type { MqttAclOptions } from "./commands/mqtt-acl.ts";
 import type { ReplayOptions } from "./commands/replay.ts";
 import type { ResetOptions } from "./commands/reset.ts";
 import type { SimulateCommandOptions } from "./commands/simulate.ts";
+import type { WorkerCommandOptions } from "./commands/worker.ts";
 import { buildDlqProgram } from "./dlq/program.ts";
 import { parseLogPosition, type LogPosition } from "./log-position.ts";
 import { addDeviceCommands } from "./program-commands.ts";
@@ -41,9 +42,12 @@ export function buildProgram(done: (exitCode: number) => void): Command {
       if (retire === undefined) done(await (await import("./commands/ingress.ts")).run(options));
       else done(await (await import("./commands/ingress-retire.ts")).run(retire, options));
     });
-  command("worker", "process telemetry on Kafka and serve the HTTP API and dashboard").action(async (options: CommonOptions) => {
-    done(await (await import("./commands/worker.ts")).run(options));
-  });
+  command("worker", "process telemetry on Kafka and serve the HTTP API and dashboard")
+    .option("--workers <n>", "processes on this host that share the work; auto: one for each core (default: processing.workers)")
+    .addOption(new Option("--supervised <index>", "started by a supervisor").hideHelp().argParser(Number))
+    .action(async (options: WorkerCommandOptions) => {
+      done(await (await import("./commands/worker.ts")).run(options));
+    });
   command("gateway", "devices' MQTT to a store on disk, forwarded to Kafka or a broker whenever it can be reached").action(
     async (options: CommonOptions) => {
       done(await (await import("./commands/gateway.ts")).run(options));

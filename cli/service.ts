@@ -42,11 +42,13 @@ export interface Running {
 export interface ServiceOptions {
   readonly logger: Logger;
   readonly stopTimeoutMs?: number;
+  /** Resolves, with who, when something else than a signal asks for the stop. */
+  readonly stopAsked?: Promise<string>;
 }
 
 /**
  * Runs a service until SIGTERM or SIGINT (exit code 0) or until it fails (1). A signal during the start ends what is there
- * already. A second signal, or a stop over its time, ends the process at once.
+ * already. A second signal, or a stop over its time, ends the process at once. A signal and another's asking are one stop.
  */
 export async function runService(start: (closers: Closers) => Promise<Running>, options: ServiceOptions): Promise<number> {
   const { logger } = options;
@@ -58,6 +60,10 @@ export async function runService(start: (closers: Closers) => Promise<Running>, 
     for (const again of SIGNALS) process.removeListener(again, onSignal).once(again, endNow);
   };
   for (const name of SIGNALS) process.on(name, onSignal);
+  void options.stopAsked?.then((by) => {
+    logger.info({ by }, "asked to stop");
+    signal.resolve("signal");
+  });
   try {
     const starting = start(closers);
     // After a signal the start may fail because its parts are being closed: that is no news.

@@ -5,7 +5,9 @@ import type { Output, Processor, ProcessorContext, ProcessorSpec, StreamRecord }
 import { hasBackslashKey } from "./backslash-keys.ts";
 import { TelemetryEvent, type Batch } from "./event.ts";
 import { FRAME_HEADER_BYTES, isFramed, type SchemaSource } from "./framing.ts";
+import { JsonFields } from "./json-fields.ts";
 import { hasNonFiniteToken } from "./non-finite.ts";
+import { Payload } from "./payload.ts";
 import { problem, reject, type Problem } from "./reject.ts";
 
 /** Events in one raw value: bounds the time that one record takes (about 3 us an event, and no slice above 10 ms). */
@@ -28,6 +30,11 @@ class Decode implements Processor<string | null, ByteSlice | null, DecodeOutputs
   readonly #schemas: SchemaSource | undefined;
   #context!: ProcessorContext<DecodeOutputs>;
   #events!: Output<string | null, TelemetryEvent>;
+  readonly #json = new JsonFields();
+  readonly #payload = new Payload();
+  readonly #event = new TelemetryEvent(this.#payload);
+  /** Forwarded for each event. */
+  readonly #record = { key: null as string | null, value: this.#event, timestamp: 0.5 };
   /** Why the last #parse() found nothing. */
   #problem: Problem | undefined;
 
@@ -45,10 +52,20 @@ class Decode implements Processor<string | null, ByteSlice | null, DecodeOutputs
     this.#problem = undefined;
     const payload = this.#parse(record.value);
     if (this.#problem !== undefined) this.#refuse(this.#problem);
+    else if (payload === this.#payload) this.#forward(record, undefined, 0);
     else if (Array.isArray(payload)) this.#forwardBatch(record, payload);
-    else if (isObject(payload))
-      this.#events.forward({ key: record.key, value: new TelemetryEvent(payload, undefined, 0), timestamp: record.timestamp });
-    else this.#refuse(problem("not-object", `a payload is an object or an array of objects, not ${kindOf(payload)}`));
+    else if (isObject(payload)) {
+      this.#payload.take(payload);
+      this.#forward(record, undefined, 0);
+    } else this.#refuse(problem("not-object", `a payload is an object or an array of objects, not ${kindOf(payload)}`));
+  }
+
+  /** What is in #payload. */
+  #forward({ key, timestamp }: StreamRecord<string | null, ByteSlice | null>, batch: Batch | undefined, index: number): void {
+    this.#event.begin(batch, index);
+    this.#record.key = key;
+    this.#record.timestamp = timestamp;
+    this.#events.forward(this.#record);
   }
 
   #forwardBatch(record: StreamRecord<string | null, ByteSlice | null>, elements: readonly unknown[]): void {
@@ -58,10 +75,13 @@ class Decode implements Processor<string | null, ByteSlice | null, DecodeOutputs
     const batch: Batch = { rejected: false };
     for (let index = 0; index < elements.length; index++) {
       const element = elements[index];
-      const valid = isObject(element);
-      const event = new TelemetryEvent(valid ? element : {}, batch, index);
-      if (valid) this.#events.forward({ key: record.key, value: event, timestamp: record.timestamp });
-      else reject(this.#context, event, "not-object", `an event is an object, not ${kindOf(element)}`);
+      if (isObject(element)) {
+        this.#payload.take(element);
+        this.#forward(record, batch, index);
+        continue;
+      }
+      this.#event.begin(batch, index);
+      reject(this.#context, this.#event, "not-object", `an event is an object, not ${kindOf(element)}`);
     }
   }
 
@@ -70,12 +90,14 @@ class Decode implements Processor<string | null, ByteSlice | null, DecodeOutputs
     this.#context.deadLetter(found.reason, found.message);
   }
 
+  /** What the value says; #payload itself, filled, when it is a plain object. */
   #parse(slice: ByteSlice | null): unknown {
     if (slice === null || slice.end <= slice.start) return this.#fail(problem("empty", "no value"));
     const { bytes, start, end } = slice;
     if (end - start > this.#maxValueBytes)
       return this.#fail(problem("too-large", `${end - start} bytes, and ${this.#maxValueBytes} are allowed`));
     if (this.#schemas !== undefined && isFramed(bytes, start, end)) return this.#decodeAvro(this.#schemas, bytes, start, end);
+    if (this.#json.read(bytes, start, end, this.#payload)) return this.#payload;
     const text = bytes.toString("utf8", start, end);
     // toString() replaces what is no UTF-8; only then, or when the device sent U+FFFD itself, is a closer look needed.
     if (text.includes("\ufffd") && !isUtf8(bytes.subarray(start, end))) return this.#fail(problem("not-json", "not UTF-8"));

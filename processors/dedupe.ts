@@ -185,7 +185,7 @@ class Dedupe implements Processor<string, TelemetryEvent, DedupeOutputs> {
 
   #contentId(event: TelemetryEvent): string | undefined {
     if (Number.isNaN(event.deviceTs)) return undefined;
-    const content = event.batch === undefined ? this.#context.source.valueBytes() : JSON.stringify(event.payload);
+    const content = event.batch === undefined ? this.#context.source.valueBytes() : JSON.stringify(event.payload.object);
     return content === null ? undefined : `#${hash("sha256", content, "base64url").slice(0, CONTENT_HASH_CHARS)}`;
   }
 

@@ -14,29 +14,32 @@ const MAX_ID_BYTES = 256;
 export class Device {
   /** Where this device's row was last seen: saves each processor the look-up. */
   row: RowHandle<DeviceRow> | undefined = undefined;
+  /** Of its last event that had one: the next one's is most likely the same string. */
+  bootId = "";
   readonly key: string;
   readonly tenant: string;
   readonly deviceId: string;
   readonly profile: CompiledProfile;
   /** The topic that a device of this key publishes on. */
   readonly mqttTopic: string;
-  /** The beginning of its normalized records up to the device id, the same string for all of a tenant; and the id as JSON. */
-  readonly jsonHead: string;
-  readonly jsonId: string;
+  #head: Uint8Array | undefined = undefined;
+  #headBootId: string | undefined = undefined;
 
-  constructor(tenant: string, deviceId: string, profile: CompiledProfile, jsonHead = jsonHeadOf(tenant)) {
+  constructor(tenant: string, deviceId: string, profile: CompiledProfile) {
     this.key = deviceKey(tenant, deviceId);
     this.tenant = tenant;
     this.deviceId = deviceId;
     this.profile = profile;
     this.mqttTopic = `t/${tenant}/d/${deviceId}/telemetry`;
-    this.jsonHead = jsonHead;
-    this.jsonId = JSON.stringify(deviceId);
   }
-}
 
-function jsonHeadOf(tenant: string): string {
-  return `{"v":1,"tenant":${JSON.stringify(tenant)},"deviceId":`;
+  /** The beginning of its normalized records as JSON, up to the boot id: most often the same as last time. */
+  headOf(bootId: string | undefined): Uint8Array {
+    if (this.#head !== undefined && this.#headBootId === bootId) return this.#head;
+    const { tenant, deviceId } = this;
+    this.#headBootId = bootId;
+    return (this.#head = Buffer.from(JSON.stringify({ v: 1, tenant, deviceId, bootId }).slice(0, -1)));
+  }
 }
 
 export class DeviceTable {
@@ -44,8 +47,6 @@ export class DeviceTable {
   readonly #devices = new Map<string, Device>();
   /** Where touch() puts what it read, so that the reads are not optimized away. */
   touched = 0;
-  /** By tenant. */
-  readonly #jsonHeads = new Map<string, string>();
 
   constructor(profiles: readonly ProfileSettings[]) {
     this.#profileOf = compileProfiles(profiles);
@@ -55,7 +56,7 @@ export class DeviceTable {
   touch(key: string): void {
     const device = this.#devices.get(key);
     if (device === undefined) return;
-    let sum = device.jsonId.length;
+    let sum = device.bootId.length;
     const row = device.row?.value;
     if (row !== undefined) {
       const { ledger, state, windows } = row;
@@ -73,21 +74,10 @@ export class DeviceTable {
     const parsed = parseDeviceKey(key);
     if (parsed === undefined || !isUsableId(parsed.tenant) || !isUsableId(parsed.deviceId)) return undefined;
     const { tenant, deviceId } = parsed;
-    if (this.#devices.size >= MAX_DEVICES) this.#forget();
-    const device = new Device(tenant, deviceId, this.#profileOf(tenant, deviceId), this.#jsonHeadOf(tenant));
+    if (this.#devices.size >= MAX_DEVICES) this.#devices.clear();
+    const device = new Device(tenant, deviceId, this.#profileOf(tenant, deviceId));
     this.#devices.set(key, device);
     return device;
-  }
-
-  #jsonHeadOf(tenant: string): string {
-    let head = this.#jsonHeads.get(tenant);
-    if (head === undefined) this.#jsonHeads.set(tenant, (head = jsonHeadOf(tenant)));
-    return head;
-  }
-
-  #forget(): void {
-    this.#devices.clear();
-    this.#jsonHeads.clear();
   }
 }
 

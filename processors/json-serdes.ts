@@ -8,19 +8,15 @@ import type { AggregateRecord, AlertRecord, DeviceStateRecord, NormalizedRecord 
 import { fromNormalizedRecord } from "./normalized-record.ts";
 import type { OutputSerdes } from "./output-serdes.ts";
 
-/** `},"flags":[...]}` of each combination of flags. */
+/** `},"flags":[...]}` of each combination of flags; and with no attributes before it. */
 const FLAG_TAILS: readonly string[] = Array.from({ length: 32 }, (_, bits) => `},"flags":${JSON.stringify(flagsOf(bits))}}`);
+const BARE_TAILS: readonly string[] = FLAG_TAILS.map((tail) => `},"attributes":{${tail}`);
 
 /** Exactly JSON.stringify of the NormalizedRecord, as bytes and without a string: the most frequent output there is. */
 function writeNormalized(event: TelemetryEvent, out: ByteWriter): void {
   const { device, metrics, values, attributeNames } = event;
   if (device === undefined) throw new Error("an event is written after validate");
-  out.utf8(device.jsonHead);
-  out.utf8(device.jsonId);
-  if (event.bootId !== undefined) {
-    out.utf8(',"bootId":');
-    out.utf8(quote(event.bootId));
-  }
+  out.bytes(device.headOf(event.bootId));
   if (event.seq >= 0) {
     out.utf8(',"seq":');
     out.decimal(event.seq);
@@ -33,12 +29,15 @@ function writeNormalized(event: TelemetryEvent, out: ByteWriter): void {
   }
   out.utf8(',"receivedTs":');
   out.decimal(event.receivedTs);
-  out.utf8(',"metrics":{');
+  if (values.length === 0) out.utf8(',"metrics":{');
   const { jsonKeys } = metrics;
   for (let i = 0; i < values.length; i++) {
-    if (i > 0) out.u8(COMMA);
     out.utf8(jsonKeys[i]);
     out.decimal(values[i]);
+  }
+  if (attributeNames.length === 0) {
+    out.utf8(BARE_TAILS[event.flags]);
+    return;
   }
   out.utf8('},"attributes":{');
   for (let i = 0; i < attributeNames.length; i++) {

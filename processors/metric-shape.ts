@@ -8,7 +8,7 @@ const MAX_SHAPES = 2_000;
 
 export class MetricShape {
   readonly names: readonly string[];
-  /** `"name":` of each name, as JSON. */
+  /** What comes before each value in a normalized record: `,"metrics":{"name":`, then `,"name":`. */
   readonly jsonKeys: readonly string[];
   /** In a list that repeats a name: where it stands already. -1 otherwise. Only transient steps of append() have it. */
   readonly repeats: number;
@@ -29,13 +29,17 @@ export class MetricShape {
     if (next === undefined) {
       if (++shapes > MAX_SHAPES) resetShapes();
       const at = this.names.indexOf(name);
-      next =
-        at >= 0 ? new MetricShape([], [], at) : new MetricShape([...this.names, name], [...this.jsonKeys, `${JSON.stringify(name)}:`], -1);
+      next = at >= 0 ? new MetricShape([], [], at) : this.#with(name);
       this.#next.set(name, next);
     }
     this.#lastName = name;
     this.#last = next;
     return next;
+  }
+
+  #with(name: string): MetricShape {
+    const before = this.names.length === 0 ? ',"metrics":{' : ",";
+    return new MetricShape([...this.names, name], [...this.jsonKeys, `${before}${JSON.stringify(name)}:`], -1);
   }
 
   forget(): void {

@@ -2,19 +2,16 @@
 import type { Output, Processor, ProcessorContext, ProcessorSpec, StreamRecord } from "../topology/processor.ts";
 import type { AttributeValue, TelemetryEvent } from "./event.ts";
 import { NO_METRICS, type MetricShape } from "./metric-shape.ts";
+import { MAX_METRICS, type NormalizePlan } from "./normalize-plan.ts";
+import { KIND, MAX_FIELDS, type Payload } from "./payload.ts";
 import { convert, type CompiledProfile, type FieldPlan } from "./profile.ts";
 import { problem, reject, type Problem } from "./reject.ts";
 
-/** Fields of one event, nested ones included. */
-const MAX_FIELDS = 512;
-const MAX_METRICS = 256;
 const MAX_ATTRIBUTES = 64;
 /** Characters of a string attribute. */
 const MAX_ATTRIBUTE_LENGTH = 1024;
 /** `{"a":{"b":{"c":1}}}` is depth 3. */
 const MAX_DEPTH = 4;
-
-const NONE: readonly never[] = [];
 
 export type NormalizeOutputs = { normalized: { key: string; value: TelemetryEvent } };
 
@@ -26,10 +23,10 @@ class Normalize implements Processor<string, TelemetryEvent, NormalizeOutputs> {
   #context!: ProcessorContext<NormalizeOutputs>;
   #normalized!: Output<string, TelemetryEvent>;
   // Of the event in hand.
+  /** Nested ones included. */
   #fields = 0;
   #metrics: MetricShape = NO_METRICS;
-  /** Reused; the event gets a copy of its own length. */
-  readonly #values: number[] = [];
+  #values: number[] = [];
   #attributeNames: string[] | undefined;
   #attributeValues: AttributeValue[] = [];
 
@@ -42,16 +39,21 @@ class Normalize implements Processor<string, TelemetryEvent, NormalizeOutputs> {
     const event = record.value;
     const profile = event.device?.profile;
     if (profile === undefined) throw new Error("normalize comes after validate");
-    this.#fields = 0;
-    this.#metrics = NO_METRICS;
-    this.#values.length = 0;
-    this.#attributeNames = undefined;
-    const found = this.#take(profile, event.payload, "", 1) ?? this.#complete();
-    if (found !== undefined) return reject(this.#context, event, found.reason, found.message);
-    event.metrics = this.#metrics;
-    event.values = this.#values.slice();
-    event.attributeNames = this.#attributeNames ?? NONE;
-    event.attributeValues = this.#attributeNames === undefined ? NONE : this.#attributeValues;
+    const { payload } = event;
+    const plan = payload.lastField.planFor(profile);
+    if (plan.metrics !== undefined && takeMeasured(plan, payload)) {
+      event.metrics = plan.metrics;
+      event.values = plan.values;
+    } else {
+      const found = this.#takeFields(profile, plan.fields, payload) ?? this.#complete();
+      if (found !== undefined) return reject(this.#context, event, found.reason, found.message);
+      event.metrics = this.#metrics;
+      event.values = this.#values;
+      if (this.#attributeNames !== undefined) {
+        event.attributeNames = this.#attributeNames;
+        event.attributeValues = this.#attributeValues;
+      }
+    }
     this.#normalized.forward(record);
   }
 
@@ -59,10 +61,27 @@ class Normalize implements Processor<string, TelemetryEvent, NormalizeOutputs> {
     return this.#values.length === 0 ? problem("no-metrics", "nothing numeric in the payload") : undefined;
   }
 
+  #takeFields(profile: CompiledProfile, plans: readonly FieldPlan[], payload: Payload): Problem | undefined {
+    this.#metrics = NO_METRICS;
+    this.#values = [];
+    this.#attributeNames = undefined;
+    this.#fields = payload.count;
+    for (let at = 0; at < payload.count; at++) {
+      const name = payload.names[at];
+      const found =
+        payload.kinds[at] === KIND.number
+          ? this.#takeNumber(plans[at], name, payload.numbers[at])
+          : this.#takeOther(profile, plans[at], name, payload.value(at), 1);
+      if (found !== undefined) return found;
+    }
+    return payload.isCutOff ? tooManyFields() : undefined;
+  }
+
+  /** Of a nested object. */
   #take(profile: CompiledProfile, object: Readonly<Record<string, unknown>>, prefix: string, depth: number): Problem | undefined {
     for (const key in object) {
-      if (++this.#fields > MAX_FIELDS) return problem("schema", `more than ${MAX_FIELDS} fields`);
-      const path = prefix === "" ? key : prefix + key;
+      if (++this.#fields > MAX_FIELDS) return tooManyFields();
+      const path = prefix + key;
       const value = object[key];
       const plan = profile.field(path);
       const found = typeof value === "number" ? this.#takeNumber(plan, path, value) : this.#takeOther(profile, plan, path, value, depth);
@@ -133,6 +152,23 @@ class Normalize implements Processor<string, TelemetryEvent, NormalizeOutputs> {
     this.#attributeValues.push(value);
     return undefined;
   }
+}
+
+/** Most events: nothing but finite numbers. False: something else is among them. */
+function takeMeasured({ fields, measured, values }: NormalizePlan, { kinds, numbers, isCutOff }: Payload): boolean {
+  for (let i = 0; i < measured.length; i++) {
+    const at = measured[i];
+    const plan = fields[at];
+    const value = plan.conversion === "none" ? numbers[at] : convert(plan, numbers[at]);
+    if (kinds[at] !== KIND.number || !(value - value === 0)) return false;
+    // -0 would be written as 0 and read back as another number than was aggregated.
+    values[i] = value + 0;
+  }
+  return !isCutOff;
+}
+
+function tooManyFields(): Problem {
+  return problem("schema", `more than ${MAX_FIELDS} fields`);
 }
 
 function notFinite(path: string): Problem {

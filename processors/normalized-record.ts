@@ -3,10 +3,12 @@ import { Device } from "./device.ts";
 import { flagBits, flagsOf, TelemetryEvent, type AttributeValue } from "./event.ts";
 import type { NormalizedRecord } from "./formats/records.ts";
 import { NO_METRICS } from "./metric-shape.ts";
+import { Payload } from "./payload.ts";
 import { CompiledProfile } from "./profile.ts";
 
 /** Events that were read back have been through their profile. */
 const NO_PROFILE = new CompiledProfile("normalized", {});
+const NO_PAYLOAD = new Payload();
 
 export function toNormalizedRecord(event: TelemetryEvent): NormalizedRecord {
   const { device, deviceTs, ts } = event;
@@ -32,7 +34,7 @@ export function toNormalizedRecord(event: TelemetryEvent): NormalizedRecord {
 
 /** For topologies that read the normalized topic. */
 export function fromNormalizedRecord(record: NormalizedRecord): TelemetryEvent {
-  const event = new TelemetryEvent({}, undefined, 0);
+  const event = new TelemetryEvent(NO_PAYLOAD);
   event.device = new Device(record.tenant, record.deviceId, NO_PROFILE);
   event.bootId = record.bootId;
   event.seq = record.seq ?? -1;

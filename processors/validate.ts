@@ -1,8 +1,10 @@
 /** Who sent the event, which one it is, and when: fields of fixed meaning are checked here; what was measured is normalize's. */
 import type { Output, Processor, ProcessorContext, ProcessorSpec, StreamRecord } from "../topology/processor.ts";
 import { DeviceTable, type Device } from "./device.ts";
-import { FLAG, type TelemetryEvent } from "./event.ts";
+import { FLAG, TelemetryEvent } from "./event.ts";
+import { SLOT, type Slot } from "./field-name.ts";
 import { RAW_HEADERS } from "./formats/names.ts";
+import { KIND, Payload } from "./payload.ts";
 import { problem, reject, type Problem } from "./reject.ts";
 import type { ProfileSettings } from "./settings.ts";
 import { parseTimestamp } from "./timestamp.ts";
@@ -30,6 +32,8 @@ class Validate implements Processor<string | null, TelemetryEvent, ValidateOutpu
   readonly #devices: DeviceTable;
   #context!: ProcessorContext<ValidateOutputs>;
   #valid!: Output<string, TelemetryEvent>;
+  /** Forwarded for each event. */
+  readonly #record = { key: "", value: new TelemetryEvent(new Payload()), timestamp: 0.5 };
 
   constructor(options: ValidateOptions) {
     this.#maxFutureMs = options.maxFutureMs;
@@ -48,7 +52,11 @@ class Validate implements Processor<string | null, TelemetryEvent, ValidateOutpu
     // The log has no times before 1970; the event's own ts keeps them.
     // The table's own string, the same object each time: map look-ups downstream then compare references.
     const key = event.device === undefined ? (record.key as string) : event.device.key;
-    this.#valid.forward({ key, value: event, timestamp: Math.max(0, event.ts) });
+    const forwarded = this.#record;
+    forwarded.key = key;
+    forwarded.value = event;
+    forwarded.timestamp = event.ts < 0 ? 0 : event.ts;
+    this.#valid.forward(forwarded);
   }
 
   prefetch(sourceKey: unknown): void {
@@ -62,7 +70,7 @@ class Validate implements Processor<string | null, TelemetryEvent, ValidateOutpu
     return (
       this.#checkTopic(device) ??
       checkOwner(device, event.payload) ??
-      checkIdentity(event) ??
+      checkIdentity(device, event) ??
       this.#checkTime(event) ??
       this.#findMessageId(event)
     );
@@ -84,13 +92,14 @@ class Validate implements Processor<string | null, TelemetryEvent, ValidateOutpu
     const receivedTs = source.timestamp;
     event.receivedTs = receivedTs;
     if (source.headerText(RAW_HEADERS.retain) === "1") event.flags |= FLAG.retained;
-    const raw = event.payload.ts;
-    if (raw === undefined || raw === null) {
+    const { payload } = event;
+    const at = payload.at(SLOT.ts);
+    if (at < 0) {
       event.ts = receivedTs;
       event.flags |= FLAG.noTs;
       return undefined;
     }
-    const ts = parseTimestamp(raw);
+    const ts = parseTimestamp(payload.kinds[at] === KIND.number ? payload.numbers[at] : payload.value(at));
     if (Number.isNaN(ts)) return problem("bad-timestamp", "ts is neither epoch ms or seconds nor ISO-8601");
     event.deviceTs = ts;
     if (ts > receivedTs + this.#maxFutureMs) {
@@ -103,14 +112,16 @@ class Validate implements Processor<string | null, TelemetryEvent, ValidateOutpu
   /** Only events without a seq need one. */
   #findMessageId(event: TelemetryEvent): Problem | undefined {
     if (event.seq >= 0) return undefined;
-    const { messageId } = event.payload;
-    if (messageId !== undefined && messageId !== null) {
+    const { payload } = event;
+    const at = payload.at(SLOT.messageId);
+    if (at >= 0) {
+      const messageId = payload.value(at);
       if (!isId(messageId, MAX_MESSAGE_ID))
         return problem("schema", `messageId is a number or a string of 1 to ${MAX_MESSAGE_ID} characters`);
       event.messageId = String(messageId);
       return undefined;
     }
-    const uuid = asUuid(event.payload.id) ?? asUuid(event.payload.uuid);
+    const uuid = asUuid(payload, SLOT.id) ?? asUuid(payload, SLOT.uuid);
     if (uuid !== undefined) {
       // It may be the device's own after all, the same in every message: with the ts it is a message's in either case.
       event.messageId = Number.isNaN(event.deviceTs) ? uuid : `${uuid}@${event.deviceTs}`;
@@ -123,28 +134,37 @@ class Validate implements Processor<string | null, TelemetryEvent, ValidateOutpu
   }
 }
 
-function checkOwner(device: Device, payload: Readonly<Record<string, unknown>>): Problem | undefined {
-  const { deviceId, tenant } = payload;
-  if (deviceId !== device.deviceId && deviceId !== undefined && deviceId !== null) {
-    if (typeof deviceId !== "string") return problem("schema", "deviceId is a string");
+function checkOwner(device: Device, payload: Payload): Problem | undefined {
+  const deviceId = payload.at(SLOT.deviceId);
+  if (deviceId >= 0 && !payload.equals(deviceId, device.deviceId)) {
+    if (!payload.isText(deviceId)) return problem("schema", "deviceId is a string");
     return problem("device-mismatch", "payload and topic name different devices");
   }
-  if (tenant !== undefined && tenant !== null && tenant !== device.tenant) {
-    if (typeof tenant !== "string") return problem("schema", "tenant is a string");
+  const tenant = payload.at(SLOT.tenant);
+  if (tenant >= 0 && !payload.equals(tenant, device.tenant)) {
+    if (!payload.isText(tenant)) return problem("schema", "tenant is a string");
     return problem("tenant-mismatch", "payload and topic name different tenants");
   }
   return undefined;
 }
 
-function checkIdentity(event: TelemetryEvent): Problem | undefined {
-  const { bootId, seq } = event.payload;
-  if (bootId !== undefined && bootId !== null) {
-    if (!isId(bootId, MAX_BOOT_ID)) return problem("schema", `bootId is a number or a string of 1 to ${MAX_BOOT_ID} characters`);
-    event.bootId = typeof bootId === "string" ? bootId : String(bootId);
+function checkIdentity(device: Device, event: TelemetryEvent): Problem | undefined {
+  const { payload } = event;
+  const boot = payload.at(SLOT.bootId);
+  if (boot >= 0) {
+    if (!payload.equals(boot, device.bootId)) {
+      const bootId = payload.value(boot);
+      if (!isId(bootId, MAX_BOOT_ID)) return problem("schema", `bootId is a number or a string of 1 to ${MAX_BOOT_ID} characters`);
+      device.bootId = String(bootId);
+    }
+    event.bootId = device.bootId;
   }
-  if (seq !== undefined && seq !== null) {
-    if (!Number.isSafeInteger(seq) || (seq as number) < 0) return problem("schema", "seq is an integer from 0 to 2^53-1");
-    event.seq = (seq as number) + 0;
+  const seq = payload.at(SLOT.seq);
+  if (seq >= 0) {
+    const value = payload.numbers[seq];
+    if (payload.kinds[seq] !== KIND.number || !Number.isSafeInteger(value) || value < 0)
+      return problem("schema", "seq is an integer from 0 to 2^53-1");
+    event.seq = value + 0;
   }
   return undefined;
 }
@@ -155,7 +175,10 @@ function isId(value: unknown, maxLength: number): value is string | number {
 }
 
 /** `id` and `uuid` often name the sensor instead: only what looks like a UUID counts as a message's. */
-function asUuid(value: unknown): string | undefined {
-  return typeof value === "string" && UUID.test(value) ? value.toLowerCase() : undefined;
+function asUuid(payload: Payload, slot: Slot): string | undefined {
+  const at = payload.at(slot);
+  if (at < 0 || !payload.isText(at)) return undefined;
+  const text = payload.text(at);
+  return UUID.test(text) ? text.toLowerCase() : undefined;
 }
 const UUID = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/i;

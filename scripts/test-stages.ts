@@ -38,6 +38,12 @@ export const stages: readonly Stage[] = [
     concurrency: 2,
   },
   {
+    name: "guard",
+    limitMs: 0.5 * MINUTE_MS, // 5
+    files: ["test/guard/**/*.test.ts"],
+    testTimeoutMs: 3 * MINUTE_MS,
+  },
+  {
     name: "contract",
     limitMs: 1 * MINUTE_MS, // 34
     files: ["test/contract/**/*.test.ts"],
@@ -65,7 +71,7 @@ export const stages: readonly Stage[] = [
   },
   {
     name: "faults",
-    limitMs: 7 * MINUTE_MS, // 351
+    limitMs: 6.5 * MINUTE_MS, // 375
     files: ["test/faults/**/*.test.ts"],
     testTimeoutMs: 4 * MINUTE_MS,
     concurrency: 2,

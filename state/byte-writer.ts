@@ -17,7 +17,10 @@ const POINT = 0x2e;
 const TWO_POW_28 = 2 ** 28;
 const TWO_POW_32 = 0x1_0000_0000;
 
-/** Multi-byte numbers are big-endian. `buffer` is replaced when it grows: read it again after writing. */
+/**
+ * Multi-byte numbers are big-endian. `buffer` is replaced when it grows: read it again after writing.
+ * Numbers are split by Math.floor, one instruction: `%` of what is no small integer is a call into C.
+ */
 export class ByteWriter {
   buffer: Buffer;
   /** Where the next byte goes; also the number of bytes written. */
@@ -61,9 +64,10 @@ export class ByteWriter {
 
   /** Eight bytes; an integer from 0 to 2^53 (RangeError otherwise), so byte order is numeric order. */
   u64(value: number): void {
-    if (!(value >= 0 && value <= 2 ** 53) || value % 1 !== 0) throw new RangeError(`not an integer from 0 to 2^53: ${value}`);
-    this.u32(Math.floor(value / TWO_POW_32));
-    this.u32((value % TWO_POW_32) | 0);
+    if (!(value >= 0 && value <= 2 ** 53) || Math.floor(value) !== value) throw new RangeError(`not an integer from 0 to 2^53: ${value}`);
+    const high = Math.floor(value / TWO_POW_32);
+    this.u32(high);
+    this.u32((value - high * TWO_POW_32) | 0);
   }
 
   /** Unsigned LEB128; an integer from 0 to 2^53 (RangeError otherwise). */
@@ -73,7 +77,7 @@ export class ByteWriter {
       this.buffer[this.position++] = value;
       return;
     }
-    if (!(value >= 0 && value <= 2 ** 53) || value % 1 !== 0) throw new RangeError(`not an integer from 0 to 2^53: ${value}`);
+    if (!(value >= 0 && value <= 2 ** 53) || Math.floor(value) !== value) throw new RangeError(`not an integer from 0 to 2^53: ${value}`);
     if (this.position + 8 > this.buffer.length) this.#grow(8);
     const { buffer } = this;
     let rest = value;
@@ -102,12 +106,13 @@ export class ByteWriter {
       this.varint(((value << 1) ^ (value >> 31)) >>> 0);
       return;
     }
-    if (!(value >= -(2 ** 53) && value <= 2 ** 53) || value % 1 !== 0) throw new RangeError(`not an integer within 2^53: ${value}`);
+    if (!(value >= -(2 ** 53) && value <= 2 ** 53) || Math.floor(value) !== value) throw new RangeError(`not an integer within 2^53: ${value}`);
     // Doubling could pass 2^53, where odd numbers end: the low seven bits are written apart.
     const negative = value < 0;
     const magnitude = negative ? -(value + 1) : value;
-    this.u8(((magnitude % 0x40) << 1) | (negative ? 1 : 0) | 0x80);
-    this.varint(Math.floor(magnitude / 0x40));
+    const high = Math.floor(magnitude / 0x40);
+    this.u8(((magnitude - high * 0x40) << 1) | (negative ? 1 : 0) | 0x80);
+    this.varint(high);
   }
 
   f64(value: number): void {
@@ -154,7 +159,7 @@ export class ByteWriter {
   decimal(value: number): void {
     const magnitude = value < 0 ? -value : value;
     if (this.position + MAX_DECIMAL_BYTES > this.buffer.length) this.#grow(MAX_DECIMAL_BYTES);
-    if (magnitude % 1 === 0 && magnitude <= Number.MAX_SAFE_INTEGER) {
+    if (Math.floor(magnitude) === magnitude && magnitude <= Number.MAX_SAFE_INTEGER) {
       if (value < 0) this.buffer[this.position++] = MINUS;
       this.#integer(magnitude);
       return;

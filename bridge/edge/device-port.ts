@@ -5,9 +5,11 @@ import { createServer as createTlsServer, TLSSocket, type Server as TlsServer, t
 import type { IConnectPacket } from "mqtt-packet";
 import { deviceMay } from "../device-access.ts";
 import { RecentMap } from "../recent-map.ts";
-import { DeviceSession, type Identity, type SessionCounters, type SessionHost } from "./device-session.ts";
+import { DeviceSession } from "./device-session.ts";
 import type { DeviceMessage } from "./message.ts";
-import type { DevicePortSettings } from "./settings.ts";
+import type { Readers } from "./readers.ts";
+import { newMemory, type Identity, type SessionCounters, type SessionHost, type SessionMemory } from "./session-host.ts";
+import type { DevicePortSettings, DownlinkSettings } from "./settings.ts";
 import type { Done, Store } from "./store.ts";
 
 /** Who may connect. A name is `{tenant}/d/{deviceId}` (device-access.ts), which binds it to its topics. */
@@ -26,6 +28,12 @@ export interface TlsSource {
   current(): Pick<TlsOptions, "ca" | "cert" | "key">;
 }
 
+/** What comes down to devices. */
+export interface PortDownlink {
+  readonly settings: DownlinkSettings;
+  readonly readers: Readers;
+}
+
 /** A connection that does not say who it is. ms. */
 const CONNECT_TIMEOUT_MS = 10_000;
 const SWEEP_MS = 1_000;
@@ -39,6 +47,7 @@ export class DevicePort implements SessionHost {
     acked: 0,
     shed: 0,
     denied: 0,
+    deniedSubscriptions: 0,
     refusedConnections: 0,
     protocolErrors: 0,
   };
@@ -46,19 +55,21 @@ export class DevicePort implements SessionHost {
   readonly #keepers: DoorKeepers;
   readonly #store: Store;
   readonly #tls: TlsSource | undefined;
+  readonly #down: PortDownlink | undefined;
   readonly #server: Server | TlsServer;
   readonly #sessions = new Set<DeviceSession>();
   /** By name and client id. */
   readonly #connected = new Map<string, DeviceSession>();
-  readonly #remembered = new RecentMap<Set<number>>(MAX_SESSIONS);
+  readonly #remembered = new RecentMap<SessionMemory>(MAX_SESSIONS);
   #tlsVersion = 0;
   #sweeper: NodeJS.Timeout | undefined;
 
-  constructor(settings: DevicePortSettings, keepers: DoorKeepers, store: Store, tls?: TlsSource) {
+  constructor(settings: DevicePortSettings, keepers: DoorKeepers, store: Store, tls?: TlsSource, down?: PortDownlink) {
     this.#settings = settings;
     this.#keepers = keepers;
     this.#store = store;
     this.#tls = tls;
+    this.#down = down;
     const taken = (socket: Socket): void => this.#take(socket);
     if (tls === undefined) this.#server = createServer({ noDelay: true, keepAlive: true }, taken);
     else {
@@ -109,6 +120,10 @@ export class DevicePort implements SessionHost {
     return this.#settings.window;
   }
 
+  get downlink(): DownlinkSettings | undefined {
+    return this.#down?.settings;
+  }
+
   get hasRoom(): boolean {
     return this.#store.hasRoom;
   }
@@ -136,18 +151,33 @@ export class DevicePort implements SessionHost {
     return name === undefined || deviceMay(name, "publish", topic);
   }
 
+  /** Without a name a client is nobody's device, and has no topics of its own. */
+  maySubscribe({ name }: Identity, filter: string): boolean {
+    return this.#down !== undefined && name !== undefined && deviceMay(name, "subscribe", filter);
+  }
+
+  subscribed(session: DeviceSession, topic: string): void {
+    this.#down?.readers.add(session, topic);
+  }
+
+  unsubscribed(session: DeviceSession, topic: string): void {
+    this.#down?.readers.remove(session, topic);
+  }
+
   opened(session: DeviceSession, clean: boolean): boolean {
     const key = sessionKey(session);
     this.#connected.get(key)?.takenOver();
     this.#connected.set(key, session);
     const remembered = clean ? undefined : this.#remembered.get(key);
-    if (remembered !== undefined) session.received = remembered;
-    this.#remembered.set(key, session.received);
-    return remembered !== undefined;
+    const isPresent = remembered?.persists === true;
+    session.memory = isPresent ? remembered : newMemory();
+    this.#remembered.set(key, session.memory);
+    return isPresent;
   }
 
   closed(session: DeviceSession): void {
     this.#sessions.delete(session);
+    for (const topic of session.memory.subscriptions.keys()) this.#down?.readers.remove(session, topic);
     const key = sessionKey(session);
     if (this.#connected.get(key) === session) this.#connected.delete(key);
   }

@@ -1,65 +1,27 @@
 /**
- * One connection of a device: MQTT 3.1.1 or 5, publishing only. A PUBLISH is acknowledged when the store has it, in the order they
+ * One connection of a device: MQTT 3.1.1 or 5; it publishes, and reads its own topics (outgoing.ts). A PUBLISH is acknowledged when the store has it, in the order they
  * came [MQTT-4.6.0-2, -3]; a connection whose window is full, or that finds no room in the store, is not read (TCP back-pressure).
  *
  *   new --CONNECT--> open --refused in 3.1.1--> refusing --pause--> closed
  *                      '--DISCONNECT, error--> ending --> closed;   any --other side gone--> closed
  */
 import type { Socket } from "node:net";
-import mqttPacket, { type IConnectPacket, type IPublishPacket, type Packet, type Parser } from "mqtt-packet";
+import mqttPacket, {
+  type IConnectPacket,
+  type IPublishPacket,
+  type ISubscribePacket,
+  type IUnsubscribePacket,
+  type Packet,
+  type Parser,
+} from "mqtt-packet";
+import type { DownMessage } from "./down-message.ts";
 import type { DeviceMessage } from "./message.ts";
+import { Outgoing, type Delivered } from "./outgoing.ts";
 import { PacketGuard } from "./packet-guard.ts";
+import { FIRST_FAILURE, NO_SUBSCRIPTION, REASON } from "./reason-codes.ts";
+import { newMemory, type Identity, type SessionHost, type SessionMemory } from "./session-host.ts";
 import type { Outcome } from "./store.ts";
 
-/** What the session needs of the gateway. */
-export interface SessionHost {
-  readonly maxPacketBytes: number;
-  readonly window: number;
-  readonly hasRoom: boolean;
-  whenRoom(listener: () => void): void;
-  offer(message: DeviceMessage, done: (outcome: Outcome) => void): void;
-  /** Undefined: not let in. */
-  login(connect: IConnectPacket, socket: Socket): Identity | undefined;
-  mayPublish(identity: Identity, topic: string): boolean;
-  /** Ends the connection that has the same name now, and says whether there was a session of it. */
-  opened(session: DeviceSession, clean: boolean): boolean;
-  closed(session: DeviceSession): void;
-  readonly counters: SessionCounters;
-}
-
-/** `{tenant}/d/{deviceId}`, or undefined: anybody, where that is allowed. */
-export interface Identity {
-  readonly name: string | undefined;
-}
-
-export interface SessionCounters {
-  /** By QoS. */
-  readonly received: [number, number, number];
-  acked: number;
-  /** QoS 0 messages that the store did not take. */
-  shed: number;
-  /** Publishing on a topic that is not the device's. */
-  denied: number;
-  /** Connections refused: wrong password, no room. */
-  refusedConnections: number;
-  /** Packets that are none, too large, or against the protocol. */
-  protocolErrors: number;
-}
-
-/** MQTT 5 reason codes; 2.4. */
-const REASON = {
-  notAuthorized: 0x87,
-  takenOver: 0x8e,
-  protocolError: 0x82,
-  malformed: 0x81,
-  receiveMaximum: 0x93,
-  topicAlias: 0x94,
-  topicInvalid: 0x90,
-  tooLarge: 0x95,
-  quotaExceeded: 0x97,
-  keepAlive: 0x8d,
-  shuttingDown: 0x8b,
-} as const;
 /** MQTT 3.1.1 can only say no by ending the connection: not at once, or a device would come again and again. ms. */
 const REFUSED_PAUSE_MS = 2_000;
 /** A client without a name of its own gets one. */
@@ -77,8 +39,7 @@ export class DeviceSession {
   readonly socket: Socket;
   clientId = "";
   identity: Identity = { name: undefined };
-  /** QoS 2 messages stored and not released, by packet id: the client's, over its connections. */
-  received = new Set<number>();
+  memory: SessionMemory = newMemory();
   readonly #host: SessionHost;
   readonly #guard: PacketGuard;
   readonly #parser: Parser;
@@ -91,6 +52,10 @@ export class DeviceSession {
   #held: Buffer | undefined;
   #waitsForRoom = false;
   #flushing = false;
+  /** Undefined where nothing comes down. */
+  #outgoing: Outgoing | undefined;
+  /** The device's (MQTT 5). */
+  #maxPacketBytes = Infinity;
 
   constructor(socket: Socket, host: SessionHost) {
     this.socket = socket;
@@ -100,13 +65,17 @@ export class DeviceSession {
     this.#parser.on("packet", (packet) => this.#take(packet));
     this.#parser.on("error", () => this.#violation(REASON.malformed));
     socket.on("data", (chunk: Buffer) => this.#read(chunk));
-    socket.on("drain", () => this.#readOn());
+    socket.on("drain", () => {
+      this.#outgoing?.pump();
+      this.#readOn();
+    });
     socket.on("error", () => undefined); // `close` follows, and says all that matters here
     socket.on("close", () => this.#gone());
   }
 
   /** Ends a connection that was silent for one and a half times its keep alive [MQTT-3.1.2-22], or did not say who it is in time. */
   checkAlive(now: number, connectTimeoutMs: number): void {
+    this.#outgoing?.expire(now);
     if (this.socket.isPaused()) return; // its silence is ours
     const silentMs = now - this.#heardAt;
     if (this.#state === "new" && silentMs > connectTimeoutMs) this.socket.destroy();
@@ -120,6 +89,13 @@ export class DeviceSession {
   shutDown(): void {
     this.#will = undefined;
     this.#end(REASON.shuttingDown);
+  }
+
+  /** `done` is called once. */
+  deliver(message: DownMessage, done: Delivered): void {
+    const qos = this.memory.subscriptions.get(message.topic);
+    if (this.#outgoing === undefined || qos === undefined) done("away");
+    else this.#outgoing.offer(message, qos, done);
   }
 
   #read(chunk: Buffer): void {
@@ -169,17 +145,18 @@ export class DeviceSession {
       case "publish":
         return this.#publish(packet);
       case "pubrel":
-        this.received.delete(packet.messageId ?? 0);
+        this.memory.received.delete(packet.messageId ?? 0);
         return this.#send({ cmd: "pubcomp", messageId: packet.messageId });
       case "pingreq":
         return this.#send({ cmd: "pingresp" });
-      case "subscribe": {
-        // Nothing comes down through a gateway: a subscription is answered with a failure, and the connection goes on.
-        const code = this.#version === 5 ? REASON.notAuthorized : 0x80;
-        return this.#send({ cmd: "suback", messageId: packet.messageId, granted: packet.subscriptions.map(() => code) });
-      }
+      case "subscribe":
+        return this.#subscribe(packet);
       case "unsubscribe":
-        return this.#send({ cmd: "unsuback", messageId: packet.messageId, granted: packet.unsubscriptions.map(() => 0) });
+        return this.#unsubscribe(packet);
+      case "puback":
+      case "pubrec":
+      case "pubcomp":
+        return this.#outgoing === undefined ? this.#violation(REASON.protocolError) : this.#outgoing.answered(packet);
       case "disconnect":
         // 0x04: the client wants its will to be sent
         if (packet.reasonCode !== 4) this.#will = undefined;
@@ -211,18 +188,65 @@ export class DeviceSession {
     this.#keepAliveMs = (packet.keepalive ?? 0) * 1000;
     this.#state = "open";
     const sessionPresent = host.opened(this, packet.clean !== false);
+    this.memory.persists = this.#version === 5 ? (packet.properties?.sessionExpiryInterval ?? 0) > 0 : packet.clean === false;
+    this.#connack(sessionPresent, isNameless);
+    this.#openOutgoing(packet);
+  }
+
+  #connack(sessionPresent: boolean, isNameless: boolean): void {
     if (this.#version !== 5) return this.#send({ cmd: "connack", returnCode: 0, sessionPresent });
     this.#send({
       cmd: "connack",
       reasonCode: 0,
       sessionPresent,
       properties: {
-        receiveMaximum: host.window,
-        maximumPacketSize: host.maxPacketBytes,
+        receiveMaximum: this.#host.window,
+        maximumPacketSize: this.#host.maxPacketBytes,
         sharedSubscriptionAvailable: false,
+        subscriptionIdentifiersAvailable: false,
         ...(isNameless ? { assignedClientIdentifier: this.clientId } : {}),
       },
     });
+  }
+
+  #openOutgoing({ properties }: IConnectPacket): void {
+    const { downlink } = this.#host;
+    if (downlink === undefined) return;
+    this.#maxPacketBytes = properties?.maximumPacketSize ?? Infinity;
+    const { deviceWindow, deviceQueue: queue, ackTimeoutMs } = downlink;
+    const window = Math.min(deviceWindow, properties?.receiveMaximum ?? deviceWindow);
+    this.#outgoing = new Outgoing({ window, queue, ackTimeoutMs }, this.memory, {
+      mayWrite: () => this.#state === "open" && this.socket.writable && !this.socket.writableNeedDrain,
+      write: (packet) => this.#sendWithin(packet),
+    });
+    this.#outgoing.resume();
+    for (const topic of this.memory.subscriptions.keys()) this.#host.subscribed(this, topic);
+  }
+
+  /** Each filter that is one of the device's own topics; a failure for every other, and the connection goes on. */
+  #subscribe({ messageId, subscriptions, properties }: ISubscribePacket): void {
+    if (properties?.subscriptionIdentifier !== undefined) return this.#violation(REASON.subscriptionIds);
+    const host = this.#host;
+    const granted = subscriptions.map(({ topic, qos }) => {
+      if (!host.maySubscribe(this.identity, topic)) {
+        host.counters.deniedSubscriptions++;
+        return this.#version === 5 ? REASON.notAuthorized : FIRST_FAILURE;
+      }
+      this.memory.subscriptions.set(topic, qos);
+      return qos;
+    });
+    this.#send({ cmd: "suback", messageId, granted });
+    // Behind the SUBACK: what comes is for a subscription that is there.
+    for (const topic of this.memory.subscriptions.keys()) host.subscribed(this, topic);
+  }
+
+  #unsubscribe({ messageId, unsubscriptions }: IUnsubscribePacket): void {
+    const granted = unsubscriptions.map((topic) => {
+      if (!this.memory.subscriptions.delete(topic)) return NO_SUBSCRIPTION;
+      this.#host.unsubscribed(this, topic);
+      return 0;
+    });
+    this.#send({ cmd: "unsuback", messageId, granted });
   }
 
   #publish(packet: IPublishPacket): void {
@@ -246,7 +270,7 @@ export class DeviceSession {
     this.#pending.push(pending);
     // Sent again between PUBLISH and PUBREL: it is stored already, only its PUBREC was lost. After a restart of the gateway it is
     // stored twice, and dedupe drops it.
-    if (qos === 2 && this.received.has(messageId)) this.#settle(pending, "stored");
+    if (qos === 2 && this.memory.received.has(messageId)) this.#settle(pending, "stored");
     else if (!isAllowed) this.#settle(pending, "not-authorized");
     else this.#host.offer(messageOf(packet), (outcome) => this.#settle(pending, outcome));
   }
@@ -279,7 +303,7 @@ export class DeviceSession {
     const reasonCode = isTaken ? 0 : outcome === "refused" ? REASON.quotaExceeded : REASON.notAuthorized;
     if (isTaken) {
       this.#host.counters.acked++;
-      if (qos === 2) this.received.add(messageId);
+      if (qos === 2) this.memory.received.add(messageId);
     }
     this.#send({ cmd: qos === 2 ? "pubrec" : "puback", messageId, ...(this.#version === 5 ? { reasonCode } : {}) });
   }
@@ -307,6 +331,14 @@ export class DeviceSession {
     if (this.socket.writable) this.socket.write(mqttPacket.generate(packet, { protocolVersion: this.#version }));
   }
 
+  /** False: larger than the device takes [MQTT-3.1.2-24]. */
+  #sendWithin(packet: Packet): boolean {
+    const bytes = mqttPacket.generate(packet, { protocolVersion: this.#version });
+    if (bytes.length > this.#maxPacketBytes) return false;
+    if (this.socket.writable) this.socket.write(bytes);
+    return true;
+  }
+
   #gone(): void {
     const wasOpen = this.#state !== "new" && this.#state !== "closed";
     this.#state = "closed";
@@ -314,6 +346,7 @@ export class DeviceSession {
     const will = this.#will;
     if (wasOpen && will !== undefined && this.#host.mayPublish(this.identity, will.topic)) this.#host.offer(willOf(will), () => undefined);
     this.#host.closed(this);
+    this.#outgoing?.close();
   }
 }
 

@@ -14,6 +14,11 @@ export function registerGatewayMetrics(registry: Registry, stats: () => GatewayS
   metrics.counter("shed_total", "QoS 0 messages among them.", (now) => now.devices.shed);
   metrics.counter("denied_total", "Messages on a topic that is not the device's.", (now) => now.devices.denied);
   metrics.counter(
+    "denied_subscriptions_total",
+    "Subscriptions to a topic that is not the device's, or to any where nothing comes down.",
+    (now) => now.devices.deniedSubscriptions,
+  );
+  metrics.counter(
     "refused_connections_total",
     "Connections refused: password, certificate, or too many.",
     (now) => now.devices.refusedConnections,
@@ -26,6 +31,15 @@ export function registerGatewayMetrics(registry: Registry, stats: () => GatewayS
   metrics.counter("stored_total", "Messages written to the store.", (now) => now.store.stored);
   metrics.counter("forwarded_total", "Messages durable upstream.", (now) => now.store.forwarded);
   metrics.counter("uplink_failures_total", "Attempts upstream that failed.", (now) => now.uplink.failures);
+  metrics.counter("down_received_total", "Messages of the upstream broker for devices.", (now) => now.downlink?.received ?? 0);
+  metrics.counters("down_total", "What became of them.", "delivery", (now) => now.downlink?.deliveries ?? {});
+  metrics.counter(
+    "down_refused_subscriptions_total",
+    "Packets in which the upstream broker refused a subscription for devices.",
+    (now) => now.downlink?.refusedSubscriptions ?? 0,
+  );
+  metrics.gauge("down_topics", "Topics of devices that are subscribed upstream.", (now) => now.downlink?.topics ?? 0);
+  metrics.gauge("down_connected", "1 while messages for devices can come.", (now) => (now.downlink?.connected === true ? 1 : 0));
   metrics.gauge("connections", "Connections of devices.", (now) => now.connections);
   metrics.gauge("store_messages", "Messages stored and not forwarded.", (now) => now.store.messages);
   metrics.gauge("store_bytes", "Their bytes.", (now) => now.store.bytes);

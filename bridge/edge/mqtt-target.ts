@@ -7,6 +7,7 @@ import type { IConnackPacket } from "mqtt-packet";
 import type { Logger } from "pino";
 import { RAW_HEADERS } from "../../processors/formats/names.ts";
 import { BridgeError } from "../errors.ts";
+import { GATEWAY_PROPERTIES } from "../gateway-time.ts";
 import type { MqttSettings } from "../ingress-settings.ts";
 import { isVersionRefused } from "../mqtt-intake.ts";
 import { headerText, type StoredMessage } from "./message.ts";
@@ -19,8 +20,6 @@ export interface MqttTargetOptions {
   readonly logger: Logger;
 }
 
-/** MQTT 5 user properties of a forwarded message. */
-export const GATEWAY_PROPERTIES = { id: "gateway.id", receivedTs: "gateway.ts" } as const;
 /** Where what the gateway gave up is told. */
 export function gapTopic(gatewayId: string): string {
   return `sluice/gateways/${gatewayId}/gap`;
@@ -65,7 +64,8 @@ export class MqttTarget implements UplinkTarget {
 
   send(messages: readonly StoredMessage[]): Promise<Sent> {
     const client = this.#client;
-    if (client === undefined) return Promise.resolve({ taken: 0, refused: [], error: new BridgeError("stopped", "not connected") });
+    // Lost since connect(): its close was told already, and MQTT.js would keep what is published.
+    if (client?.connected !== true) return Promise.resolve({ taken: 0, refused: [], error: new BridgeError("stopped", "not connected") });
     return new Promise((resolve) => {
       /** By index; the run of true at the beginning is what is taken. */
       const answered = new Array<boolean>(messages.length).fill(false);

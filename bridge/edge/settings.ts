@@ -43,3 +43,14 @@ export interface DevicePortSettings {
   /** Unacknowledged messages of one connection (MQTT 5: Receive Maximum). */
   readonly window: number;
 }
+
+/** What comes down to devices, over an MQTT uplink. */
+export interface DownlinkSettings {
+  /** Messages that upstream sent and no acknowledgement went back for (MQTT 5: Receive Maximum). */
+  readonly windowMessages: number;
+  /** Of one device: sent and not acknowledged (fewer when it says so), and waiting behind them. */
+  readonly deviceWindow: number;
+  readonly deviceQueue: number;
+  /** For a device's acknowledgement; then upstream gets one without it, as others wait for it in the order of the messages. */
+  readonly ackTimeoutMs: number;
+}

@@ -27,6 +27,12 @@ export function addStats(a: IngressStats, b: IngressStats): IngressStats {
       overflow: a.presence.overflow + b.presence.overflow,
       unreadable: a.presence.unreadable + b.presence.unreadable,
     },
+    gatewayTime: {
+      used: a.gatewayTime.used + b.gatewayTime.used,
+      ahead: a.gatewayTime.ahead + b.gatewayTime.ahead,
+      tooOld: a.gatewayTime.tooOld + b.gatewayTime.tooOld,
+      unreadable: a.gatewayTime.unreadable + b.gatewayTime.unreadable,
+    },
     writeFailures: a.writeFailures + b.writeFailures,
     inFlight: a.inFlight + b.inFlight,
     inFlightBytes: a.inFlightBytes + b.inFlightBytes,

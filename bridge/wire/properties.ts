@@ -42,7 +42,7 @@ export function readProperties(
         packet.contentType = cursor.data().toString();
         break;
       case RESPONSE_TOPIC:
-        cursor.data();
+        packet.responseTopic = cursor.data();
         break;
       case CORRELATION:
         packet.correlation = cursor.data();

@@ -23,6 +23,7 @@ export class PublishPacket {
   messageId = 0;
   // MQTT 5
   contentType: string | undefined;
+  responseTopic: Buffer | undefined;
   correlation: Buffer | undefined;
   /** Seconds that the broker says are left. */
   messageExpiryS: number | undefined;
@@ -32,6 +33,7 @@ export class PublishPacket {
 
   clearProperties(): void {
     this.contentType = undefined;
+    this.responseTopic = undefined;
     this.correlation = undefined;
     this.messageExpiryS = undefined;
     this.userProperties = NO_PROPERTIES;

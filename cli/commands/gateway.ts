@@ -23,7 +23,7 @@ import { readTlsFiles, tlsFileNames } from "../tls-files.ts";
 /** `sluice gateway`: devices' MQTT to a store on disk, and from there to Kafka or a broker whenever that can be reached. */
 export async function run(options: CommonOptions): Promise<number> {
   const { config, logger } = commandContext(options);
-  const { id, listen, store, uplink, http } = config.gateway;
+  const { id, listen, store, uplink, downlink, http } = config.gateway;
   return runService(
     async (closers) => {
       const registry = new Registry();
@@ -35,6 +35,7 @@ export async function run(options: CommonOptions): Promise<number> {
         store,
         uplink,
         target: uplinkTarget(config, logger),
+        downlink: downlink && { mqtt: mqttSettings(config, logger), settings: downlink },
         templates: config.admission.templates,
         logger,
         registry,

@@ -62,6 +62,15 @@ const uplinkSchema = z
   })
   .prefault({});
 
+const downlinkSchema = z
+  .strictObject({
+    windowMessages: z.int().min(1).max(1_000).default(200),
+    deviceWindow: z.int().min(1).max(1_000).default(16),
+    deviceQueue: z.int().min(0).max(10_000).default(64),
+    ackTimeoutMs: z.int().min(100).max(600_000).default(10_000),
+  })
+  .optional();
+
 export const gatewaySchema = z
   .strictObject({
     /** Different for each gateway: it is in every record, and the client id at an upstream broker. */
@@ -74,7 +83,13 @@ export const gatewaySchema = z
     listen: listenSchema,
     store: storeSchema,
     uplink: uplinkSchema,
+    /** Present: devices may read their own topics, and what they read comes from the broker of an MQTT uplink. */
+    downlink: downlinkSchema,
     /** Health and metrics; absent: none. */
     http: z.strictObject({ host: z.string().min(1).default("127.0.0.1"), port: port.default(8082) }).optional(),
+  })
+  .superRefine(({ uplink, downlink }, context) => {
+    if (downlink !== undefined && uplink.to !== "mqtt")
+      context.addIssue({ code: "custom", path: ["downlink"], message: "needs gateway.uplink.to: mqtt" });
   })
   .prefault({});

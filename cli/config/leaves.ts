@@ -35,7 +35,11 @@ function kindOf(schema: z.core.$ZodType): LeafKind {
   if (schema instanceof z.ZodNumber) return "number";
   if (schema instanceof z.ZodBoolean) return "boolean";
   if (schema instanceof z.ZodLiteral) return typeof schema.value === "number" ? "number" : "text";
-  if (schema instanceof z.ZodUnion) return kindOf(schema.options[0]);
+  if (schema instanceof z.ZodUnion) {
+    const kinds = new Set(schema.options.map(kindOf));
+    // of several kinds (a number or a word): YAML tells which
+    return kinds.size === 1 ? [...kinds][0] : "structure";
+  }
   if (schema instanceof z.ZodArray) return unwrap(schema.element) instanceof z.ZodString ? "list" : "structure";
   return schema instanceof z.ZodRecord ? "structure" : "text";
 }

@@ -102,6 +102,8 @@ export const mqttSchema = z
     /** Messages and bytes not yet acknowledged to the broker. */
     windowMessages: z.int().min(1).max(65_535).default(2_000),
     windowBytes: z.int().min(65_536).default(8_388_608),
+    /** Present: the receive time of gateways in front of the broker is a record's, within a bound. docs/edge.md */
+    trustGatewayTime: z.strictObject({ maxAgeMs: z.int().min(1_000).default(259_200_000) }).optional(),
     /** Absent: this ingress is the only one. docs/scale-out.md */
     scaleOut: scaleOutSchema.optional(),
   })
@@ -119,13 +121,20 @@ export const stateSchema = z
 /** What happens to a record that cannot be read, processed or written: left out and counted, a dead letter, or the worker fails. */
 const errorAction = z.enum(["continue", "dead-letter", "fail"]).default("dead-letter");
 
+/** More cores than a host has. */
+const MAX_WORKERS = 256;
+
 export const fullProcessingSchema = z
   .strictObject({
     ...processingSchema.unwrap().shape,
     guarantee: z.enum(["exactly-once", "at-least-once"]).default("exactly-once"),
     /** Under load; with little to do a commit comes sooner. */
     commitIntervalMs: z.int().min(1).max(60_000).default(100),
-    /** Ceiling of the worker's memory; absent: 576 and four times state.cacheMiB. */
+    /** Of `sluice worker`: processes that one command starts; auto: one for each core. */
+    workers: z
+      .union([z.literal("auto"), z.int().min(1).max(MAX_WORKERS)], { error: `must be auto or a number from 1 to ${MAX_WORKERS}` })
+      .default(1),
+    /** Ceiling of the memory of one command's workers together; absent: 576 and four times state.cacheMiB for each. */
     memoryMiB: z.int().min(256).max(1_048_576).optional(),
     onDecodeError: errorAction,
     onProcessingError: errorAction,

@@ -62,18 +62,18 @@ export class Acls {
     this.#admin = admin;
   }
 
-  async grant(rights: readonly Right[], user: User = "worker"): Promise<void> {
+  async grant(rights: readonly Right[], user = "worker"): Promise<void> {
     await this.#admin.createAcls({ acl: rights.map((right) => entry(right, user)) });
   }
 
   /** Rejects when it was not granted. */
-  async revoke(right: Right): Promise<void> {
-    const { filterResponses } = await this.#admin.deleteAcls({ filters: [entry(right, "worker")] });
+  async revoke(right: Right, user = "worker"): Promise<void> {
+    const { filterResponses } = await this.#admin.deleteAcls({ filters: [entry(right, user)] });
     if (filterResponses[0]?.matchingAcls.length !== 1) throw new Error(`no right to ${right.operation} ${right.resource} ${right.name}`);
   }
 }
 
-function entry({ operation, resource, name, prefix }: Right, user: User): AclEntry {
+function entry({ operation, resource, name, prefix }: Right, user: string): AclEntry {
   return {
     principal: `User:${user}`,
     host: "*",

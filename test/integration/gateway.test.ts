@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { connectAsync, type IClientOptions } from "mqtt";
+import { Registry } from "prom-client";
 import { BrokerProxy } from "../support/broker-proxy.ts";
 import { Authority } from "../support/certificates.ts";
 import { collect } from "../support/collector.ts";
@@ -16,6 +17,8 @@ import { runCommand } from "../support/run-command.ts";
 import { runCli, spawnCli } from "../support/spawn-cli.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { waitFor } from "../support/wait-for.ts";
+import { makeIngress } from "../unit/bridge/ingress-fixture.ts";
+import { openLog, readTopic } from "./ingress-support.ts";
 
 const noMosquitto = await need("mosquitto");
 const noTls = await need("mosquitto", "openssl");
@@ -196,6 +199,54 @@ function serialSeen(port: number): Promise<string> {
     });
   });
 }
+
+test(
+  "an ingress that trusts gateways gives messages kept over an outage their receive time, not what an old gateway or a clock ahead says",
+  { skip: noMosquitto, timeout: 60_000 },
+  async (t) => {
+    const mosquitto = await startMosquitto(t);
+    const proxy = await BrokerProxy.start(t, mosquitto.port);
+    proxy.refuse();
+    const log = await openLog(t);
+    const registry = new Registry();
+    const ingress = makeIngress(t, log, { url: mosquitto.url, trustGatewayTime: { maxAgeMs: 60_000 } }, registry);
+    await ingress.start();
+    const config = {
+      mqtt: { url: `mqtt://${proxy.address}` },
+      gateway: {
+        id: "g9",
+        listen: { port: 0, anonymous: true },
+        store: { dir: tempDir(t, "gateway") },
+        uplink: { to: "mqtt", ...BACK_OFF },
+      },
+    };
+    const gateway = await spawnCli(t, ["gateway"], { config });
+    const [, port] = await gateway.waitForOutput(/"port":(\d+),"uplink"/);
+    const device = await connectAsync(`mqtt://127.0.0.1:${port}`, { reconnectPeriod: 0 });
+    const before = Date.now();
+    await device.publishAsync("t/demo/d/a/telemetry", "kept", { qos: 1 });
+    await device.endAsync();
+    const after = Date.now();
+    await waitFor("time goes by", () => Date.now() > after + 200);
+    proxy.calm();
+    await waitFor("it is written", () => ingress.stats().written === 1, { deadlineMs: 10_000 });
+
+    const direct = await connectAsync(mosquitto.url, { protocolVersion: 5, reconnectPeriod: 0 });
+    for (const ts of [Date.now() - 3_600_000, Date.now() + 3_600_000])
+      await direct.publishAsync("t/demo/d/b/telemetry", "forged", { qos: 1, properties: { userProperties: { "gateway.ts": String(ts) } } });
+    await direct.endAsync();
+    await waitFor("both are written", () => ingress.stats().written === 3);
+    const records = await readTopic(log, "raw");
+    const tsOf = (value: string) => records.filter((record) => record.value === value).map(({ headers }) => Number(headers["ingress.ts"]));
+    const [kept] = tsOf("kept");
+    assert.ok(kept >= before && kept <= after, `${before} ${kept} ${after}`);
+    for (const ts of tsOf("forged")) assert.ok(ts >= after + 200 && ts <= Date.now());
+    const metrics = await registry.metrics();
+    for (const line of ['{outcome="used"} 1', '{outcome="ahead"} 1', '{outcome="too-old"} 1', '{outcome="unreadable"} 0'])
+      assert.ok(metrics.includes(`sluice_ingress_gateway_time_total${line}\n`), line);
+    await gateway.stop();
+  },
+);
 
 test("a gateway that would let nobody in does not start, and says what to set", async (t) => {
   const { code, stderr } = await runCli(t, ["gateway"], { config: { gateway: { store: { dir: tempDir(t, "gateway") } } } });

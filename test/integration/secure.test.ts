@@ -17,10 +17,12 @@ import { need } from "../support/need.ts";
 import { runCli, spawnCli } from "../support/spawn-cli.ts";
 import { createJobTopics, jobTopics, readTopic } from "../support/telemetry.ts";
 import { tempDir } from "../support/temp-dir.ts";
+import { unsecuredToken } from "../support/unsecured-token.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const skip = await need("kafka", "mosquitto", "openssl");
 const SECRET = "of-the-worker-7x";
+const TOKEN_LIFE_S = 300;
 const MESSAGES = 3_000;
 /** After so many the certificates are replaced. */
 const ROTATE_AT = 1_000;
@@ -78,7 +80,7 @@ test(
     copyFileSync(first.keyFile, live.keyFile);
     const [passwordFile, tokenFile] = [join(dir, "password"), join(dir, "token")];
     writeFileSync(passwordFile, `${SECRET}\n`);
-    writeFileSync(tokenFile, unsecuredToken("worker"));
+    writeFileSync(tokenFile, unsecuredToken("worker", TOKEN_LIFE_S));
     const log = new KafkaLog({ brokers: kafka.bootstrap, clientId: "secure", logger: pino({ level: "silent" }) });
     t.after(() => log.close());
     const topics = jobTopics();
@@ -94,7 +96,9 @@ test(
     await t.test("each mechanism gets in, with a password, a token from a file and one from a server", async () => {
       const tokenServer = createServer((request, response) => {
         const known = request.headers.authorization === `Basic ${Buffer.from(`sluice:${SECRET}`).toString("base64")}`;
-        response.writeHead(known ? 200 : 401).end(JSON.stringify(known ? { access_token: unsecuredToken("worker"), expires_in: 300 } : {}));
+        response
+          .writeHead(known ? 200 : 401)
+          .end(JSON.stringify(known ? { access_token: unsecuredToken("worker", TOKEN_LIFE_S), expires_in: 300 } : {}));
       });
       await new Promise<void>((resolve) => tokenServer.listen(0, "127.0.0.1", resolve));
       t.after(() => tokenServer.close());
@@ -189,10 +193,3 @@ test(
     }
   },
 );
-
-/** As Kafka's own validator for tests takes it. */
-function unsecuredToken(subject: string): string {
-  const now = Math.floor(Date.now() / 1000);
-  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url");
-  return `${part({ alg: "none" })}.${part({ sub: subject, iat: now, exp: now + 300 })}.`;
-}

@@ -29,6 +29,8 @@ export class BrokerProxy {
   readonly #pairs = new Set<Pair>();
   readonly #faults = new Map<number, { readonly fault: RequestFault; readonly once: boolean }>();
   #faultsDone = 0;
+  #taken = 0;
+  #dropped = 0;
   #refusing = false;
   #targetPort = 0;
 
@@ -56,6 +58,16 @@ export class BrokerProxy {
 
   get connections(): number {
     return this.#pairs.size;
+  }
+
+  /** Connections since the start. */
+  get taken(): number {
+    return this.#taken;
+  }
+
+  /** Connections that the broker has ended, and not the client. */
+  get dropped(): number {
+    return this.#dropped;
   }
 
   /** Request faults that have come to pass. */
@@ -107,6 +119,7 @@ export class BrokerProxy {
       client.resetAndDestroy();
       return;
     }
+    this.#taken++;
     const broker = connect({ port: this.#targetPort, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
     broker.on("error", () => undefined);
     client.setNoDelay(true);
@@ -130,7 +143,10 @@ export class BrokerProxy {
       else pipes.down.push(chunk);
     });
     client.on("end", () => pipes.up.end());
-    broker.on("end", () => pipes.down.end());
+    broker.on("end", () => {
+      if (!client.readableEnded) this.#dropped++;
+      pipes.down.end();
+    });
     for (const socket of [client, broker]) socket.on("close", () => this.#closed(pair));
   }
 

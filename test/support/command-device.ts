@@ -60,6 +60,11 @@ export class TestDevice {
     return this.#client.publishAsync(topic, payload, options);
   }
 
+  subscribe(filter: string): Promise<unknown> {
+    if (this.#client === undefined) throw new Error("the device is not connected");
+    return this.#client.subscribeAsync(filter, { qos: 1 });
+  }
+
   #received(client: MqttClient, payload: Buffer, packet: IPublishPacket): void {
     this.packets.push(packet);
     const id = packet.properties?.correlationData?.toString() ?? (JSON.parse(payload.toString()) as { id: string }).id;

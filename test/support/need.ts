@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { withFileLock } from "./file-lock.ts";
+import { buildGoAuth, goAuthIsBuilt } from "./go-auth.ts";
 import { installKafka, kafkaIsInstalled } from "./kafka-jars.ts";
 import { installPaho, pythonHasVenv, pythonWithPaho } from "./python-paho.ts";
 import { installRegistry, registryIsInstalled } from "./registry-jar.ts";
@@ -10,7 +11,7 @@ import { runCommand } from "./run-command.ts";
 /** Longest time one installation may take on a slow line. */
 const INSTALL_TIMEOUT_MS = 5 * 60_000;
 
-export type Requirement = "kafka" | "kcat" | "mosquitto" | "registry" | "chromium" | "python-paho" | "openssl";
+export type Requirement = "kafka" | "kcat" | "mosquitto" | "registry" | "chromium" | "python-paho" | "openssl" | "mosquitto-go-auth";
 
 interface Recipe {
   readonly present: () => boolean;
@@ -32,6 +33,7 @@ const recipes: Record<Requirement, Recipe> = {
   mosquitto: { present: () => hasCommand("mosquitto"), packages: ["mosquitto"] },
   registry: { present: () => hasCommand("java") && registryIsInstalled(), packages: JAVA, then: installRegistry },
   chromium: { present: () => chromiumPath() !== undefined, packages: ["chromium"] },
+  "mosquitto-go-auth": { present: goAuthIsBuilt, packages: ["git", "mosquitto-dev", "libmosquitto-dev"], then: buildGoAuth },
   "python-paho": { present: () => pythonWithPaho() !== undefined, packages: ["python3", "python3-venv"], then: installPaho },
 };
 

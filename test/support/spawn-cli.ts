@@ -17,6 +17,8 @@ export interface CliOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** A program that takes the same arguments. Default: ours. */
+  readonly main?: string;
 }
 
 export interface CliProcess {
@@ -47,7 +49,7 @@ export async function spawnCli(t: Cleanup, args: readonly string[], options: Cli
     writeFileSync(file, stringify(options.config));
     config.push("--config", file);
   }
-  const child = await spawnGuarded(process.execPath, [...NODE_FLAGS, MAIN, ...args, ...config], {
+  const child = await spawnGuarded(process.execPath, [...NODE_FLAGS, options.main ?? MAIN, ...args, ...config], {
     env: { ...MALLOC_ENV, ...withoutSettings(), ...options.env },
     cwd: options.cwd,
   });

@@ -14,13 +14,21 @@ const KAFKAJS_REQUEST_TIMEOUT_MS = 1;
 /** kafkajs wraps whatever fails during SASL alike; this is not the broker saying no. */
 const INTERRUPTED = /timed out|connection|closed|ECONN|EPIPE/i;
 const KEEP_ALIVE_MS = 60_000;
+/**
+ * A SASL session is not used in its last part (KIP-368): what comes after its end costs the connection. Java's clients authenticate again
+ * at 85 to 95 % of it.
+ */
+const MAX_SESSION_SPARE_MS = 10_000;
+const SESSION_SPARE = 0.2;
 
 export class BrokerLink {
   readonly address: Address;
   readonly #connection: KafkaJsConnection;
   readonly #settings: ConnectionSettings;
-  /** What it was opened with. */
-  readonly #opened: { readonly version: number; readonly isSasl: boolean };
+  /** Of the credentials that it was opened with. */
+  readonly #version: number;
+  /** performance.now(); Infinity for a session without an end. */
+  readonly #usableUntil: number;
 
   /** Resolves when connected and authenticated. Rejects with `unavailable`, `timed-out` or `unauthorized`. */
   static async open(address: Address, settings: ConnectionSettings): Promise<BrokerLink> {
@@ -49,6 +57,7 @@ export class BrokerLink {
     const where = `${address.host}:${address.port}`;
     // kafkajs bounds the TCP connect, but not SASL's round trips.
     const boundMs = 2 * settings.connectionTimeoutMs;
+    const startedAt = performance.now();
     let timer: NodeJS.Timeout | undefined;
     const expired = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new LogError("timed-out", `connecting to ${where} took more than ${boundMs} ms`)), boundMs);
@@ -67,26 +76,21 @@ export class BrokerLink {
       clearTimeout(timer);
     }
     connection.requestQueue.requestTimeout = KAFKAJS_REQUEST_TIMEOUT_MS;
-    return new BrokerLink(address, connection, settings, { version, isSasl: sasl !== undefined });
+    return new BrokerLink(address, connection, settings, version, sessionUsableUntil(startedAt, connection));
   }
 
-  private constructor(
-    address: Address,
-    connection: KafkaJsConnection,
-    settings: ConnectionSettings,
-    opened: { readonly version: number; readonly isSasl: boolean },
-  ) {
+  private constructor(address: Address, connection: KafkaJsConnection, settings: ConnectionSettings, version: number, usableUntil: number) {
     this.address = address;
     this.#connection = connection;
     this.#settings = settings;
-    this.#opened = opened;
+    this.#version = version;
+    this.#usableUntil = usableUntil;
   }
 
   /** False once the socket is gone, when a SASL session is about to expire (KIP-368), and with newer credentials: then a new link is due. */
   get usable(): boolean {
-    const { version, isSasl } = this.#opened;
-    if (this.#connection.connectionStatus !== "connected" || version !== this.#settings.credentials.version()) return false;
-    return !isSasl || this.#connection.isAuthenticated();
+    if (this.#connection.connectionStatus !== "connected" || this.#version !== this.#settings.credentials.version()) return false;
+    return performance.now() < this.#usableUntil;
   }
 
   /**
@@ -173,6 +177,12 @@ async function shut(connection: KafkaJsConnection, error: Error): Promise<void> 
   const socket = connection.socket;
   await connection.disconnect();
   socket?.destroy();
+}
+
+/** @param startedAt before the session began: by the broker's clock it lasts a little longer */
+function sessionUsableUntil(startedAt: number, { sessionLifetime }: KafkaJsConnection): number {
+  const lifetimeMs = sessionLifetime.toNumber();
+  return lifetimeMs === 0 ? Infinity : startedAt + lifetimeMs - Math.min(MAX_SESSION_SPARE_MS, lifetimeMs * SESSION_SPARE);
 }
 
 /** kafkajs sets a timer with a negative time after every answer (a 1 ms timer and a warning on Node 24), even with nothing queued. */

@@ -30,7 +30,8 @@ export interface KafkaJsConnection {
   readonly connectionStatus: "connected" | "disconnecting" | "disconnected";
   readonly requestQueue: KafkaJsRequestQueue;
   readonly socket: Socket | undefined;
-  isAuthenticated(): boolean;
+  /** ms; 0: it does not end. */
+  readonly sessionLifetime: { toNumber(): number };
   nextCorrelationId(): number;
   rejectRequests(error: Error): void;
   /** Waits for the answers still due, then ends the socket. */

@@ -2,6 +2,7 @@ import { AdmissionGate, type DeviceGate } from "../../../bridge/admission/gate.t
 import { ADMISSION_DEFAULTS, type AdmissionSettings } from "../../../bridge/admission/settings.ts";
 import { Forwarder } from "../../../bridge/forwarder.ts";
 import type { Admission, ForwarderBounds, PresenceSink, RefusedReports } from "../../../bridge/forwarder-parts.ts";
+import type { GatewayTime } from "../../../bridge/gateway-time.ts";
 import { RawHeaders } from "../../../bridge/raw-headers.ts";
 import { STATES } from "../../../bridge/presence/formats.ts";
 import { RouteCache, type Owns, type RouteTargets } from "../../../bridge/route-cache.ts";
@@ -58,7 +59,14 @@ export class Fixture {
       targets,
       presence,
       refusedReports,
-    }: { owns?: Owns; targets?: Partial<RouteTargets>; presence?: PresenceSink; refusedReports?: RefusedReports } = {},
+      gatewayTime,
+    }: {
+      owns?: Owns;
+      targets?: Partial<RouteTargets>;
+      presence?: PresenceSink;
+      refusedReports?: RefusedReports;
+      gatewayTime?: GatewayTime;
+    } = {},
   ) {
     const topics = { raw: "raw", rawPartitions: 4, dlq: "dlq", dlqPartitions: 4, ...targets };
     this.forwarder = new Forwarder({
@@ -69,6 +77,7 @@ export class Fixture {
       admission,
       presence,
       refusedReports,
+      gatewayTime,
       link: {
         sendAcks: (bytes) => this.acks.push(...readAcks(bytes)),
         redeliver: (error) => {

@@ -49,6 +49,37 @@ test("EMQX: always 200 with a result, also without the secret or over the rate, 
   assert.ok(answers.every((answer) => answer.startsWith("200 ")));
 });
 
+test("EMQX with certificates: the CN is the name, whatever user name comes with it; without a certificate the user name is, where it is asked for", async (t) => {
+  const url = `${await start(t)}/mqtt/emqx/acl`;
+  const may = async (fields: object): Promise<boolean> =>
+    (await ask(url, { topic: "t/acme/d/a/telemetry", action: "publish", ...fields })) === '200 {"result":"allow"}';
+  assert.equal(await may({ cert_common_name: "acme/d/a" }), true);
+  assert.equal(await may({ cert_common_name: "acme/d/a", username: "anything", cert_subject: "CN=anything" }), true);
+  assert.equal(await may({ cert_common_name: "", username: "acme/d/a" }), true, "no certificate, and a user name that the broker checked");
+  for (const fields of [
+    { cert_common_name: "evil/d/x", username: "acme/d/a" },
+    { cert_common_name: "evil/d/x", username: "sluice", topic: "t/acme/d/a/cmd" },
+    { cert_common_name: "undefined", username: "acme/d/a" },
+    { cert_common_name: 7, username: "acme/d/a" },
+    { cert_common_name: null, username: "acme/d/a" },
+    { cert_common_name: "" },
+    { cert_common_name: "acme/d/denied", topic: "t/acme/d/denied/telemetry" },
+    { cert_subject: "CN=acme/d/a" },
+    { cert_common_name: "", username: "", cert_subject: "CN=acme/d/a" },
+  ])
+    assert.equal(await may(fields), false, JSON.stringify(fields));
+  const form = new URLSearchParams({
+    cert_common_name: "evil/d/x",
+    username: "acme/d/a",
+    topic: "t/acme/d/a/telemetry",
+    action: "publish",
+  });
+  assert.equal(
+    await ask(url, form.toString(), { authorization: `Bearer ${SECRET}`, "content-type": "application/x-www-form-urlencoded" }),
+    '200 {"result":"deny"}',
+  );
+});
+
 test("without the secret, with a wrong one, or by GET there is no answer", async (t) => {
   const url = `${await start(t)}/mqtt/go-auth/acl`;
   const question = { ...own, acc: 2 };

@@ -110,3 +110,20 @@ test("no signal handler stays behind", async () => {
   );
   assert.equal(process.listenerCount("SIGTERM"), before);
 });
+
+test("what asks for a stop beside signals ends the service; a signal with it is the same stop", async () => {
+  let stops = 0;
+  const asked = Promise.withResolvers<string>();
+  const code = await runService(
+    (closers) => {
+      closers.push("worker", () => {
+        process.emit("SIGTERM", "SIGTERM");
+        return Promise.resolve(stops++);
+      });
+      asked.resolve("supervisor");
+      return Promise.resolve({});
+    },
+    { logger, stopAsked: asked.promise },
+  );
+  assert.deepEqual([code, stops], [0, 1]);
+});

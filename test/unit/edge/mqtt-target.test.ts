@@ -81,3 +81,16 @@ test("a connection that ends gives back what was not acknowledged", async (t) =>
   const { taken, error } = await sent;
   assert.ok(taken <= 1 && error !== undefined);
 });
+
+test("a connection that was lost with nothing under way is found out by the next send at once, not by its missing acknowledgement", async (t) => {
+  const { broker, target } = await upstream(t);
+  const all = await messages(t, 1);
+  await broker.close();
+  await waitFor("the loss is known", () => broker.connections === 0);
+  // The target's own side hears of it a moment later; a send before that fails by its close.
+  const { taken, error } = await target.send(all);
+  assert.equal(taken, 0);
+  assert.ok(error !== undefined && !error.message.includes("no acknowledgement"), error?.message);
+  const again = await target.send(all);
+  assert.match(again.error?.message ?? "", /not connected/);
+});

@@ -1,0 +1,172 @@
+/**
+ * How long from a raw record until a read_committed reader has the normalized one, at a steady rate. A `sluice worker` of its own for
+ * each commit interval; a real Kafka of its own, or that of KAFKA_BROKERS. As the peers' (`shared/peers/stream-job`, run.sh streams-latency):
+ * event time is the clock when the record is built, 5 % are duplicates, the first seconds do not count, the second rate meets the same worker.
+ *
+ *     npm run bench:latency -- [--rates 5000,20000] [--commit-interval 100,20] [--seconds 25] [--warm-up 10] [--guarantee exactly-once]
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { pino } from "pino";
+import { KafkaLog } from "../eventlog/kafka/kafka-log.ts";
+import { partitionForKey } from "../eventlog/records/murmur2.ts";
+import { RecordSet } from "../eventlog/records/record-set.ts";
+import { deviceKey } from "../processors/formats/names.ts";
+import { CleanupList } from "../test/support/cleanup.ts";
+import { startKafka } from "../test/support/kafka.ts";
+import { spawnCli, type CliProcess } from "../test/support/spawn-cli.ts";
+import { createJobTopics, jobTopics, partitionsOf } from "../test/support/telemetry.ts";
+import { tempDir } from "../test/support/temp-dir.ts";
+import { uniqueName } from "../test/support/unique-name.ts";
+import { conditions } from "./conditions.ts";
+import { percentiles } from "./percentiles.ts";
+import { cpuSeconds, peakRssMiB } from "./process-usage.ts";
+import { report } from "./report.ts";
+
+const { values } = parseArgs({
+  options: {
+    rates: { type: "string", default: "5000,20000" },
+    "commit-interval": { type: "string", default: "100,20" },
+    seconds: { type: "string", default: "25" },
+    "warm-up": { type: "string", default: "10" },
+    guarantee: { type: "string", default: "exactly-once" },
+  },
+});
+const DEVICES = 10_000;
+const PARTITIONS = 4;
+/** Every twentieth record is one of before. */
+const DUPLICATE_EVERY = 20;
+const DUPLICATE_DISTANCE = 2_000;
+/** Between two writes of the generator. */
+const TICK_MS = 2;
+const BATCH_BYTES = 131_072;
+/** For what is still on its way when the load ends. */
+const TAIL_MS = 2_000;
+
+class Generator {
+  readonly #log: KafkaLog;
+  readonly #topic: string;
+  #next = 0;
+
+  constructor(log: KafkaLog, topic: string) {
+    this.#log = log;
+    this.#topic = topic;
+  }
+
+  async run(rate: number, seconds: number): Promise<void> {
+    const writer = this.#log.plainWriter({});
+    const startedAt = performance.now();
+    for (let sent = 0; sent < rate * seconds;) {
+      const due = Math.min(rate * seconds, Math.floor(((performance.now() - startedAt) / 1_000) * rate));
+      const set = new RecordSet(BATCH_BYTES);
+      for (; sent < due; sent++) this.#append(set);
+      if (set.recordCount > 0) await writer.write(set);
+      await delay(TICK_MS);
+    }
+    await writer.close();
+  }
+
+  #append(set: RecordSet): void {
+    const isDuplicate = this.#next % DUPLICATE_EVERY === DUPLICATE_EVERY - 1;
+    const event = isDuplicate ? Math.max(0, this.#next - DUPLICATE_DISTANCE) : this.#next;
+    this.#next++;
+    const deviceId = `device-${event % DEVICES}`;
+    const now = Date.now();
+    const key = Buffer.from(deviceKey("demo", deviceId));
+    const seq = Math.floor(event / DEVICES);
+    const value = Buffer.from(
+      `{"deviceId":"${deviceId}","bootId":"b1","seq":${seq},"ts":${now},"tempC":${20 + (event % 997) / 100},"rpm":${1_000 + (event % 503)}}`,
+    );
+    set.partition(this.#topic, partitionForKey(key, 0, key.length, PARTITIONS)).append(now, key, 0, key.length, value, 0, value.length);
+  }
+}
+
+/** The record's time is its event's: latency needs no look into the value. */
+class Probe {
+  readonly #log: KafkaLog;
+  readonly #topic: string;
+  #latenciesMs: number[] = [];
+  #isOver = false;
+  #reading: Promise<void> | undefined;
+
+  constructor(log: KafkaLog, topic: string) {
+    this.#log = log;
+    this.#topic = topic;
+  }
+
+  start(): void {
+    this.#reading = this.#read();
+  }
+
+  /** What was read since the last call. */
+  take(): number[] {
+    const taken = this.#latenciesMs;
+    this.#latenciesMs = [];
+    return taken;
+  }
+
+  async stop(): Promise<void> {
+    this.#isOver = true;
+    await this.#reading;
+  }
+
+  async #read(): Promise<void> {
+    const reader = this.#log.reader({ isolation: "read_committed" });
+    reader.assign(await this.#log.admin.listOffsets(await partitionsOf(this.#log, this.#topic), "latest", "read_committed"));
+    while (!this.#isOver) {
+      for (const { records } of await reader.poll(100)) {
+        const now = Date.now();
+        for (let i = 0; i < records.count; i++) this.#latenciesMs.push(now - records.timestamps[i]);
+      }
+    }
+    await reader.close();
+  }
+}
+
+async function measure(log: KafkaLog, brokers: readonly string[], commitIntervalMs: number, t: CleanupList): Promise<void> {
+  const topics = jobTopics();
+  await createJobTopics(log, topics, PARTITIONS);
+  const config = {
+    applicationId: uniqueName("latency"),
+    kafka: { brokers },
+    topics,
+    processing: { guarantee: values.guarantee, commitIntervalMs },
+    state: { dir: tempDir(t, "latency-state") },
+    http: { port: 0 },
+  };
+  const worker: CliProcess = await spawnCli(t, ["worker"], { config });
+  await worker.waitForOutput(/worker is running|"url":/);
+  const probe = new Probe(log, topics.normalized);
+  probe.start();
+  const generator = new Generator(log, topics.raw);
+  for (const rate of values.rates.split(",").map(Number)) {
+    await generator.run(rate, Number(values["warm-up"]));
+    probe.take();
+    const [startedAt, cpuBefore] = [performance.now(), cpuSeconds(worker.pid)];
+    await generator.run(rate, Number(values.seconds));
+    const cores = (cpuSeconds(worker.pid) - cpuBefore) / ((performance.now() - startedAt) / 1_000);
+    await delay(TAIL_MS);
+    const latencies = probe.take();
+    report.table({
+      [`${rate}/s, commit every ${commitIntervalMs} ms`]: {
+        records: latencies.length,
+        ...percentiles(latencies, { p50: 0.5, p95: 0.95, p99: 0.99, max: 1 }),
+        workerCores: Math.round(cores * 100) / 100,
+        peakRssMiB: peakRssMiB(worker.pid),
+      },
+    });
+  }
+  await probe.stop();
+  await worker.stop();
+}
+
+const cleanup = new CleanupList();
+try {
+  const kafka = await startKafka(cleanup, process.env.KAFKA_BROKERS === undefined ? { heapMiB: 1024, config: {} } : {});
+  const log = new KafkaLog({ brokers: kafka.bootstrap, clientId: "bench", logger: pino({ level: "silent" }) });
+  cleanup.after(() => log.close());
+  report.log(conditions({ kafka: "4.3.1, one broker, same machine, -Xmx1024m", guarantee: values.guarantee }));
+  for (const interval of values["commit-interval"].split(",")) await measure(log, kafka.bootstrap, Number(interval), cleanup);
+} finally {
+  await cleanup.run();
+}
