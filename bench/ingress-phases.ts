@@ -20,6 +20,8 @@ export interface Setting {
   readonly replicas: number;
   /** Sections of our ingress's configuration as JSON; `{replica}` (from 0) and `{replicas}` are filled in. */
   readonly config: string;
+  /** Our ingress checks each message, and limits none. */
+  readonly admission: boolean;
   readonly qos: 1 | 2;
   readonly clients: number;
   readonly devices: number;
@@ -42,6 +44,9 @@ const PARTITIONS = 4;
 const DEADLINE_MS = 300_000;
 const WARM_UP: Omit<LoadPlan, "qos"> = { name: "warmup", tenant: "t", devices: 20, perDevice: 6_000, rate: 200 };
 
+/** Above what the machine can send, so that only the checking is left. */
+const NO_LIMIT = { perSecond: 10_000_000, burst: 10_000_000, policy: "shed" } as const;
+
 /** MQTT broker, topics and bridges that are subscribed. */
 class Stand {
   readonly mqttPort: number;
@@ -56,6 +61,7 @@ class Stand {
     const mosquitto = await startMosquitto(t, { persistence: false });
     const stand = new Stand(t, setting, mosquitto.port);
     await createJobTopics(setting.log, stand.#topics, PARTITIONS);
+    if (setting.admission) await stand.#createAdmissionTopics();
     await stand.startBridges();
     await Promise.all(stand.bridges.map((bridge) => bridge.ready()));
     const warmUp = stand.load({ ...WARM_UP, qos: setting.qos });
@@ -81,9 +87,25 @@ class Stand {
         qos,
         kafka,
         topics: this.#topics,
-        config: JSON.parse(filled) as Record<string, object>,
+        config: { ...this.#admissionSections(), ...(JSON.parse(filled) as Record<string, object>) },
       });
     }
+  }
+
+  async #createAdmissionTopics(): Promise<void> {
+    await this.#setting.log.admin.createTopics([
+      { name: `${this.#name}-shed`, partitions: PARTITIONS, config: { "cleanup.policy": "delete", "retention.ms": "-1" } },
+      { name: `${this.#name}-registry`, partitions: PARTITIONS, config: { "cleanup.policy": "compact" } },
+    ]);
+  }
+
+  #admissionSections(): Record<string, object> {
+    if (!this.#setting.admission) return {};
+    const maxPayload = { bytes: 900_000, policy: "shed" };
+    return {
+      admission: { tenantRate: NO_LIMIT, deviceRate: NO_LIMIT, maxPayload, shedTopic: `${this.#name}-shed` },
+      deviceRegistry: { mode: "open", topic: `${this.#name}-registry` },
+    };
   }
 
   async stopBridges(): Promise<void> {

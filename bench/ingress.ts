@@ -3,10 +3,11 @@
  * second of the bridge's processes, and how long a message takes at a steady rate. Our ingress, and Telegraf beside it.
  *
  *     npm run bench:ingress -- [--bridge sluice,telegraf] [--telegraf PATH] [--messages 200000] [--rate 2000] [--seconds 20] [--rounds 2]
- *         [--replicas 1] [--config '{"mqtt":{...}}'] [--qos 1] [--clients 50] [--devices 1000]
+ *         [--replicas 1] [--config '{"mqtt":{...}}'] [--qos 1] [--clients 50] [--devices 1000] [--admission]
  *
  * `--replicas` and `--config` are for our ingress: so many processes, each with these sections over the usual ones, in which `{replica}`
- * (from 0) and `{replicas}` are filled in. Telegraf: `go install github.com/influxdata/telegraf/cmd/telegraf@v1.37.2`.
+ * (from 0) and `{replicas}` are filled in. `--admission` adds our ingress as it checks each message: rounds alternate between it without and
+ * with limits of tenant, device and payload that nothing comes near to, and an open registry. Telegraf: `go install github.com/influxdata/telegraf/cmd/telegraf@v1.37.2`.
  */
 import { parseArgs } from "node:util";
 import { pino } from "pino";
@@ -31,7 +32,20 @@ const { values } = parseArgs({
     qos: { type: "string", default: "1" },
     clients: { type: "string", default: "50" },
     devices: { type: "string", default: "1000" },
+    admission: { type: "boolean", default: false },
   },
+});
+
+interface Contender {
+  readonly bridge: string;
+  readonly isOurs: boolean;
+  readonly admission: boolean;
+}
+
+const contenders = values.bridge.split(",").flatMap((bridge): Contender[] => {
+  const isOurs = bridge === "sluice";
+  const plain = { bridge, isOurs, admission: false };
+  return isOurs && values.admission ? [plain, { bridge: `${bridge}, admission`, isOurs, admission: true }] : [plain];
 });
 
 /** The rounds alternate between the bridges: what the machine does meanwhile meets both. */
@@ -41,14 +55,14 @@ async function main(cleanup: CleanupList): Promise<void> {
   cleanup.after(() => log.close());
   const results: ({ readonly bridge: string } & DrainFigures & LatencyFigures)[] = [];
   for (let round = 0; round < Number(values.rounds); round++) {
-    for (const bridge of values.bridge.split(",")) {
-      const isOurs = bridge === "sluice";
+    for (const { bridge, isOurs, admission } of contenders) {
       const setting: Setting = {
         kind: isOurs ? sluice : telegraf(values.telegraf),
         log,
         kafka: kafka.bootstrapServers,
         replicas: isOurs ? Number(values.replicas) : 1,
         config: values.config,
+        admission,
         qos: values.qos === "2" ? 2 : 1,
         clients: Number(values.clients),
         devices: Number(values.devices),

@@ -50,7 +50,9 @@ async function ask(agent: Agent, url: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const request = get(url, { agent, timeout: 10_000 }, (response) => {
       response.resume();
-      response.once("end", () => (response.statusCode === 200 ? resolve() : reject(new Error(`${String(response.statusCode)} for ${url}`))));
+      response.once("end", () =>
+        response.statusCode === 200 ? resolve() : reject(new Error(`${String(response.statusCode)} for ${url}`)),
+      );
     });
     request.once("timeout", () => request.destroy(new Error(`no answer for ${url}`)));
     request.once("error", reject);

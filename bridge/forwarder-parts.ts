@@ -2,7 +2,9 @@
 import type { PlainWriter } from "../eventlog/port.ts";
 import type { DlqReason } from "../processors/formats/names.ts";
 import type { AdmissionGate } from "./admission/gate.ts";
+import type { AdmissionReason } from "./admission/settings.ts";
 import type { GatewayTime } from "./gateway-time.ts";
+import type { InFlight } from "./in-flight.ts";
 import type { RawHeaders } from "./raw-headers.ts";
 import type { Route, RouteCache } from "./route-cache.ts";
 
@@ -43,6 +45,11 @@ export interface PresenceSink {
   state(route: Route, payload: Uint8Array, retained: boolean): void;
 }
 
+export type RefusalCode = AdmissionReason | "too-large";
+
+/** Told of each report to a shadow, and each asking for one, that is not let in. What it wants of the message it copies. */
+export type RefusedReports = (message: InFlight, route: Route, code: RefusalCode) => void;
+
 export interface ForwarderParts {
   readonly writer: PlainWriter;
   readonly routes: RouteCache;
@@ -52,6 +59,7 @@ export interface ForwarderParts {
   /** Absent: everything on a telemetry topic is let in. */
   readonly admission?: Admission;
   readonly presence?: PresenceSink;
+  readonly refusedReports?: RefusedReports;
   /** Absent: a message is received when it comes here. */
   readonly gatewayTime?: GatewayTime;
 }
@@ -72,4 +80,8 @@ export interface ForwarderCounters {
   /** Durable ones. */
   readonly deadLetters: Map<DlqReason, number>;
   writeFailures: number;
+}
+
+export function newCounters(): ForwarderCounters {
+  return { received: [0, 0, 0], written: 0, acked: 0, shed: 0, redelivered: 0, foreign: 0, deadLetters: new Map(), writeFailures: 0 };
 }

@@ -19,7 +19,16 @@ import { HeldMessages } from "./admission/held-messages.ts";
 import type { AdmissionReason } from "./admission/settings.ts";
 import { shedHeaders } from "./admission/shed-record.ts";
 import { BridgeError } from "./errors.ts";
-import type { Admission, ForwarderBounds, ForwarderCounters, ForwarderLink, ForwarderParts, PresenceSink } from "./forwarder-parts.ts";
+import type {
+  Admission,
+  ForwarderBounds,
+  ForwarderLink,
+  ForwarderParts,
+  PresenceSink,
+  RefusalCode,
+  RefusedReports,
+} from "./forwarder-parts.ts";
+import { newCounters } from "./forwarder-parts.ts";
 import type { GatewayTime } from "./gateway-time.ts";
 import { InFlightPool, type InFlight } from "./in-flight.ts";
 import { Qos2Session } from "./qos2-session.ts";
@@ -31,16 +40,7 @@ import type { PublishPacket } from "./wire/publish-packet.ts";
 const RECORD_OVERHEAD_BYTES = 256;
 
 export class Forwarder {
-  readonly counters: ForwarderCounters = {
-    received: [0, 0, 0],
-    written: 0,
-    acked: 0,
-    shed: 0,
-    redelivered: 0,
-    foreign: 0,
-    deadLetters: new Map(),
-    writeFailures: 0,
-  };
+  readonly counters = newCounters();
   readonly #writer: PlainWriter;
   readonly #routes: RouteCache;
   readonly #headers: RawHeaders;
@@ -48,6 +48,7 @@ export class Forwarder {
   readonly #bounds: ForwarderBounds;
   readonly #admission: Admission | undefined;
   readonly #presence: PresenceSink | undefined;
+  readonly #refusedReports: RefusedReports | undefined;
   readonly #gatewayTime: GatewayTime | undefined;
   readonly #held: HeldMessages;
   readonly #queue = new AckQueue<InFlight>();
@@ -74,6 +75,7 @@ export class Forwarder {
     this.#bounds = parts.bounds;
     this.#admission = parts.admission;
     this.#presence = parts.presence;
+    this.#refusedReports = parts.refusedReports;
     this.#gatewayTime = parts.gatewayTime;
     // Half of the window: the other half is what everybody else has while the head of the queue waits.
     const heldBounds = { maxMessages: Math.ceil(parts.bounds.windowMessages / 2), maxBytes: parts.bounds.windowBytes / 2 };
@@ -191,21 +193,10 @@ export class Forwarder {
   #start(inbound: PublishPacket, route: Route, bytes: number): void {
     const message = this.#pool.take();
     const payload = inbound.buffer.subarray(inbound.payloadStart, inbound.payloadEnd);
-    message.messageId = inbound.messageId;
-    message.qos = inbound.qos;
-    message.bytes = bytes;
-    message.payload = payload;
-    message.route = route;
-    message.retain = inbound.retain;
-    message.dup = inbound.dup;
-    message.contentType = inbound.contentType;
-    message.correlation = inbound.correlation;
-    message.messageExpiryS = inbound.messageExpiryS;
-    message.userProperties = inbound.userProperties;
     const now = Date.now();
-    message.receivedTs = inbound.userProperties.length === 0 ? now : (this.#gatewayTime?.receivedTs(inbound.userProperties, now) ?? now);
-    message.deadLetter = undefined;
-    message.shed = undefined;
+    const isPlain = inbound.userProperties.length === 0;
+    const receivedTs = isPlain ? now : (this.#gatewayTime?.receivedTs(inbound.userProperties, now) ?? now);
+    message.begin(inbound, route, payload, bytes, receivedTs);
     if (inbound.qos === 0) {
       this.#qos0Writes++;
       this.#qos0Bytes += bytes;
@@ -296,6 +287,7 @@ export class Forwarder {
   #shed(message: InFlight, route: Route, payload: Uint8Array, reason: AdmissionReason): void {
     if (this.#admission === undefined || route.key === null) return;
     message.shed = reason;
+    this.#tellOf(message, route, reason);
     const { topic, partitions } = this.#admission.shed;
     const to = { topic, partition: partitionForKey(route.key, 0, route.key.length, partitions) };
     this.#write(message, to, route.key, payload, shedHeaders(reason, this.#headers.ofMessage(message, route)));
@@ -303,7 +295,13 @@ export class Forwarder {
 
   #drop(message: InFlight, route: Route, gate: AdmissionGate, reason = gate.reason): void {
     gate.counts.add("drop", reason, route.tenant);
+    this.#tellOf(message, route, reason);
     this.#finish(message);
+  }
+
+  /** Of a report to its shadow a device is told that it was refused; not of what the broker only remembers. */
+  #tellOf(message: InFlight, route: Route, code: RefusalCode): void {
+    if (route.kind === "shadow" && !message.retain) this.#refusedReports?.(message, route, code);
   }
 
   #writeTooLarge(message: InFlight, route: Route, payload: Uint8Array): void {
@@ -313,6 +311,7 @@ export class Forwarder {
 
   #writeDeadLetter(message: InFlight, route: Route, payload: Uint8Array, reason: DlqReason, text: string): void {
     message.deadLetter = reason;
+    if (reason === "too-large") this.#tellOf(message, route, reason);
     const keepsAll = reason !== "too-large" && payload.length <= this.#bounds.maxValueBytes;
     const { value, cut } = truncateDeadLetter(payload, keepsAll ? payload.length : DEAD_LETTER_KEPT_BYTES);
     const original = this.#headers.ofMessage(message, route);

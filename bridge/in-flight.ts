@@ -3,7 +3,7 @@ import type { DlqReason } from "../processors/formats/names.ts";
 import type { AdmissionReason } from "./admission/settings.ts";
 import type { Qos2Message } from "./qos2-session.ts";
 import { NO_ROUTE, type Route } from "./route-cache.ts";
-import type { UserProperty } from "./wire/publish-packet.ts";
+import type { PublishPacket, UserProperty } from "./wire/publish-packet.ts";
 
 export class InFlight {
   messageId = 0;
@@ -41,6 +41,24 @@ export class InFlight {
 
   constructor(settle: (message: InFlight, error: Error | undefined) => void) {
     this.done = (error) => settle(this, error);
+  }
+
+  /** Takes over what the packet says: the packet is filled anew for the next message. */
+  begin(inbound: PublishPacket, route: Route, payload: Uint8Array, bytes: number, receivedTs: number): void {
+    this.messageId = inbound.messageId;
+    this.qos = inbound.qos;
+    this.bytes = bytes;
+    this.payload = payload;
+    this.route = route;
+    this.retain = inbound.retain;
+    this.dup = inbound.dup;
+    this.contentType = inbound.contentType;
+    this.correlation = inbound.correlation;
+    this.messageExpiryS = inbound.messageExpiryS;
+    this.userProperties = inbound.userProperties;
+    this.receivedTs = receivedTs;
+    this.deadLetter = undefined;
+    this.shed = undefined;
   }
 }
 

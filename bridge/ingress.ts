@@ -18,6 +18,8 @@ import { Presence, type PresenceOptions } from "./presence/presence.ts";
 import { RawHeaders } from "./raw-headers.ts";
 import type { DeviceRegistry } from "./registry/device-registry.ts";
 import { RouteCache, type Owns } from "./route-cache.ts";
+import { rejectionOf } from "./shadow/refused-report.ts";
+import type { Rejection } from "./shadow/rejection.ts";
 import { routeTargets, type TargetTopics } from "./route-targets.ts";
 import { TopicTemplates } from "./topic-templates.ts";
 import { within } from "./within.ts";
@@ -34,6 +36,8 @@ export interface IngressOptions {
   readonly devices?: DeviceRegistry;
   /** Absent: nobody asks whether devices are there. */
   readonly presence?: PresenceOptions;
+  /** Told of reports to shadows that are not let in. Absent: they are counted only. */
+  readonly rejected?: (rejection: Rejection) => void;
   /** Absent: all that comes is this ingress' own. */
   readonly owns?: Owns;
   /** Asked after each loss of the connection (IntakeHandlers.whatNext). Absent: it is connected again. */
@@ -172,7 +176,7 @@ export class Ingress {
   }
 
   #assemble(routes: RouteCache, admission: Admission | undefined): Parts {
-    const { log, validation, ingressId, logger } = this.#options;
+    const { log, validation, ingressId, logger, rejected } = this.#options;
     const { windowMessages, windowBytes, qos0Messages, qos0Bytes, trustGatewayTime } = this.#mqtt;
     const gatewayTime = trustGatewayTime && new GatewayTime(trustGatewayTime);
     const { maxValueBytes } = validation;
@@ -203,6 +207,7 @@ export class Ingress {
       bounds: { windowMessages, windowBytes, qos0Messages, qos0Bytes, maxValueBytes },
       admission,
       presence: this.#presence,
+      refusedReports: rejected && ((message, route, code) => rejected(rejectionOf(message, route, code))),
       gatewayTime,
     });
     return { writer, forwarder, intake, admission, gatewayTime };

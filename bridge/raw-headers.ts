@@ -9,7 +9,7 @@ const DEFAULT_CONTENT_TYPE = "application/json";
 /** Distinct content types remembered: a device could make them up, so past this they are encoded anew each time. */
 const MAX_CONTENT_TYPES = 64;
 /** MQTT 5 correlation data that is kept: a command's id has at most 128 bytes. */
-const MAX_CORRELATION_BYTES = 128;
+export const MAX_CORRELATION_BYTES = 128;
 
 export class RawHeaders {
   readonly #id: RecordHeader;

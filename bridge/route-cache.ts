@@ -13,8 +13,8 @@ const ORIGINAL_TOPIC_HEADER = "mqtt.topic.original";
 const ACKS = new TopicTemplates([ACK_TEMPLATE]);
 const SHADOWS = new TopicTemplates(SHADOW_TEMPLATES);
 
-/** `answer`: what a device says of itself when it is asked: an answer to a command, a report to its shadow, its asking for that. */
-export type MessageKind = "telemetry" | "answer" | "state";
+/** `ack`: an answer to a command. `shadow`: a report to the device's shadow, or its asking for that. `state`: whether it is there. */
+export type MessageKind = "telemetry" | "ack" | "shadow" | "state";
 
 export interface Route {
   readonly topic: string;
@@ -27,7 +27,6 @@ export interface Route {
   readonly tenant: string;
   /** Else it is another slot's, which gets it too: acknowledged and forgotten. */
   readonly isOwn: boolean;
-  /** On a `state` the device says whether it is there. */
   readonly kind: MessageKind;
   /** Where the record goes: telemetry to the raw topic, an answer to a command or a report to a shadow to its own. */
   readonly target: TopicPartition;
@@ -126,10 +125,11 @@ export class RouteCache {
     const ack = acks === undefined ? undefined : parse(ACKS);
     const report = shadow === undefined ? undefined : parse(SHADOWS);
     const parsed = telemetry ?? state ?? ack ?? report;
-    const isAnswer = telemetry === undefined && state === undefined && parsed !== undefined;
+    let kind: MessageKind = "telemetry";
+    if (telemetry === undefined && parsed !== undefined) kind = state !== undefined ? "state" : ack !== undefined ? "ack" : "shadow";
     let target = tenantRaw?.get(parsed?.tenant ?? "") ?? { topic: raw, partitions: rawPartitions };
-    if (isAnswer && ack !== undefined && acks !== undefined) target = { topic: acks, partitions: acksPartitions };
-    else if (isAnswer && report !== undefined && shadow !== undefined) target = { topic: shadow, partitions: shadowPartitions };
+    if (kind === "ack" && acks !== undefined) target = { topic: acks, partitions: acksPartitions };
+    else if (kind === "shadow" && shadow !== undefined) target = { topic: shadow, partitions: shadowPartitions };
     const { topic: to, partitions } = target;
     const text = parsed === undefined ? "" : deviceKey(parsed.tenant, parsed.deviceId);
     const key = parsed === undefined ? null : Buffer.from(text);
@@ -143,7 +143,7 @@ export class RouteCache {
       deviceKey: text,
       tenant: parsed?.tenant ?? "",
       isOwn: this.#owns?.(topic, hashed) ?? true,
-      kind: state !== undefined ? "state" : isAnswer ? "answer" : "telemetry",
+      kind,
       target: { topic: to, partition: partitionForKey(hashed, 0, hashed.length, partitions) },
       dlq: { topic: dlq, partition: partitionForKey(hashed, 0, hashed.length, dlqPartitions) },
       topicHeader: { key: RAW_HEADERS.topic, value: canonical === topic ? topicBytes : Buffer.from(canonical) },

@@ -106,7 +106,8 @@ export class ByteWriter {
       this.varint(((value << 1) ^ (value >> 31)) >>> 0);
       return;
     }
-    if (!(value >= -(2 ** 53) && value <= 2 ** 53) || Math.floor(value) !== value) throw new RangeError(`not an integer within 2^53: ${value}`);
+    if (!(value >= -(2 ** 53) && value <= 2 ** 53) || Math.floor(value) !== value)
+      throw new RangeError(`not an integer within 2^53: ${value}`);
     // Doubling could pass 2^53, where odd numbers end: the low seven bits are written apart.
     const negative = value < 0;
     const magnitude = negative ? -(value + 1) : value;

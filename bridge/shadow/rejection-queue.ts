@@ -9,11 +9,14 @@ const MAX_AGE_MS = 30_000;
 const MAX_WAITING = 1_000;
 /** Of one device: one a second, two at once. A device that says nothing but nonsense must not have as much sent. */
 const PER_DEVICE = rateLimit(1, 2);
+/** Of all devices: one that makes names up, or a fleet with one fault, must not keep the broker busy with what nobody reads. */
+const OF_ALL = rateLimit(200, 1_000);
 /** Devices whose last ones are remembered, about 200 bytes each; with more, who was silent longest begins anew. */
 const MAX_DEVICES = 10_000;
 
 export class RejectionQueue {
   readonly #monotonicMs: () => number;
+  readonly #ofAll = new TokenBucket();
   readonly #buckets = new RecentMap<TokenBucket>(MAX_DEVICES);
   readonly #waiting: Rejection[] = [];
   /** Handed out to be sent. */
@@ -36,9 +39,11 @@ export class RejectionQueue {
     let bucket = this.#buckets.get(key);
     if (bucket === undefined) this.#buckets.set(key, (bucket = new TokenBucket()));
     const nowMs = this.#monotonicMs();
-    if (this.#waiting.length >= MAX_WAITING || bucket.waitMs(PER_DEVICE, nowMs) > 0) this.untold++;
+    const hasTokens = bucket.waitMs(PER_DEVICE, nowMs) <= 0 && this.#ofAll.waitMs(OF_ALL, nowMs) <= 0;
+    if (!hasTokens || this.#waiting.length >= MAX_WAITING) this.untold++;
     else {
       bucket.take(PER_DEVICE, nowMs);
+      this.#ofAll.take(OF_ALL, nowMs);
       this.#waiting.push(rejection);
     }
   }

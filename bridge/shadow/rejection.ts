@@ -5,7 +5,7 @@ import type { CommandMessage } from "../commands/command-message.ts";
 export interface Rejection {
   readonly tenant: string;
   readonly deviceId: string;
-  /** `dlq.reason` of the report. */
+  /** `dlq.reason` of the report, or why the ingress did not let it in (AdmissionReason). */
   readonly code: string;
   /** Holds nothing of the report. */
   readonly message: string;

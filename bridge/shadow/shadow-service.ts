@@ -23,7 +23,7 @@ import { Turns } from "../turns.ts";
 import { DeltaBook, type DeltaBounds } from "./delta-book.ts";
 import { deltaMessage } from "./delta-message.ts";
 import type { PendingDelta } from "./pending-delta.ts";
-import { rejectionMessage } from "./rejection.ts";
+import { rejectionMessage, type Rejection } from "./rejection.ts";
 import { RejectionQueue } from "./rejection-queue.ts";
 import { ShadowLane } from "./shadow-lane.ts";
 import { registerShadowMetrics, type ShadowStats } from "./shadow-stats.ts";
@@ -108,6 +108,13 @@ export class ShadowService {
       rejectionsTold: this.#rejections.told,
       rejectionsUntold: this.#rejections.untold,
     };
+  }
+
+  /** A report that got no further than the ingress: its device is told, if there is room. */
+  tell(rejection: Rejection): void {
+    if (this.#stopping) return;
+    this.#rejections.add(rejection, Date.now());
+    this.#parts?.reader.wakeup();
   }
 
   /** Resolves when it is a member of its group. Rejects with LogErrors. */

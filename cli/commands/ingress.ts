@@ -2,6 +2,7 @@ import { hostname } from "node:os";
 import { Registry } from "prom-client";
 import { authenticator } from "../../api/auth.ts";
 import { IngressReplica } from "../../bridge/scale-out/replica.ts";
+import type { ShadowService } from "../../bridge/shadow/shadow-service.ts";
 import { ingressGroup } from "../acls.ts";
 import type { BrokerAuthOptions } from "../broker-auth-http.ts";
 import { commandContext, type CommonOptions } from "../command-options.ts";
@@ -29,6 +30,7 @@ export async function run(options: CommonOptions): Promise<number> {
       const { validation, admission, deviceRegistry, presence } = config;
       const mqtt = mqttSettings(config, logger);
       const replicaName = replicaNameOf(config);
+      const beside: { shadow?: ShadowService } = {};
       const ingress = new IngressReplica({
         ...ingressFor(config, mqtt),
         log,
@@ -42,6 +44,7 @@ export async function run(options: CommonOptions): Promise<number> {
           instanceId: config.instanceId,
           sessionTimeoutMs: config.kafka.sessionTimeoutMs,
         },
+        rejected: (rejection) => beside.shadow?.tell(rejection),
         ingressId: replicaName,
         logger,
         registry,
@@ -57,8 +60,8 @@ export async function run(options: CommonOptions): Promise<number> {
       const offline = await openOfflineDevices(config, log, logger, closers);
       const own = { ...mqtt, clientId: replicaName };
       const commands = await startCommandService(config, own, log, registry, logger, closers, offline);
-      const shadow = await startShadowService(config, own, log, registry, logger, closers, offline);
-      const services = [ingress, commands, shadow].flatMap((service) => (service === undefined ? [] : [service.finished]));
+      beside.shadow = await startShadowService(config, own, log, registry, logger, closers, offline);
+      const services = [ingress, commands, beside.shadow].flatMap((service) => (service === undefined ? [] : [service.finished]));
       return { finished: Promise.race(services) };
     },
     { logger },

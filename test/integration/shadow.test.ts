@@ -32,6 +32,10 @@ test(
       topics: Object.fromEntries(names.map((topic) => [topic, `${name}-${topic}`])),
       shadow: { enabled: true, updatesTopic: `${name}-updates`, topic: `${name}-shadows` },
       commands: { enabled: true, topic: `${name}-commands`, statusTopic: `${name}-status`, ackTopic: `${name}-acks` },
+      admission: {
+        shedTopic: `${name}-shed`,
+        tenants: [{ tenant: "limited", answerRate: { perSecond: 0.001, burst: 1, policy: "drop" } }],
+      },
       presence: { topic: `${name}-presence`, offlineHoldMs: 0, reconnectHoldMs: 0 },
       topicDefaults: { partitions: 2 },
       state: { dir: tempDir(t, "state") },
@@ -133,6 +137,16 @@ test(
         return ((await answer.json()) as Partial<ShadowDocument>).reported?.ok === 1;
       });
       assert.equal(told.length, 1);
+    });
+
+    await t.test("a device is told that the ingress did not let its report in", async () => {
+      const limited = await publisher(t, mosquitto.url, { clientId: "limited", protocolVersion: 4 });
+      const told: string[] = [];
+      limited.on("message", (_topic, payload) => told.push((JSON.parse(payload.toString()) as { code: string }).code));
+      await limited.subscribeAsync("t/limited/d/d1/shadow/rejected", { qos: 1 });
+      for (const n of [1, 2]) await limited.publishAsync("t/limited/d/d1/shadow/reported", `{"state":{"n":${n}}}`, { qos: 1 });
+      await waitFor("told", () => told.length > 0);
+      assert.deepEqual(told, ["answer-rate"]);
     });
 
     await t.test("the command line shows it, changes it, and says when it was refused", async () => {

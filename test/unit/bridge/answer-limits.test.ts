@@ -4,7 +4,9 @@ import { test } from "node:test";
 import type { DeviceGate } from "../../../bridge/admission/gate.ts";
 import { ADMISSION_DEFAULTS, answerRateOf, hasLimits, type AdmissionSettings } from "../../../bridge/admission/settings.ts";
 import type { Route } from "../../../bridge/route-cache.ts";
-import { Fixture, testAdmission } from "./forwarder-fixture.ts";
+import { rejectionOf } from "../../../bridge/shadow/refused-report.ts";
+import type { Rejection } from "../../../bridge/shadow/rejection.ts";
+import { BOUNDS, Fixture, testAdmission, type TestMessage } from "./forwarder-fixture.ts";
 
 const ANSWERS = ["cmd/ack", "shadow/reported", "shadow/get"] as const;
 const TARGETS = { acks: "acks", acksPartitions: 4, shadow: "shadow", shadowPartitions: 4 };
@@ -18,6 +20,8 @@ class Doors {
   /** What presence is told, by device. */
   readonly states: string[] = [];
   readonly seen: string[] = [];
+  /** Devices that are told of a refused report. */
+  readonly told: Rejection[] = [];
   #id = 0;
 
   constructor(settings: Partial<AdmissionSettings>, devices?: DeviceGate) {
@@ -26,12 +30,16 @@ class Doors {
       seen: ({ deviceKey }: Route) => void this.seen.push(deviceKey),
       state: ({ deviceKey }: Route) => void this.states.push(deviceKey),
     };
-    this.f = new Fixture({ windowMessages: 60_000, windowBytes: 1 << 28 }, this.admission, { targets: TARGETS, presence });
+    this.f = new Fixture({ windowMessages: 60_000, windowBytes: 1 << 28 }, this.admission, {
+      targets: TARGETS,
+      presence,
+      refusedReports: (message, route, code) => void this.told.push(rejectionOf(message, route, code)),
+    });
     this.f.writer.auto = true;
   }
 
-  send(door: string, times: number, device = "a", tenant = "demo"): void {
-    for (let i = 0; i < times; i++) assert.ok(this.f.take(++this.#id, { topic: `t/${tenant}/d/${device}/${door}` }));
+  send(door: string, times: number, device = "a", tenant = "demo", changes: Partial<TestMessage> = {}): void {
+    for (let i = 0; i < times; i++) assert.ok(this.f.take(++this.#id, { topic: `t/${tenant}/d/${device}/${door}`, ...changes }));
   }
 
   written(topic: string): number {
@@ -156,6 +164,31 @@ test("an answer is a sign of life, over its limit too", () => {
   const doors = new Doors({ answerRate: { ...LIMIT, policy: "drop" } });
   doors.send("cmd/ack", 2);
   assert.deepEqual(doors.seen, ["demo|a", "demo|a"]);
+});
+
+test("a device is told of its reports that are not let in, and why; not of its answers, its telemetry or what is retained", () => {
+  const doors = new Doors(
+    { answerRate: { ...LIMIT, policy: "shed" }, maxPayload: { bytes: 500, policy: "dead-letter" } },
+    { verdict: ({ deviceKey }) => (deviceKey === "demo|denied" ? "drop" : "pass"), reason: "denied-device" },
+  );
+  const correlation = Buffer.from([1, 0, 2]);
+  doors.send("shadow/reported", 1);
+  assert.equal(doors.told.length, 0);
+  for (const door of ["cmd/ack", "telemetry"]) doors.send(door, 2, "denied");
+  doors.send("cmd/ack", 2);
+  doors.send("shadow/reported", 1, "a", "demo", { retain: true });
+  doors.send("shadow/reported", 1, "retained", "demo", { retain: true, payload: Buffer.alloc(501) });
+  assert.equal(doors.told.length, 0);
+  doors.send("shadow/reported", 1, "a", "demo", { correlation });
+  doors.send("shadow/get", 1, "denied", "demo", { correlation: Buffer.alloc(129) });
+  doors.send("shadow/reported", 1, "b", "demo", { payload: Buffer.alloc(501) });
+  doors.send("shadow/reported", 1, "c", "demo", { payload: Buffer.alloc(BOUNDS.maxValueBytes + 1) });
+  assert.deepEqual(
+    doors.told.map(({ tenant, deviceId, code }) => `${tenant} ${deviceId} ${code}`),
+    ["demo a answer-rate", "demo denied denied-device", "demo b too-large", "demo c too-large"],
+  );
+  assert.deepEqual([doors.told[0].correlation, doors.told[1].correlation], [correlation, undefined]);
+  assert.ok(Math.abs(Date.now() - doors.told[0].ts) < 60_000);
 });
 
 const rate = (perSecond: number, burst: number, policy: "delay" | "shed" | "drop") => ({ perSecond, burst, policy });

@@ -1,7 +1,7 @@
 import { AdmissionGate, type DeviceGate } from "../../../bridge/admission/gate.ts";
 import { ADMISSION_DEFAULTS, type AdmissionSettings } from "../../../bridge/admission/settings.ts";
 import { Forwarder } from "../../../bridge/forwarder.ts";
-import type { Admission, ForwarderBounds, PresenceSink } from "../../../bridge/forwarder-parts.ts";
+import type { Admission, ForwarderBounds, PresenceSink, RefusedReports } from "../../../bridge/forwarder-parts.ts";
 import type { GatewayTime } from "../../../bridge/gateway-time.ts";
 import { RawHeaders } from "../../../bridge/raw-headers.ts";
 import { STATES } from "../../../bridge/presence/formats.ts";
@@ -58,8 +58,15 @@ export class Fixture {
       owns,
       targets,
       presence,
+      refusedReports,
       gatewayTime,
-    }: { owns?: Owns; targets?: Partial<RouteTargets>; presence?: PresenceSink; gatewayTime?: GatewayTime } = {},
+    }: {
+      owns?: Owns;
+      targets?: Partial<RouteTargets>;
+      presence?: PresenceSink;
+      refusedReports?: RefusedReports;
+      gatewayTime?: GatewayTime;
+    } = {},
   ) {
     const topics = { raw: "raw", rawPartitions: 4, dlq: "dlq", dlqPartitions: 4, ...targets };
     this.forwarder = new Forwarder({
@@ -69,6 +76,7 @@ export class Fixture {
       bounds: { ...BOUNDS, ...bounds },
       admission,
       presence,
+      refusedReports,
       gatewayTime,
       link: {
         sendAcks: (bytes) => this.acks.push(...readAcks(bytes)),

@@ -37,6 +37,18 @@ test("a device is told once a second, two at once; of others as many as there is
   assert.deepEqual([queue.size, queue.told], [996, 4]);
 });
 
+test("of all devices together only so many are told, however many there are", () => {
+  let nowMs = 0;
+  const queue = new RejectionQueue(() => nowMs);
+  const storm = (): number => {
+    for (let i = 0; i < 2_000; i++) queue.add(rejection({ deviceId: `${nowMs}-${i}` }), 1_000);
+    return queue.take(10_000, 1_000).length;
+  };
+  assert.equal(storm(), 1_000);
+  nowMs += 1_000;
+  assert.equal(storm(), 200);
+});
+
 test("what is too late is not told: of a log that is read again, or of a broker that was away", () => {
   const queue = new RejectionQueue(() => 0);
   queue.add(rejection(), 31_001);
