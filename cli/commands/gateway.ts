@@ -10,12 +10,13 @@ import { KafkaTarget } from "../../bridge/edge/kafka-target.ts";
 import { MqttTarget } from "../../bridge/edge/mqtt-target.ts";
 import { PasswordFile } from "../../bridge/edge/password-file.ts";
 import type { UplinkTarget } from "../../bridge/edge/uplink.ts";
+import { watchCertificates, type WatchedFiles } from "../certificate-watch.ts";
 import { commandContext, type CommonOptions } from "../command-options.ts";
 import type { Config } from "../config/schema.ts";
 import { CommandFailure } from "../failure.ts";
 import { startHealthHttp } from "../health-http.ts";
 import { brokerAddress, mqttSettings } from "../mqtt-settings.ts";
-import { openKafka } from "../open-kafka.ts";
+import { kafkaTls, openKafka } from "../open-kafka.ts";
 import { Reloaded } from "../reloaded.ts";
 import { runService } from "../service.ts";
 import { readTlsFiles, tlsFileNames } from "../tls-files.ts";
@@ -27,6 +28,7 @@ export async function run(options: CommonOptions): Promise<number> {
   return runService(
     async (closers) => {
       const registry = new Registry();
+      watchCertificates({ ...uplinkTls(config), "gateway-server": listen.tls }, registry, logger, closers);
       const gateway = await Gateway.start({
         id,
         port: listen,
@@ -67,6 +69,10 @@ function uplinkTarget(config: Config, logger: Logger): UplinkTarget {
   const { id, uplink } = config.gateway;
   if (uplink.to === "mqtt") return new MqttTarget({ mqtt: mqttSettings(config, logger), gatewayId: id, logger });
   return new KafkaTarget({ log: openKafka(config, logger), topics: targetTopics(config), admission: config.admission, gatewayId: id });
+}
+
+function uplinkTls(config: Config): WatchedFiles {
+  return config.gateway.uplink.to === "mqtt" ? { "mqtt-client": config.mqtt.tls } : { "kafka-client": kafkaTls(config) };
 }
 
 function doorKeepers({ gateway: { listen } }: Config, logger: Logger): DoorKeepers {
