@@ -35,7 +35,7 @@ export interface IntakeHandlers {
 const SESSION_TAKEN_OVER = 0x8e;
 
 /** How soon new credentials are noticed. ms. */
-const REFRESH_CHECK_MS = 1_000;
+export const REFRESH_CHECK_MS = 1_000;
 
 /** Topics that a broker may give a number instead of sending them each time (MQTT 5). */
 const MAX_TOPIC_ALIAS = 1_000;
