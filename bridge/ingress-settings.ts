@@ -33,7 +33,7 @@ export interface MqttSettings {
   readonly qos0Bytes?: number;
   readonly reconnectMinMs?: number;
   readonly reconnectMaxMs?: number;
-  /** Until CONNACK. */
+  /** Until CONNACK, and until the answer to a subscription. */
   readonly connectTimeoutMs?: number;
   /** How long stop() waits for the event log and the broker. */
   readonly stopTimeoutMs?: number;

@@ -37,7 +37,7 @@ export interface IntakeHandlers {
 const SESSION_TAKEN_OVER = 0x8e;
 
 /** How soon new credentials are noticed. ms. */
-const REFRESH_CHECK_MS = 1_000;
+export const REFRESH_CHECK_MS = 1_000;
 
 /** Topics that a broker may give a number instead of sending them each time (MQTT 5). */
 const MAX_TOPIC_ALIAS = 1_000;
@@ -65,10 +65,14 @@ export class MqttIntake {
   /** Of the present connection. */
   #tap: ConnectionTap | undefined;
   #isHeld = false;
-  /** A message came since the last look. */
-  #heard = false;
+  /** Messages that came. */
+  #heard = 0;
+  /** As of the last look. */
+  #heardBefore = 0;
   #keepaliveTimer: NodeJS.Timeout | undefined;
   #refreshTimer: NodeJS.Timeout | undefined;
+  /** While a SUBSCRIBE or UNSUBSCRIBE waits for its answer. */
+  #answerTimer: NodeJS.Timeout | undefined;
   /** Of the credentials that the connection, or the next attempt at one, has. */
   #credentialsVersion = 0;
   #started: { resolve: () => void; reject: (error: Error) => void } | undefined;
@@ -169,6 +173,7 @@ export class MqttIntake {
   #ended(): void {
     this.#state = "ended";
     clearInterval(this.#refreshTimer);
+    clearTimeout(this.#answerTimer);
     this.#started?.reject(new BridgeError("stopped", "stopped before the broker was reached"));
     this.#started = undefined;
   }
@@ -265,7 +270,9 @@ export class MqttIntake {
       else this.#unsubscribe(client, formerTopics, () => this.#isSubscribed());
       return;
     }
+    this.#expectAnswer("SUBSCRIBE");
     client.subscribe(wanted, (error, granted) => {
+      clearTimeout(this.#answerTimer);
       if (error) {
         this.redeliver(new BridgeError("subscribe-refused", `subscribe failed: ${error.message}`, { cause: error }));
         return;
@@ -286,15 +293,31 @@ export class MqttIntake {
   }
 
   #unsubscribe(client: MqttClient, topics: readonly string[], done?: () => void): void {
+    this.#expectAnswer("UNSUBSCRIBE");
     client.unsubscribe([...topics], (error) => {
+      clearTimeout(this.#answerTimer);
       if (!error) done?.();
       else this.#logger.warn({ err: error, topics }, "not unsubscribed: messages may come on more than one session");
     });
   }
 
+  /**
+   * MQTT.js waits for ever; without the subscription nothing would come, and start() would not end. The answer comes behind all that the
+   * broker has sent before it, so the time counts from the last message.
+   */
+  #expectAnswer(to: "SUBSCRIBE" | "UNSUBSCRIBE"): void {
+    const { connectTimeoutMs } = this.#settings;
+    const heard = this.#heard;
+    clearTimeout(this.#answerTimer);
+    this.#answerTimer = setTimeout(() => {
+      if (this.#isHeld || this.#heard !== heard) this.#expectAnswer(to);
+      else this.redeliver(new BridgeError("no-answer", `the broker has not answered ${to} within ${connectTimeoutMs} ms`));
+    }, connectTimeoutMs);
+  }
+
   /** False: no room, or the ingress is about to stop. */
   #offer(packet: PublishPacket): boolean {
-    this.#heard = true;
+    this.#heard++;
     // Dropped without an acknowledgement: it belongs to a connection that is gone, or to the next start.
     if (!this.#open || this.#state === "ended") return true;
     return this.#state === "running" && this.#handlers.take(packet);
@@ -305,8 +328,8 @@ export class MqttIntake {
    * late with a long queue. Mosquitto 2.0.11 sent 50 MB ahead; the connection was given up, and all of it came again.
    */
   readonly #keepAlive = (): void => {
-    if (!this.#isHeld && !this.#heard) return;
-    this.#heard = false;
+    if (!this.#isHeld && this.#heard === this.#heardBefore) return;
+    this.#heardBefore = this.#heard;
     this.#client?.sendPing();
     this.#client?.reschedulePing(true);
   };
@@ -321,6 +344,7 @@ export class MqttIntake {
     if (!this.#open) return;
     this.#open = false;
     clearInterval(this.#keepaliveTimer);
+    clearTimeout(this.#answerTimer);
     // A connection that held for longer than the longest back-off was a good one.
     if (Date.now() - this.#openedAt > this.#settings.reconnectMaxMs) this.#failures = 0;
     this.#handlers.connectionLost();

@@ -9,7 +9,7 @@ import type { Config } from "./config/schema.ts";
 import { CommandFailure } from "./failure.ts";
 import { tokenProvider } from "./oauth-token.ts";
 import { Reloaded } from "./reloaded.ts";
-import { readTlsFiles, tlsFileNames } from "./tls-files.ts";
+import { readTlsFiles, tlsFileNames, type TlsFiles } from "./tls-files.ts";
 
 /** What `kafka.brokers` is when it is absent (design, section 8). */
 const DEFAULT_BROKERS = ["localhost:9092"];
@@ -31,10 +31,16 @@ export function kafkaOptions(config: Config, logger: Logger): KafkaLogOptions {
   };
 }
 
+/** Undefined: no TLS. */
+export function kafkaTls({ kafka: { ssl } }: Config): TlsFiles | undefined {
+  return ssl?.enabled === true ? ssl : undefined;
+}
+
 /** Read again when a file changes: connections are then replaced, one after the other, and what is on its way is answered first. */
-function credentials({ kafka: { ssl, sasl } }: Config, logger: Logger): CredentialSource {
+function credentials(config: Config, logger: Logger): CredentialSource {
+  const { sasl } = config.kafka;
   const passwordFile = sasl === undefined ? undefined : secretFileOf(sasl.passwordFile, sasl.password);
-  const tls = ssl?.enabled === true ? ssl : undefined;
+  const tls = kafkaTls(config);
   const make = (): Credentials => ({
     ssl: tls === undefined ? undefined : readTlsFiles(tls),
     sasl: sasl === undefined ? undefined : saslOptions(sasl, passwordFile),

@@ -4,11 +4,13 @@ import { collectDefaultMetrics, Registry } from "prom-client";
 import { buildApi, startApi } from "../api/server.ts";
 import type { EventLog } from "../eventlog/port.ts";
 import { Worker } from "../runtime/worker.ts";
+import { watchCertificates } from "./certificate-watch.ts";
 import { openCommandGate } from "./command-gate.ts";
 import type { Config } from "./config/schema.ts";
 import { limitHeapGrowth } from "./heap-growth.ts";
 import { httpTokens } from "./http-tokens.ts";
 import { prepareJob } from "./job.ts";
+import { kafkaTls } from "./open-kafka.ts";
 import { avroRecordText } from "./record-text.ts";
 import type { Closers } from "./service.ts";
 import { openShadowGate } from "./shadow-gate.ts";
@@ -26,6 +28,7 @@ export async function startWorkerService(config: Config, log: EventLog, logger: 
   const tokens = httpTokens(config, logger);
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
+  watchCertificates({ "kafka-client": kafkaTls(config) }, registry, logger, closers);
   const { topology, serdes } = await prepareJob(config);
   let advertisedUrl = config.http.advertised;
   const worker = new Worker({

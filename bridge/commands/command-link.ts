@@ -9,7 +9,7 @@ import type { Logger } from "pino";
 import { pauseMs } from "../back-off.ts";
 import { within } from "../within.ts";
 import type { ResolvedMqttSettings } from "../ingress-settings.ts";
-import { isVersionRefused } from "../mqtt-intake.ts";
+import { isVersionRefused, REFRESH_CHECK_MS } from "../mqtt-intake.ts";
 import type { CommandMessage } from "./command-message.ts";
 import type { PublishOutcome } from "./open-command.ts";
 
@@ -18,6 +18,8 @@ const MAX_IN_AIR = 500;
 /** PUBACK and PUBREC: this and above are refusals [MQTT-3.4.2-1]. */
 const FIRST_FAILURE = 0x80;
 const NO_MATCHING_SUBSCRIBERS = 0x10;
+/** With new credentials: how long what is in the air may take to be answered before the connection ends. ms. */
+const RENEW_TIMEOUT_MS = 5_000;
 
 type Done = (outcome: PublishOutcome) => void;
 
@@ -28,6 +30,11 @@ export class CommandLink {
   #client: MqttClient | undefined;
   #open = false;
   #stopped = false;
+  /** The connection ends when what is in the air is answered. */
+  #renewing = false;
+  #refreshTimer: NodeJS.Timeout | undefined;
+  /** Of the credentials that the connection, or the attempt at one, has. */
+  #credentialsVersion = 0;
   #failures = 0;
   #timer: NodeJS.Timeout | undefined;
   #protocolVersion: 4 | 5;
@@ -58,12 +65,13 @@ export class CommandLink {
 
   /** How many may be published now. */
   get room(): number {
-    return this.#open ? Math.max(0, this.#maxInAir - this.inAir) : 0;
+    return this.#open && !this.#renewing ? Math.max(0, this.#maxInAir - this.inAir) : 0;
   }
 
   /** Connects, and again whenever the connection is lost, until stop(). Throws on a URL that is none. */
   start(): void {
-    const { url, clientId, keepaliveS, username, password, tls, connectTimeoutMs } = this.#settings;
+    const { url, clientId, keepaliveS, username, password, tls, refresh, connectTimeoutMs } = this.#settings;
+    this.#credentialsVersion = refresh?.version() ?? 0;
     const options: IClientOptions = {
       clientId,
       protocolVersion: this.#protocolVersion,
@@ -72,6 +80,7 @@ export class CommandLink {
       username,
       password,
       ...tls,
+      ...refresh?.current(),
       reconnectPeriod: 0,
       // Else MQTT.js leaves a refused connection to the broker to close.
       reconnectOnConnackError: true,
@@ -88,12 +97,13 @@ export class CommandLink {
       if (isVersionRefused(error)) this.#protocolVersion = 4;
     });
     client.once("close", () => this.#closed(client));
+    if (refresh !== undefined) this.#refreshTimer ??= setInterval(() => this.#renewIfRefreshed(), REFRESH_CHECK_MS).unref();
   }
 
   /** `done` is called once, never before publish() returns. */
   publish(message: CommandMessage, done: Done): void {
     const client = this.#client;
-    if (client === undefined || !this.#open || !client.stream.writable) {
+    if (client === undefined || !this.#open || this.#renewing || !client.stream.writable) {
       process.nextTick(done, { kind: "not-written" });
       return;
     }
@@ -114,6 +124,7 @@ export class CommandLink {
   async stop(timeoutMs: number): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
+    clearInterval(this.#refreshTimer);
     const client = this.#client;
     if (client === undefined) return;
     await within(client.endAsync(!this.#open), timeoutMs);
@@ -143,7 +154,18 @@ export class CommandLink {
     }
   }
 
+  /** Takes no more, and ends the connection when all is answered: what were cut off would be `unknown`, which fails at-most-once commands. */
+  #renewIfRefreshed(): void {
+    const client = this.#client;
+    if (client === undefined || !this.#open || this.#renewing || this.#settings.refresh?.version() === this.#credentialsVersion) return;
+    this.#renewing = true;
+    this.#logger.info("new mqtt credentials: connecting again (commands)");
+    const cut = (): unknown => client.stream.destroy();
+    within(client.endAsync(), RENEW_TIMEOUT_MS).then((ended) => ended || cut(), cut);
+  }
+
   #closed(client: MqttClient): void {
+    this.#renewing = false;
     this.#lose();
     // Its answers are all given; it must not keep a timer or a message.
     client.end(true);

@@ -1,6 +1,9 @@
 /** Empties a session that no ingress has any more, e.g. of a slot that is no more, and ends it. */
-import { connectAsync } from "mqtt";
+import { connectAsync, type IClientOptions } from "mqtt";
+import { resolveMqttSettings, type ResolvedMqttSettings } from "../ingress-settings.ts";
 import { Ingress, type IngressOptions } from "../ingress.ts";
+import { isVersionRefused } from "../mqtt-intake.ts";
+import { within } from "../within.ts";
 
 /** No message for so long, and none on its way: the session is empty. A broker sends what it has without a pause. */
 const QUIET_MS = 5_000;
@@ -43,10 +46,20 @@ async function quiet(ingress: Ingress, signal: AbortSignal, quietMs: number): Pr
   }
 }
 
-/** A clean start ends the session there was, with MQTT 3.1.1 and 5. */
+/** A clean start ends the session there was, with MQTT 3.1.1 and 5; a broker that refuses 5 is asked with 3.1.1, as the ingress does. */
 async function endSession({ mqtt }: IngressOptions): Promise<void> {
-  const { url, clientId, protocolVersion = 5, username, password, tls, refresh, connectTimeoutMs } = mqtt;
-  const client = await connectAsync(url, {
+  const settings = resolveMqttSettings(mqtt);
+  try {
+    await cleanStart(settings, settings.protocolVersion);
+  } catch (error) {
+    if (settings.protocolVersion === 4 || !(error instanceof Error) || !isVersionRefused(error)) throw error;
+    await cleanStart(settings, 4);
+  }
+}
+
+async function cleanStart(settings: ResolvedMqttSettings, protocolVersion: 4 | 5): Promise<void> {
+  const { url, clientId, username, password, tls, refresh, connectTimeoutMs, stopTimeoutMs } = settings;
+  const options: IClientOptions = {
     clientId,
     protocolVersion,
     clean: true,
@@ -56,8 +69,10 @@ async function endSession({ mqtt }: IngressOptions): Promise<void> {
     ...refresh?.current(),
     connectTimeout: connectTimeoutMs,
     reconnectPeriod: 0,
-  });
-  await client.endAsync();
+  };
+  // Not again by itself: a connection that is closed without an answer then rejects.
+  const client = await connectAsync(url, options, false);
+  if (!(await within(client.endAsync(), stopTimeoutMs))) client.stream.destroy();
 }
 
 function aborted(signal: AbortSignal): Promise<never> {

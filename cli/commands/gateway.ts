@@ -11,12 +11,13 @@ import { KafkaTarget } from "../../bridge/edge/kafka-target.ts";
 import { MqttTarget } from "../../bridge/edge/mqtt-target.ts";
 import { PasswordFile } from "../../bridge/edge/password-file.ts";
 import type { UplinkTarget } from "../../bridge/edge/uplink.ts";
+import { watchCertificates, type WatchedFiles } from "../certificate-watch.ts";
 import { commandContext, type CommonOptions } from "../command-options.ts";
 import type { Config } from "../config/schema.ts";
 import { CommandFailure } from "../failure.ts";
 import { startHealthHttp } from "../health-http.ts";
 import { brokerAddress, mqttSettings } from "../mqtt-settings.ts";
-import { openKafka } from "../open-kafka.ts";
+import { kafkaTls, openKafka } from "../open-kafka.ts";
 import { Reloaded } from "../reloaded.ts";
 import { runService } from "../service.ts";
 import { readTlsFiles, tlsFileNames } from "../tls-files.ts";
@@ -28,6 +29,7 @@ export async function run(options: CommonOptions): Promise<number> {
   return runService(
     async (closers) => {
       const registry = new Registry();
+      watchCertificates({ ...uplinkTls(config), "gateway-server": listen.tls }, registry, logger, closers);
       const { target, presence } = uplinkTarget(config, logger);
       const gateway = await Gateway.start({
         id,
@@ -75,6 +77,10 @@ function uplinkTarget(config: Config, logger: Logger): { target: UplinkTarget; p
   const presence = config.presence && new GatewayPresence(config.presence, log, id, logger);
   const { admission } = config;
   return { target: new KafkaTarget({ log, topics: targetTopics(config), admission, gatewayId: id, presence }), presence };
+}
+
+function uplinkTls(config: Config): WatchedFiles {
+  return config.gateway.uplink.to === "mqtt" ? { "mqtt-client": config.mqtt.tls } : { "kafka-client": kafkaTls(config) };
 }
 
 function doorKeepers({ gateway: { listen } }: Config, logger: Logger): DoorKeepers {

@@ -3,22 +3,22 @@ import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { connect, type ConnectionOptions } from "node:tls";
+import { certificateEnd, DAY_MS, WARN_DAYS } from "../certificate-end.ts";
 import type { Finding } from "./finding.ts";
 
-const DAY_MS = 86_400_000;
-const WARN_DAYS = 30;
 const ERROR_DAYS = 3;
 
-/** Of a client certificate in a PEM file (the first in it). */
+/** Of a certificate of ours in a PEM file, and the chain behind it. */
 export function fileFinding(file: string, now: number): Omit<Finding, "check"> {
-  const certificate = new X509Certificate(readFileSync(file));
+  const pem = readFileSync(file);
+  const certificate = new X509Certificate(pem);
   if (certificate.validFromDate.getTime() > now)
     return {
       severity: "error",
       seen: `${file} is only valid from ${certificate.validFromDate.toISOString()}`,
       mend: "check the clock here, or have it issued again",
     };
-  return daysLeft(file, certificate.validToDate, now, "put a new one in its place: it is read without a restart");
+  return daysLeft(file, new Date(certificateEnd(pem)), now, "put a new one in its place: it is read without a restart");
 }
 
 /** Of a server, seen in a handshake, which it may end with an alert where it wants a client certificate: that is no matter here. */

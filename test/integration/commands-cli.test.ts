@@ -9,17 +9,21 @@ import { runCli, spawnCli } from "../support/spawn-cli.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { uniqueName } from "../support/unique-name.ts";
 import { waitFor } from "../support/wait-for.ts";
+import { MutualTls } from "./mutual-tls.ts";
 
-const skip = await need("kafka", "mosquitto");
+const skip = await need("kafka", "mosquitto", "openssl");
 
 test("a command over HTTP and one from the command line reach the device, and both tell how it ended", { skip }, async (t) => {
-  const [mosquitto, kafka] = await Promise.all([startMosquitto(t), sharedKafka()]);
+  // The connection that commands go out on has files of its own to read, beside the intake's.
+  const mutual = await MutualTls.create(t);
+  const { certFile, keyFile } = await mutual.authority.issue("sluice-ingress");
+  const [mosquitto, kafka] = await Promise.all([startMosquitto(t, { config: mutual.config }), sharedKafka()]);
   const name = uniqueName("cmd-cli");
   const names = ["raw", "normalized", "aggregates", "alerts", "dlq", "deviceState"];
   const config = {
     applicationId: name,
     kafka: { brokers: kafka.bootstrap },
-    mqtt: { url: mosquitto.url, clientId: name },
+    mqtt: { url: mutual.url, clientId: name, tls: { caFile: mutual.authority.caFile, certFile, keyFile } },
     topics: Object.fromEntries(names.map((topic) => [topic, `${name}-${topic}`])),
     commands: { enabled: true, topic: `${name}-commands`, statusTopic: `${name}-status`, ackTopic: `${name}-acks` },
     topicDefaults: { partitions: 2 },

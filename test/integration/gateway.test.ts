@@ -176,6 +176,7 @@ test(
       "store_open 1",
     ])
       assert.ok(metrics.includes(`sluice_gateway_${line}\n`), `${line}: ${metrics}`);
+    assert.match(metrics, /^sluice_certificate_expiry_seconds\{kind="gateway-server"\} \d+$/m);
 
     // A certificate that is replaced is used for the next connection, and those there are go on.
     const renewed = await authority.issue("gateway");

@@ -9,6 +9,7 @@ import { test } from "node:test";
 import { connectAsync } from "mqtt";
 import { pino } from "pino";
 import { ingressRights, workerRights, type Right } from "../../cli/acls.ts";
+import { DAY_MS } from "../../cli/certificate-end.ts";
 import { configSchema } from "../../cli/config/schema.ts";
 import { KafkaLog } from "../../eventlog/kafka/kafka-log.ts";
 import { Acls } from "../faults/acls.ts";
@@ -25,6 +26,8 @@ import { waitFor } from "../support/wait-for.ts";
 const skip = await need("kafka", "mosquitto", "openssl");
 /** Published before the rotation, between it and the end of the old rights, and after that; at the least. */
 const MESSAGES = 200;
+/** What certificates are good for. */
+const [OLD_DAYS, NEW_DAYS] = [20, 365];
 
 test(
   "after a rotation every request of an ingress and a worker comes under the new certificate: without the old one's rights nothing stops or is lost",
@@ -32,7 +35,10 @@ test(
   async (t) => {
     const authority = await Authority.create(t);
     const names = ["worker-old", "worker-new", "ingress-old", "ingress-new"] as const;
-    const [server, ...issued] = await Promise.all([authority.issue("server"), ...names.map((name) => authority.issue(name))]);
+    const [server, ...issued] = await Promise.all([
+      authority.issue("server"),
+      ...names.map((name) => authority.issue(name, name.endsWith("-old") ? OLD_DAYS : NEW_DAYS)),
+    ]);
     const listener = "listener.name.proxied.ssl.";
     const [kafka, mosquitto] = await Promise.all([
       startKafka(t, {
@@ -102,6 +108,11 @@ test(
     // Each asks for its certificate at each request, so that it reads the new one is soon; what was sent before is answered by then.
     for (const { process } of services) await process.waitForOutput(/read again/);
     await isNormalized(publisher.sent + MESSAGES);
+    for (const { process } of services) assert.match(process.stderr(), /"kind":"kafka-client".*a certificate ends soon/);
+    const [, url] = await services[0].process.waitForOutput(/"url":"(http:[^"]+)"/);
+    const [, end] =
+      /^sluice_certificate_expiry_seconds\{kind="kafka-client"\} (\d+)/m.exec(await (await fetch(`${url}/metrics`)).text()) ?? [];
+    assert.ok(Number(end) * 1000 > Date.now() + (NEW_DAYS - 1) * DAY_MS, `the metric is of the new one: ${end}`);
 
     for (const { name } of services) for (const right of rights[name]) await acls.revoke(right, `${name}-old`);
     const [{ config, before }] = services;

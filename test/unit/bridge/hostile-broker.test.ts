@@ -8,6 +8,7 @@ import { describe, test, type TestContext } from "node:test";
 import { pino } from "pino";
 import { Registry } from "prom-client";
 import { seededRandom } from "../../faults/seeded-random.ts";
+import { recorder } from "../../support/log-recorder.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { FakeWriter, fakeLog } from "./fake-writer.ts";
 import { makeIngress } from "./ingress-fixture.ts";
@@ -207,6 +208,33 @@ describe("a broken or hostile broker", { concurrency: true }, () => {
     await waitFor("30 messages", () => writer.sent.length >= 30);
     assert.equal(broker.connections, 1);
     assert.ok(connection.received.filter(({ cmd }) => cmd === "pingreq").length >= 3, "the broker hears of the ingress too");
+  });
+
+  test("a broker that does not answer SUBSCRIBE is given up and asked again; one that sends messages first is waited for", async (t) => {
+    const broker = await RawBroker.start(t, 5);
+    const writer = new FakeWriter();
+    writer.auto = true;
+    const settings = { url: broker.url, connectTimeoutMs: 300, reconnectMinMs: 1, reconnectMaxMs: 4, stopTimeoutMs: 50 };
+    const { logger, said } = recorder();
+    const ingress = makeIngress(t, fakeLog(writer), settings, new Registry(), { logger });
+    const started = ingress.start();
+    const silent = await broker.next();
+    silent.socket.write(broker.connack(0, false));
+    await silent.until("subscribe");
+    await waitFor("it is given up", () => silent.closed, { deadlineMs: 3_000 });
+    const [{ err }] = said("ending the mqtt connection, so that the broker delivers again");
+    assert.match((err as { message: string }).message, /not answered SUBSCRIBE/);
+
+    const busy = await broker.next();
+    busy.socket.write(broker.connack(0, false));
+    const { messageId } = await busy.until("subscribe");
+    let sent = 0;
+    const timer = setInterval(() => busy.socket.write(broker.publish(++sent, String(sent))), 50);
+    t.after(() => clearInterval(timer));
+    await waitFor("messages for three times as long", () => writer.sent.length >= 18);
+    busy.socket.write(broker.bytes({ cmd: "suback", messageId, granted: [1] }));
+    await started;
+    assert.equal(broker.connections, 2);
   });
 
   test("reconnects to a broker that talks nonsense back off", async (t) => {

@@ -1,12 +1,12 @@
 /** The connection that commands go out on, against a broker played by hand. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { IPublishPacket } from "mqtt-packet";
+import type { IConnectPacket, IPublishPacket } from "mqtt-packet";
 import { pino } from "pino";
 import { CommandLink } from "../../../bridge/commands/command-link.ts";
 import { commandMessage } from "../../../bridge/commands/command-message.ts";
 import { OpenCommand } from "../../../bridge/commands/open-command.ts";
-import { resolveMqttSettings } from "../../../bridge/ingress-settings.ts";
+import { resolveMqttSettings, type RefreshedCredentials } from "../../../bridge/ingress-settings.ts";
 import { CleanupList, type Cleanup } from "../../support/cleanup.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { ScriptedBroker, type ScriptedConnection } from "../bridge/scripted-broker.ts";
@@ -22,7 +22,7 @@ interface Rig {
   readonly published: () => IPublishPacket[];
 }
 
-function startLink(t: Cleanup, broker: ScriptedBroker): CommandLink {
+function startLink(t: Cleanup, broker: ScriptedBroker, refresh?: RefreshedCredentials): CommandLink {
   const settings = resolveMqttSettings({
     url: broker.url,
     clientId: "commands",
@@ -30,6 +30,8 @@ function startLink(t: Cleanup, broker: ScriptedBroker): CommandLink {
     qos: 1,
     reconnectMinMs: 10,
     reconnectMaxMs: 20,
+    username: "sluice",
+    refresh,
   });
   const link = new CommandLink(settings, pino({ level: "silent" }), () => undefined);
   t.after(() => link.stop(100));
@@ -37,9 +39,9 @@ function startLink(t: Cleanup, broker: ScriptedBroker): CommandLink {
   return link;
 }
 
-async function rig(t: Cleanup, properties: { receiveMaximum?: number } = {}): Promise<Rig> {
+async function rig(t: Cleanup, properties: { receiveMaximum?: number } = {}, refresh?: RefreshedCredentials): Promise<Rig> {
   const broker = await ScriptedBroker.start(t, 5);
-  const link = startLink(t, broker);
+  const link = startLink(t, broker, refresh);
   const connection = await broker.connection(0);
   connection.send({ cmd: "connack", reasonCode: 0, sessionPresent: false, properties });
   await waitFor("connected", () => link.connected);
@@ -99,6 +101,44 @@ linkTest("a lost connection makes what was not answered unknown, and the next co
     "d alone: an at-most-once message that MQTT repeats by itself would arrive twice",
   );
 });
+
+linkTest("it comes with what its files say, and with new ones connects again once what is in the air is answered", async (t) => {
+  let version = 0;
+  const refresh = { version: () => version, current: () => ({ password: `password-${version}` }) };
+  const { link, broker, connection, outcomes, publish, published } = await rig(t, {}, refresh);
+  assert.equal(String(((await connection.expect("connect")) as IConnectPacket).password), "password-0");
+  publish("a", 1);
+  publish("b", 2);
+  await waitFor("both out", () => published().length === 2);
+  version = 1;
+  await waitFor("no more is taken", () => link.room === 0, { deadlineMs: 3_000 });
+  publish("c", 1);
+  await waitFor("c refused in place", () => outcomes.length === 1);
+  const [a, b] = published().map(({ messageId }) => messageId);
+  connection.send({ cmd: "puback", messageId: a, reasonCode: 0 }, { cmd: "pubrec", messageId: b, reasonCode: 0 });
+  await connection.expect("pubrel");
+  assert.equal(connection.closed, false, "b is not over yet");
+  connection.send({ cmd: "pubcomp", messageId: b, reasonCode: 0 });
+  const next = await broker.connection(1);
+  assert.deepEqual(outcomes, ["c not-written", "a confirmed", "b confirmed"]);
+  await connection.expect("disconnect");
+  assert.equal(String(((await next.expect("connect")) as IConnectPacket).password), "password-1");
+  next.send({ cmd: "connack", reasonCode: 0, sessionPresent: false });
+  await waitFor("there is room again", () => link.room > 0);
+});
+
+linkTest(
+  "new credentials while nothing is answered: the connection is ended all the same, and what is in the air is unknown",
+  async (t) => {
+    let version = 0;
+    const { broker, outcomes, publish, published } = await rig(t, {}, { version: () => version, current: () => ({}) });
+    publish("a", 1);
+    await waitFor("out", () => published().length === 1);
+    version = 1;
+    await waitFor("a new connection", () => broker.connections.length === 2, { deadlineMs: 15_000 });
+    assert.deepEqual(outcomes, ["a unknown"]);
+  },
+);
 
 linkTest("no more is in the air than the broker's Receive Maximum, a QoS 2 message until its PUBCOMP", async (t) => {
   const { link, connection, publish, published } = await rig(t, { receiveMaximum: 2 });

@@ -4,6 +4,8 @@ import { readFileSync } from "node:fs";
 import { test, type TestContext } from "node:test";
 import { pino } from "pino";
 import { parse } from "yaml";
+import { watchCertificates } from "../../../cli/certificate-watch.ts";
+import { Closers } from "../../../cli/service.ts";
 import { EmbeddedLog } from "../../../eventlog/embedded/embedded-log.ts";
 import { Worker } from "../../../runtime/worker.ts";
 import { serdes } from "../../../state/serdes.ts";
@@ -49,6 +51,8 @@ async function exported(t: TestContext): Promise<string> {
     logger: pino({ level: "silent" }),
   });
   t.after(() => worker.stop().then(() => log.close()));
+  // The command does, to the same registry.
+  watchCertificates({}, worker.registry, pino({ level: "silent" }), new Closers());
   await worker.start();
   const at = (timestamp: number, value = "x") => ({ key: "k", value, timestamp });
   await write(log, recordSet("in", [at(1), at(2), at(100), at(1), at(101, "boom")]));
@@ -59,8 +63,8 @@ async function exported(t: TestContext): Promise<string> {
 test("every metric that the dashboard and the alerts name is exported by a running worker", async (t) => {
   const text = await exported(t);
   const sample = new Set(text.split("\n").flatMap((line) => (line.startsWith("#") ? [] : (line.match(/^\w+/) ?? []))));
-  // there only when there is one: a commit that failed, a copy of another worker's task
-  const occasional = new Set(["sluice_recoveries_total", "sluice_standby_lag_records"]);
+  // there only when there is one: a commit that failed, a copy of another worker's task, a certificate
+  const occasional = new Set(["sluice_recoveries_total", "sluice_standby_lag_records", "sluice_certificate_expiry_seconds"]);
   const types = new Set([...text.matchAll(/^# TYPE (\w+)/gm)].map(([, name]) => name));
   const named = namesIn([
     ...dashboard.panels.flatMap((panel) => panel.targets.map((target) => target.expr)),
