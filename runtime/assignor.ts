@@ -4,7 +4,7 @@
  */
 import type { Assignor, GroupMemberInfo } from "../eventlog/port.ts";
 import { latestShutdown } from "./application-shutdown.ts";
-import { decodeSubscription, encodeAssignment, type AssignedMember } from "./group-protocol.ts";
+import { decodeSubscription, encodeAssignment, packMembers, type AssignedMember } from "./group-protocol.ts";
 import { placeTasks, type Candidate, type TaskToPlace } from "./placement.ts";
 
 /** The coordinator keeps workers of another protocol out: one that does not join again after giving up a task would leave it without owner. */
@@ -37,20 +37,24 @@ export function taskAssignor(options: TaskAssignorOptions): Assignor {
         tasks: granted.get(worker.memberId) ?? [],
         standbys: standbys.get(worker.memberId) ?? [],
       }));
+      const packed = workers.every(({ readsPacked }) => readsPacked === true) ? packMembers(assigned) : undefined;
       const shutdown = latestShutdown(workers);
       const moving = [...revoked.values()].some((tasks) => tasks.length > 0);
       return new Map(
         workers.map(({ memberId }, index): [string, Buffer] => [
           memberId,
-          encodeAssignment({
-            tasks: assigned[index].tasks,
-            revoked: revoked.get(memberId) ?? [],
-            standbys: assigned[index].standbys,
-            warmups: [...(placement.warmups.get(memberId) ?? [])],
-            moving,
-            members: assigned,
-            shutdown,
-          }),
+          encodeAssignment(
+            {
+              tasks: assigned[index].tasks,
+              revoked: revoked.get(memberId) ?? [],
+              standbys: assigned[index].standbys,
+              warmups: [...(placement.warmups.get(memberId) ?? [])],
+              moving,
+              members: assigned,
+              shutdown,
+            },
+            packed,
+          ),
         ]),
       );
     },

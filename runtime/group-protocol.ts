@@ -1,7 +1,14 @@
 /**
  * What workers tell the group's leader when they join, and what it tells them: JSON in the opaque bytes of the group protocol. Unknown
  * fields are ignored and missing ones have defaults, so that versions of us work together in one group.
+ *
+ * Who has which task is told to everybody, so it grows with the square of the group, and the broker keeps all of it in one record of at most
+ * 1 MiB by default (`message.max.bytes`): a group over that never forms. So this part is packed, once for all, when all can read it.
  */
+import { deflateRawSync, inflateRawSync } from "node:zlib";
+
+/** A hundred times what 500 workers with 4,096 tasks need, unpacked. */
+const MAX_UNPACKED_BYTES = 16 << 20;
 
 /** What a worker says of itself when it joins. */
 export interface WorkerSubscription {
@@ -21,6 +28,8 @@ export interface WorkerSubscription {
   readonly rack: string | undefined;
   /** This worker asks all others to stop (application-shutdown.ts). */
   readonly shutdown?: string;
+  /** Absent in versions that only know `members` as a list. */
+  readonly readsPacked?: boolean;
 }
 
 export interface AssignedMember {
@@ -69,16 +78,23 @@ export function decodeSubscription(userData: Buffer, memberId: string): WorkerSu
     stateId: text(parsed.stateId) ?? memberId,
     rack: text(parsed.rack),
     shutdown: text(parsed.shutdown),
+    readsPacked: parsed.readsPacked === true,
   };
 }
 
-export function encodeAssignment(assignment: WorkerAssignment): Buffer {
-  return encodeJson(assignment);
+export function packMembers(members: readonly AssignedMember[]): string {
+  return deflateRawSync(encodeJson(members)).toString("base64");
+}
+
+/** @param packed the same members, from packMembers() */
+export function encodeAssignment(assignment: WorkerAssignment, packed?: string): Buffer {
+  return encodeJson(packed === undefined ? assignment : { ...assignment, members: packed });
 }
 
 export function decodeAssignment(assignment: Buffer): WorkerAssignment {
   const parsed = parseObject(assignment);
-  const members = Array.isArray(parsed.members) ? (parsed.members as Record<string, unknown>[]) : [];
+  const told = typeof parsed.members === "string" ? unpacked(parsed.members) : parsed.members;
+  const members = Array.isArray(told) ? (told as Record<string, unknown>[]) : [];
   return {
     tasks: strings(parsed.tasks),
     revoked: strings(parsed.revoked),
@@ -94,6 +110,10 @@ export function decodeAssignment(assignment: Buffer): WorkerAssignment {
     })),
     shutdown: text(parsed.shutdown),
   };
+}
+
+function unpacked(members: string): unknown {
+  return JSON.parse(String(inflateRawSync(Buffer.from(members, "base64"), { maxOutputLength: MAX_UNPACKED_BYTES })));
 }
 
 function encodeJson(value: unknown): Buffer {

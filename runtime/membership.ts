@@ -160,6 +160,7 @@ export class Membership {
       stateId: directories.stateId(),
       rack,
       shutdown: this.#options.shutdown.request,
+      readsPacked: true,
     });
   }
 

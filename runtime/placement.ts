@@ -164,6 +164,11 @@ function holdUntilWarm(group: Group, target: Lists): { active: Lists; warmups: L
   for (const task of group.tasks) {
     const wanted = meantFor.get(task.id);
     if (wanted === undefined) continue;
+    // nearly always, and without a look at everybody else
+    if (group.isCaughtUp(wanted, task)) {
+      listOf(active, wanted).push(task.id);
+      continue;
+    }
     const furthest = group.furthest(task);
     if (furthest.includes(wanted)) {
       listOf(active, wanted).push(task.id);

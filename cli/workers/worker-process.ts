@@ -29,7 +29,7 @@ export class WorkerProcess {
   readonly #child: ChildProcess;
   readonly #options: WorkerProcessOptions;
   readonly #pings: NodeJS.Timeout;
-  /** Undefined until its first answer: a start may take long, and holds nothing yet. */
+  /** Since it last said anything; undefined until it does: a start may take long, and holds nothing yet. */
   #silentPings: number | undefined;
   #failure: string | undefined;
 
@@ -82,8 +82,8 @@ export class WorkerProcess {
   }
 
   #onMessage(message: FromWorker): void {
-    if (message.type === "pong") this.#silentPings = 0;
-    else if (message.type === "listening") this.#options.onListening(message.url);
-    else this.#failure = message.code;
+    this.#silentPings = 0;
+    if (message.type === "listening") this.#options.onListening(message.url);
+    else if (message.type === "failed") this.#failure = message.code;
   }
 }

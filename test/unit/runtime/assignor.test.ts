@@ -111,6 +111,7 @@ describe("assignor", () => {
       stateId: "disk",
       rack: "a",
       shutdown: "2026-01-01 w1: why",
+      readsPacked: true,
     };
     assert.deepEqual(decodeSubscription(encodeSubscription(one), "m1"), one);
     const assigned = await assignorOf(2).assign([
@@ -130,6 +131,23 @@ describe("assignor", () => {
     assert.equal(mine.moving, false);
     const theirs = decodeAssignment(assigned.get("m2") ?? Buffer.alloc(0));
     assert.deepEqual([theirs.tasks, theirs.shutdown], [["0_1"], "2026-01-01 w1: why"], "everyone is asked to stop");
+  });
+
+  test("who has what is packed for a group that can read it, a small part of its size, and a list while one worker cannot", async () => {
+    const memberIds = Array.from({ length: 100 }, (_, n) => `m${n}`);
+    const assign = (readers: number): Promise<Map<string, Buffer>> =>
+      assignorOf(1_000).assign(
+        memberIds.map((memberId, n) => ({
+          memberId,
+          userData: encodeSubscription({ ...subscription(memberId), url: `http://${memberId}:8080`, readsPacked: n < readers }),
+        })),
+      );
+    const [packed, plain] = [(await assign(100)).get("m0"), (await assign(99)).get("m0")];
+    assert.ok(packed !== undefined && plain !== undefined);
+    assert.deepEqual(decodeAssignment(packed), decodeAssignment(plain));
+    assert.equal(decodeAssignment(packed).members.length, 100);
+    assert.ok(packed.length * 5 < plain.length, `${packed.length} of ${plain.length} bytes`);
+    assert.ok(Array.isArray((JSON.parse(plain.toString()) as { members: unknown }).members));
   });
 
   test("everyone hears that a task is between two workers, and its holder which one to give up", async () => {
