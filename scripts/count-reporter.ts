@@ -1,5 +1,6 @@
 /** A node:test reporter that writes what came of the run as one JSON line, for scripts/test.ts to add up and to print last. */
 import type { TestEvent } from "node:test/reporters";
+import { inspect } from "node:util";
 
 export interface Counts {
   tests: number;
@@ -45,6 +46,6 @@ export default async function* countReporter(source: AsyncIterable<TestEvent>): 
 
 function textOf(error: Error): string {
   const thrown = error.cause ?? error;
-  const text = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
+  const text = thrown instanceof Error ? (thrown.stack ?? thrown.message) : inspect(thrown);
   return text.split("\n").slice(0, MAX_ERROR_LINES).join("\n");
 }
