@@ -208,8 +208,8 @@ export class Forwarder {
     }
     if (route.key === null) this.#writeDeadLetter(message, route, payload, "bad-topic", NO_DEVICE_TOPIC);
     else if (route.kind === "state") this.#takeState(message, route, payload);
-    else if (payload.length > this.#bounds.maxValueBytes) this.#writeTooLarge(message, route, payload);
     else if (this.#admission !== undefined) this.#admit(message, route, payload, this.#admission);
+    else if (payload.length > this.#bounds.maxValueBytes) this.#writeTooLarge(message, route, payload);
     else {
       if (this.#presence !== undefined) this.#showsItself(message, route, this.#presence);
       this.#write(message, route.target, route.key, payload, this.#headers.ofMessage(message, route));
@@ -239,6 +239,8 @@ export class Forwarder {
   #admit(message: InFlight, route: Route, payload: Uint8Array, { gate, now }: Admission): void {
     const verdict = gate.decide(route, payload.length, now(), this.#held.canHold(message.bytes));
     if (this.#presence !== undefined && !gate.wasStopped) this.#showsItself(message, route, this.#presence);
+    // It fits nowhere else; but who may send nothing floods no topic with dead letters.
+    if (verdict !== "drop" && payload.length > this.#bounds.maxValueBytes) return this.#writeTooLarge(message, route, payload);
     switch (verdict) {
       case "pass":
         return this.#write(message, route.target, route.key, payload, this.#headers.ofMessage(message, route));

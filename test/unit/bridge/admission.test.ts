@@ -197,3 +197,26 @@ test("the labels of the metrics are bounded: a thousand limited tenants are a hu
   assert.equal(counts.length, 101);
   assert.equal(counts.find(({ tenant }) => tenant === "|other")?.count, 900);
 });
+
+test("a message too large for any topic takes a token as others do: a limit that drops, or a device that is denied, floods no topic with dead letters", async () => {
+  const admission = testAdmission({ deviceRate: { perSecond: 1, burst: 2, policy: "drop" } });
+  const f = new Fixture({ windowMessages: 100, maxValueBytes: 8 }, admission);
+  f.writer.auto = true;
+  const payload = Buffer.from("far too large");
+  for (let id = 1; id <= 5; id++) f.take(id, { payload });
+  await f.settled();
+  assert.equal(sentTo(f, "dlq").length, 2);
+  assert.deepEqual(admission.gate.counts.list(), [{ action: "drop", reason: "device-rate", tenant: "demo", count: 3 }]);
+  assert.equal(f.acks.length, 5);
+
+  const denied = testAdmission({}, { verdict: () => "drop", reason: "denied-device" });
+  const g = new Fixture({ windowMessages: 100, maxValueBytes: 8 }, denied);
+  g.take(1, { payload });
+  await g.settled();
+  assert.deepEqual([g.writer.sent.length, g.acks], [0, ["puback 1"]]);
+
+  const shedding = testAdmission({ deviceRate: { perSecond: 1, burst: 1, policy: "shed" } });
+  const h = new Fixture({ windowMessages: 100, maxValueBytes: 8 }, shedding);
+  for (let id = 1; id <= 3; id++) h.take(id, { payload });
+  assert.equal(sentTo(h, "dlq").length, 3, "where nothing may be lost, none is");
+});
