@@ -1,9 +1,8 @@
 /** The paths that the regression guard measures, and the loop that it measures them against. Each runs over the same events, a slice at a time. */
-import type { FetchedBatch, PlainWriter } from "../eventlog/port.ts";
+import type { PlainWriter } from "../eventlog/port.ts";
 import { PartitionQueue } from "../eventlog/kafka/writer/partition-queue.ts";
 import { BatchBuilder } from "../eventlog/records/batch-builder.ts";
 import { encodeBatch } from "../eventlog/records/encode-batch.ts";
-import { parseBatches } from "../eventlog/records/parse-batches.ts";
 import { Forwarder } from "../bridge/forwarder.ts";
 import { RawHeaders } from "../bridge/raw-headers.ts";
 import { RouteCache } from "../bridge/route-cache.ts";
@@ -12,9 +11,8 @@ import { deviceKey } from "../processors/formats/names.ts";
 import { jobSettingsSchema } from "../processors/settings.ts";
 import { buildTelemetryTopology } from "../processors/telemetry-topology.ts";
 import { OutputCollector } from "../runtime/output-collector.ts";
-import { TaskState } from "../state/task-state.ts";
 import type { RawEvent } from "../test/support/telemetry.ts";
-import { startTask } from "./bench-task.ts";
+import { memoryTask, processBatches } from "./bench-task.ts";
 
 const MAX_BATCH_BYTES = 512 * 1024;
 /** A broker's writes to a socket hold about so much. */
@@ -49,29 +47,10 @@ export async function taskPath(slices: readonly (readonly RawEvent[])[]): Promis
   const settings = jobSettingsSchema.parse({});
   const [subtopology] = buildTelemetryTopology(settings).subtopologies;
   const collector = new OutputCollector();
-  const state = await TaskState.open({
-    directory: "",
-    engine: "memory",
-    stores: subtopology.stores,
-    cacheBytes: 64 << 20,
-    identity: "guard/0_0",
-  });
-  const task = await startTask(subtopology, state, collector);
+  const task = await memoryTask(subtopology, collector, 64 << 20);
   const batches = encodeSlices(slices);
   return (n) => {
-    let processed = 0;
-    for (const batch of parseBatches(batches[n])) {
-      const fetched: FetchedBatch = {
-        topic: settings.topics.raw,
-        partition: 0,
-        records: batch.records(0),
-        nextOffset: batch.nextOffset,
-        highWatermark: 0,
-        lastStableOffset: 0,
-      };
-      void task.add(fetched);
-      processed += task.process(Infinity);
-    }
+    const processed = processBatches(task, settings.topics.raw, batches[n]);
     const taken = task.freeze();
     const set = collector.take();
     for (const builder of set.builders) for (const pending of builder.batches) encodeBatch(pending, {});

@@ -8,8 +8,7 @@ import { deviceKey, RAW_HEADERS } from "../processors/formats/names.ts";
 import { jobSettingsSchema } from "../processors/settings.ts";
 import { buildTelemetryTopology } from "../processors/telemetry-topology.ts";
 import { OutputCollector } from "../runtime/output-collector.ts";
-import { TaskState } from "../state/task-state.ts";
-import { startTask } from "./bench-task.ts";
+import { memoryTask, processBatches } from "./bench-task.ts";
 
 const DEVICES = 500;
 
@@ -37,14 +36,7 @@ export async function jobBytes(reportMs: number, windowMs: number, samples: numb
   const settings = jobSettingsSchema.parse({ windows: [{ sizeMs: windowMs }] });
   const [subtopology] = buildTelemetryTopology(settings).subtopologies;
   const collector = new OutputCollector();
-  const state = await TaskState.open({
-    directory: "",
-    engine: "memory",
-    stores: subtopology.stores,
-    cacheBytes: 256 << 20,
-    identity: "scale/0_0",
-  });
-  const task = await startTask(subtopology, state, collector);
+  const task = await memoryTask(subtopology, collector, 256 << 20);
   const baseMs = Math.floor((Date.now() - samples * reportMs) / windowMs) * windowMs;
   const raw = { records: 0, bytes: 0 };
   const written = new Map<string, { records: number; bytes: number }>();
@@ -53,11 +45,7 @@ export async function jobBytes(reportMs: number, windowMs: number, samples: numb
   for (let seq = 0; seq < samples; seq++) {
     const batch = rawBatch(seq, baseMs + seq * reportMs, reportMs, offset);
     offset += DEVICES;
-    for (const parsed of parseBatches(batch)) {
-      const at = { topic: settings.topics.raw, partition: 0, nextOffset: parsed.nextOffset, highWatermark: 0, lastStableOffset: 0 };
-      void task.add({ ...at, records: parsed.records(0) });
-      task.process(Infinity);
-    }
+    processBatches(task, settings.topics.raw, batch);
     const taken = task.freeze();
     const set = collector.take();
     const isCounted = seq >= samples / 2;

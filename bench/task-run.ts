@@ -1,15 +1,12 @@
 /** The IoT job's tasks over a backlog, without a log: raw batches in, encoded batches out, a commit after so many events. */
 import { BatchBuilder } from "../eventlog/records/batch-builder.ts";
 import { encodeBatch } from "../eventlog/records/encode-batch.ts";
-import { parseBatches } from "../eventlog/records/parse-batches.ts";
-import type { FetchedBatch } from "../eventlog/port.ts";
 import { deviceKey } from "../processors/formats/names.ts";
 import { jobSettingsSchema } from "../processors/settings.ts";
 import { buildTelemetryTopology } from "../processors/telemetry-topology.ts";
 import { OutputCollector } from "../runtime/output-collector.ts";
 import type { Task } from "../runtime/task.ts";
-import { TaskState } from "../state/task-state.ts";
-import { startTask } from "./bench-task.ts";
+import { memoryTask, processBatches } from "./bench-task.ts";
 import type { StreamData } from "./stream-data.ts";
 
 const RECORDS_PER_BATCH = 5_000;
@@ -33,16 +30,7 @@ export async function runTasks(data: StreamData, partitions: number, commitEvery
   const [subtopology] = buildTelemetryTopology(settings).subtopologies;
   const collector = new OutputCollector();
   const tasks: Task[] = [];
-  for (let n = 0; n < partitions; n++) {
-    const state = await TaskState.open({
-      directory: "",
-      engine: "memory",
-      stores: subtopology.stores,
-      cacheBytes: CACHE_BYTES / partitions,
-      identity: `bench/0_${n}`,
-    });
-    tasks.push(await startTask(subtopology, state, collector));
-  }
+  for (let n = 0; n < partitions; n++) tasks.push(await memoryTask(subtopology, collector, CACHE_BYTES / partitions));
   const batches = encodeAll(data, partitions);
   const startedAt = performance.now();
   const cpuBefore = process.cpuUsage();
@@ -60,20 +48,9 @@ export async function runTasks(data: StreamData, partitions: number, commitEvery
     spent.commitMs += performance.now() - t0;
   };
   for (const { task, bytes } of batches) {
-    for (const batch of parseBatches(bytes)) {
-      const fetched: FetchedBatch = {
-        topic: settings.topics.raw,
-        partition: 0,
-        records: batch.records(0),
-        nextOffset: batch.nextOffset,
-        highWatermark: 0,
-        lastStableOffset: 0,
-      };
-      void tasks[task].add(fetched);
-      const t0 = performance.now();
-      sinceCommit += tasks[task].process(Infinity);
-      spent.processMs += performance.now() - t0;
-    }
+    const t0 = performance.now();
+    sinceCommit += processBatches(tasks[task], settings.topics.raw, bytes);
+    spent.processMs += performance.now() - t0;
     if (sinceCommit >= commitEvery) commit();
   }
   commit();
