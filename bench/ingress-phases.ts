@@ -25,6 +25,8 @@ export interface Setting {
   readonly qos: 1 | 2;
   readonly clients: number;
   readonly devices: number;
+  /** Devices, clients and messages are dealt out among tenants t0, t1, ... */
+  readonly tenants: number;
 }
 
 export interface DrainFigures {
@@ -42,7 +44,7 @@ export interface LatencyFigures {
 
 const PARTITIONS = 4;
 const DEADLINE_MS = 300_000;
-const WARM_UP: Omit<LoadPlan, "qos"> = { name: "warmup", tenant: "t", devices: 20, perDevice: 6_000, rate: 200 };
+const WARM_UP: Omit<LoadPlan, "qos"> = { name: "warmup", tenant: "t0", devices: 20, perDevice: 6_000, rate: 200 };
 
 /** Above what the machine can send, so that only the checking is left. */
 const NO_LIMIT = { perSecond: 10_000_000, burst: 10_000_000, policy: "shed" } as const;
@@ -134,25 +136,16 @@ class Stand {
 export async function drain(t: Cleanup, setting: Setting, messages: number): Promise<DrainFigures> {
   const stand = await Stand.start(t, setting);
   await stand.stopBridges();
-  const { devices, clients, qos } = setting;
-  const plan: LoadPlan = {
-    name: "drain",
-    tenant: "t",
-    qos,
-    devices,
-    perDevice: Math.ceil(messages / devices),
-    links: clients,
-    rate: Infinity,
-  };
-  const load = stand.load(plan);
-  await load.reached(1);
+  const plans = plansOf(setting, "drain", messages, Infinity);
+  const loads = plans.map((plan) => stand.load(plan));
+  await Promise.all(loads.map((load) => load.reached(1)));
   const before = await stand.records();
   await stand.startBridges();
   const started = await waitFor("the first message", async () => ((await stand.records()) > before ? await moment(stand) : undefined), {
     deadlineMs: DEADLINE_MS,
     intervalMs: 1,
   });
-  const wanted = before + load.messages;
+  const wanted = before + loads.reduce((sum, load) => sum + load.messages, 0);
   const ended = await waitFor("the last message", async () => ((await stand.records()) >= wanted ? await moment(stand) : undefined), {
     deadlineMs: DEADLINE_MS,
     intervalMs: 5,
@@ -160,17 +153,30 @@ export async function drain(t: Cleanup, setting: Setting, messages: number): Pro
   const peak = Math.max(...stand.bridges.map(({ pid }) => peakRssMiB(pid)));
   await stand.stopBridges();
   const tally = new Tally();
-  tally.expect(plan);
+  for (const plan of plans) tally.expect(plan);
   await (await Follower.start(setting.log, stand.raw, tally)).finish();
-  const { lost, doubled } = tally.of(plan.name);
+  const counts = plans.map(({ name }) => tally.of(name));
   const carried = ended.records - started.records;
   return {
     messagesPerSecond: Math.round((carried / (ended.atMs - started.atMs)) * 1_000),
     perCpuSecond: Math.round(carried / (ended.cpuS - started.cpuS)),
     peakRssMiB: peak,
-    lost,
-    doubled,
+    lost: counts.reduce((sum, { lost }) => sum + lost, 0),
+    doubled: counts.reduce((sum, { doubled }) => sum + doubled, 0),
   };
+}
+
+function plansOf({ devices, clients, qos, tenants }: Setting, name: string, messages: number, rate: number): LoadPlan[] {
+  const own = Math.ceil(devices / tenants);
+  return Array.from({ length: tenants }, (_, n) => ({
+    name: `${name}-${n}`,
+    tenant: `t${n}`,
+    qos,
+    devices: own,
+    perDevice: Math.ceil(messages / tenants / own),
+    links: Math.ceil(clients / tenants),
+    rate: rate / tenants,
+  }));
 }
 
 async function moment(stand: Stand): Promise<{ readonly atMs: number; readonly records: number; readonly cpuS: number }> {
@@ -181,22 +187,15 @@ async function moment(stand: Stand): Promise<{ readonly atMs: number; readonly r
 /** From a device's publish until a reader of the raw topic has the message. */
 export async function latency(t: Cleanup, setting: Setting, rate: number, seconds: number): Promise<LatencyFigures> {
   const stand = await Stand.start(t, setting);
-  const { log, devices, clients, qos } = setting;
+  const { log } = setting;
   const reader = log.reader({ isolation: "read_committed" });
   reader.assign(await log.admin.listOffsets(await partitionsOf(log, stand.raw), "latest", "read_committed"));
   const latenciesMs: number[] = [];
-  const load = stand.load({
-    name: "pace",
-    tenant: "t",
-    qos,
-    devices,
-    perDevice: Math.ceil((rate * seconds) / devices),
-    links: clients,
-    rate,
-  });
+  const loads = plansOf(setting, "pace", rate * seconds, rate).map((plan) => stand.load(plan));
+  const wanted = loads.reduce((sum, load) => sum + load.messages, 0);
   const deadline = performance.now() + seconds * 1_000 + DEADLINE_MS;
-  while (latenciesMs.length < load.messages) {
-    if (performance.now() > deadline) throw new Error(`${latenciesMs.length} of ${load.messages} messages came through`);
+  while (latenciesMs.length < wanted) {
+    if (performance.now() > deadline) throw new Error(`${latenciesMs.length} of ${wanted} messages came through`);
     for (const { records } of await reader.poll(100)) {
       const nowMs = Date.now();
       for (let i = 0; i < records.count; i++) {

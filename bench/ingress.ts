@@ -3,7 +3,7 @@
  * second of the bridge's processes, and how long a message takes at a steady rate. Our ingress, and Telegraf beside it.
  *
  *     npm run bench:ingress -- [--bridge sluice,telegraf] [--telegraf PATH] [--messages 200000] [--rate 2000] [--seconds 20] [--rounds 2]
- *         [--replicas 1] [--config '{"mqtt":{...}}'] [--qos 1] [--clients 50] [--devices 1000] [--admission]
+ *         [--replicas 1] [--config '{"mqtt":{...}}'] [--qos 1] [--clients 50] [--devices 1000] [--tenants 1] [--admission]
  *
  * `--replicas` and `--config` are for our ingress: so many processes, each with these sections over the usual ones, in which `{replica}`
  * (from 0) and `{replicas}` are filled in. `--admission` adds our ingress as it checks each message: rounds alternate between it without and
@@ -32,6 +32,7 @@ const { values } = parseArgs({
     qos: { type: "string", default: "1" },
     clients: { type: "string", default: "50" },
     devices: { type: "string", default: "1000" },
+    tenants: { type: "string", default: "1" },
     admission: { type: "boolean", default: false },
   },
 });
@@ -66,6 +67,7 @@ async function main(cleanup: CleanupList): Promise<void> {
         qos: values.qos === "2" ? 2 : 1,
         clients: Number(values.clients),
         devices: Number(values.devices),
+        tenants: Number(values.tenants),
       };
       const drained = await withCleanup((t) => drain(t, setting, Number(values.messages)));
       const paced = await withCleanup((t) => latency(t, setting, Number(values.rate), Number(values.seconds)));
