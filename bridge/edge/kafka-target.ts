@@ -62,6 +62,10 @@ export class KafkaTarget implements UplinkTarget {
     this.#options.presence?.caughtUp();
   }
 
+  fellBehind(): void {
+    this.#options.presence?.fellBehind();
+  }
+
   /** What is under way has a moment to be answered; after that it goes again at the next start. */
   async close(): Promise<void> {
     this.#closed.resolve({ taken: 0, refused: [], error: new LogError("closed", "the uplink is closed") });

@@ -28,6 +28,8 @@ export interface UplinkTarget {
   send(messages: readonly StoredMessage[]): Promise<Sent>;
   /** Everything stored is upstream. */
   caughtUp?(): void;
+  /** A send() has taken longer than it should, and goes on. */
+  fellBehind?(): void;
   /** Ends a send() or connect() under way. */
   close(): Promise<void>;
 }
@@ -52,6 +54,7 @@ export class Uplink {
   readonly #settings: UplinkSettings;
   readonly #logger: Logger;
   readonly #rate: RateLimit | undefined;
+  readonly #stuckMs: number;
   readonly #bucket = new TokenBucket();
   readonly #stopped = Promise.withResolvers<void>();
   #isStopped = false;
@@ -61,7 +64,8 @@ export class Uplink {
   #failures = 0;
   #failuresInRow = 0;
 
-  constructor(store: Store, target: UplinkTarget, settings: UplinkSettings, logger: Logger) {
+  constructor(store: Store, target: UplinkTarget, settings: UplinkSettings, logger: Logger, stuckMs = STUCK_MS) {
+    this.#stuckMs = stuckMs;
     this.#store = store;
     this.#target = target;
     this.#settings = settings;
@@ -96,7 +100,8 @@ export class Uplink {
       const stuck = setTimeout(() => {
         this.#up = false;
         this.#logger.warn({ messages: batch.length }, "the uplink takes nothing now; messages are kept");
-      }, STUCK_MS);
+        this.#target.fellBehind?.();
+      }, this.#stuckMs);
       const { taken, refused, error } = await this.#target.send(batch);
       clearTimeout(stuck);
       for (const message of refused) this.#store.gaveUp(message);

@@ -80,9 +80,10 @@ test(
     await gateway.stop();
     gateway = await start();
     await waitFor("b is back", () => b.connected && c.connected);
+    await gateway.waitForOutput(/the uplink is up/);
     proxy.refuse();
     await b.publishAsync("t/acme/d/b/telemetry", "{}", { qos: 1 });
-    await gateway.waitForOutput(/the uplink is down/);
+    await gateway.waitForOutput(/the uplink (is down|takes nothing now)/);
     const before = Date.now();
     lose(c);
     const d = await device(t, url, "d");

@@ -15,6 +15,7 @@ class FakeTarget implements UplinkTarget {
   readonly upstream: string[] = [];
   readonly plan: ((batch: number) => Sent | undefined)[] = [];
   isAway = false;
+  behind = 0;
   connects = 0;
   sends = 0;
 
@@ -27,6 +28,10 @@ class FakeTarget implements UplinkTarget {
     const sent = this.plan[this.sends++]?.(messages.length) ?? { taken: messages.length, refused: [] };
     this.upstream.push(...texts(messages.slice(0, sent.taken)));
     return Promise.resolve(sent);
+  }
+
+  fellBehind(): void {
+    this.behind++;
   }
 
   close(): Promise<void> {
@@ -134,4 +139,23 @@ test("a rate in bytes is kept to", async (t) => {
   await waitFor("all is forwarded", () => target.upstream.length === 4);
   // 10,000 bytes at once, then 5,000 each half second: the deadline is the requirement.
   assert.ok(performance.now() - began >= 450, `${performance.now() - began} ms`);
+});
+
+test("a batch that upstream neither takes nor refuses for long is said to be stuck, to the target too, and once it is taken all is well", async (t) => {
+  const { store } = await openStore(t);
+  const target = new FakeTarget();
+  const gate = Promise.withResolvers<Sent>();
+  t.mock.method(target, "send", () => gate.promise, { times: 1 });
+  const uplink = new Uplink(store, target, SETTINGS, SILENT, 20);
+  const running = uplink.run();
+  t.after(async () => {
+    await uplink.stop();
+    await running;
+  });
+  await offer(store, message("a", 0));
+  await waitFor("it is stuck", () => target.behind === 1);
+  assert.deepEqual(uplink.stats(), { up: false, failures: 0 });
+  gate.resolve({ taken: 1, refused: [] });
+  await waitFor("it is up again", () => uplink.stats().up);
+  assert.equal(target.behind, 1);
 });
