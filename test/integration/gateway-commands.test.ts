@@ -162,7 +162,7 @@ for (const version of [4, 5] as const) {
 
 test(
   "cut again and again amid commands: no at-most-once command comes twice, every at-least-once one is acknowledged",
-  { skip: noMosquitto, timeout: 120_000 },
+  { skip: noMosquitto, timeout: 200_000 },
   async (context) => {
     const t = reversed(context);
     const on = await world(t, 5);
@@ -177,7 +177,8 @@ test(
       least.push(...others);
       const before = device.packets.length;
       await issue(on.log, on.topics.commands, [...some, ...others]);
-      await waitFor("some came", () => device.packets.length > before, { deadlineMs: 20_000 });
+      // On a busy machine the commands service stood still for more than 20 s once in several runs: why is not known yet.
+      await waitFor("some came", () => device.packets.length > before, { deadlineMs: 90_000 });
       if (round === 8) await on.killAndStart();
       else if (round % 4 === 2) {
         await device.disconnect();
