@@ -56,7 +56,8 @@ async function world(t: Cleanup, protocolVersion: 4 | 5): Promise<World> {
   const mosquitto = await startMosquitto(t);
   const proxy = await BrokerProxy.start(t, mosquitto.port);
   await startAckIngress(t, log, topics, mosquitto.url);
-  const service = makeCommandService(t, log, topics, mosquitto.url);
+  // Room for every at-most-once command of a test: one that is lost on the way keeps its place until it expires.
+  const service = makeCommandService(t, log, topics, mosquitto.url, { bounds: { deviceWindow: 100 } });
   await service.start();
   const passwordsFile = join(tempDir(t, "passwords"), "passwords");
   for (const [index, name] of ["demo/d/device-1", "other/d/device-1"].entries()) {
@@ -162,7 +163,7 @@ for (const version of [4, 5] as const) {
 
 test(
   "cut again and again amid commands: no at-most-once command comes twice, every at-least-once one is acknowledged",
-  { skip: noMosquitto, timeout: 200_000 },
+  { skip: noMosquitto, timeout: 120_000 },
   async (context) => {
     const t = reversed(context);
     const on = await world(t, 5);
@@ -177,8 +178,7 @@ test(
       least.push(...others);
       const before = device.packets.length;
       await issue(on.log, on.topics.commands, [...some, ...others]);
-      // On a busy machine the commands service stood still for more than 20 s once in several runs: why is not known yet.
-      await waitFor("some came", () => device.packets.length > before, { deadlineMs: 90_000 });
+      await waitFor("some came", () => device.packets.length > before, { deadlineMs: 20_000 });
       if (round === 8) await on.killAndStart();
       else if (round % 4 === 2) {
         await device.disconnect();
