@@ -15,7 +15,7 @@ export class Device {
   /** Where this device's row was last seen: saves each processor the look-up. */
   row: RowHandle<DeviceRow> | undefined = undefined;
   /** Of its last event that had one: the next one's is most likely the same string. */
-  bootId = "";
+  bootId: string | undefined = undefined;
   readonly key: string;
   readonly tenant: string;
   readonly deviceId: string;
@@ -56,7 +56,7 @@ export class DeviceTable {
   touch(key: string): void {
     const device = this.#devices.get(key);
     if (device === undefined) return;
-    let sum = device.bootId.length;
+    let sum = device.bootId?.length ?? 0;
     const row = device.row?.value;
     if (row !== undefined) {
       const { ledger, state, windows } = row;

@@ -152,7 +152,7 @@ function checkIdentity(device: Device, event: TelemetryEvent): Problem | undefin
   const { payload } = event;
   const boot = payload.at(SLOT.bootId);
   if (boot >= 0) {
-    if (!payload.equals(boot, device.bootId)) {
+    if (device.bootId === undefined || !payload.equals(boot, device.bootId)) {
       const bootId = payload.value(boot);
       if (!isId(bootId, MAX_BOOT_ID)) return problem("schema", `bootId is a number or a string of 1 to ${MAX_BOOT_ID} characters`);
       device.bootId = String(bootId);

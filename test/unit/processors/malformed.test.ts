@@ -37,6 +37,7 @@ const cases: readonly {
   { name: "another tenant", value: { tenant: "other", tempC: 1 }, reason: "tenant-mismatch" },
   { name: "a deviceId that is no string", value: { deviceId: 1, tempC: 1 }, reason: "schema" },
   { name: "a bootId that is an object", value: { bootId: {}, tempC: 1 }, reason: "schema" },
+  { name: "an empty bootId", value: { bootId: "", tempC: 1 }, reason: "schema" },
   { name: "an endless bootId", value: { bootId: "b".repeat(129), tempC: 1 }, reason: "schema" },
   { name: "a bootId with a lone surrogate", value: '{"bootId":"\\ud800","tempC":1}', reason: "schema" },
   { name: "a negative seq", value: { seq: -1, tempC: 1 }, reason: "schema" },
