@@ -10,11 +10,9 @@
  * with limits of tenant, device and payload that nothing comes near to, and an open registry. Telegraf: `go install github.com/influxdata/telegraf/cmd/telegraf@v1.37.2`.
  */
 import { parseArgs } from "node:util";
-import { pino } from "pino";
-import { KafkaLog } from "../eventlog/kafka/kafka-log.ts";
 import { sluice, telegraf } from "../test/faults/bridge/bridges.ts";
 import { CleanupList } from "../test/support/cleanup.ts";
-import { startKafka } from "../test/support/kafka.ts";
+import { benchKafka } from "./bench-kafka.ts";
 import { conditions } from "./conditions.ts";
 import { drain, latency, type DrainFigures, type LatencyFigures, type Setting } from "./ingress-phases.ts";
 import { report } from "./report.ts";
@@ -51,9 +49,7 @@ const contenders = values.bridge.split(",").flatMap((bridge): Contender[] => {
 
 /** The rounds alternate between the bridges: what the machine does meanwhile meets both. */
 async function main(cleanup: CleanupList): Promise<void> {
-  const kafka = await startKafka(cleanup, { heapMiB: 768, config: {} });
-  const log = new KafkaLog({ brokers: kafka.bootstrap, clientId: "bench-ingress", logger: pino({ level: "silent" }) });
-  cleanup.after(() => log.close());
+  const { kafka, log } = await benchKafka(cleanup, { heapMiB: 768, config: {} });
   const results: ({ readonly bridge: string } & DrainFigures & LatencyFigures)[] = [];
   for (let round = 0; round < Number(values.rounds); round++) {
     for (const { bridge, isOurs, admission } of contenders) {

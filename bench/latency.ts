@@ -7,17 +7,16 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { pino } from "pino";
-import { KafkaLog } from "../eventlog/kafka/kafka-log.ts";
+import type { KafkaLog } from "../eventlog/kafka/kafka-log.ts";
 import { partitionForKey } from "../eventlog/records/murmur2.ts";
 import { RecordSet } from "../eventlog/records/record-set.ts";
 import { deviceKey } from "../processors/formats/names.ts";
 import { CleanupList } from "../test/support/cleanup.ts";
-import { startKafka } from "../test/support/kafka.ts";
 import { spawnCli, type CliProcess } from "../test/support/spawn-cli.ts";
 import { createJobTopics, jobTopics, partitionsOf } from "../test/support/telemetry.ts";
 import { tempDir } from "../test/support/temp-dir.ts";
 import { uniqueName } from "../test/support/unique-name.ts";
+import { benchKafka } from "./bench-kafka.ts";
 import { conditions } from "./conditions.ts";
 import { percentiles } from "./percentiles.ts";
 import { cpuSeconds, peakRssMiB } from "./process-usage.ts";
@@ -162,9 +161,7 @@ async function measure(log: KafkaLog, brokers: readonly string[], commitInterval
 
 const cleanup = new CleanupList();
 try {
-  const kafka = await startKafka(cleanup, process.env.KAFKA_BROKERS === undefined ? { heapMiB: 1024, config: {} } : {});
-  const log = new KafkaLog({ brokers: kafka.bootstrap, clientId: "bench", logger: pino({ level: "silent" }) });
-  cleanup.after(() => log.close());
+  const { kafka, log } = await benchKafka(cleanup);
   report.log(conditions({ kafka: "4.3.1, one broker, same machine, -Xmx1024m", guarantee: values.guarantee }));
   for (const interval of values["commit-interval"].split(",")) await measure(log, kafka.bootstrap, Number(interval), cleanup);
 } finally {

@@ -9,14 +9,14 @@
  * --slow-kib: the worker's requests reach the broker at so many KiB/s and connection, answers come at once.
  */
 import { parseArgs } from "node:util";
-import { pino } from "pino";
-import { KafkaLog } from "../eventlog/kafka/kafka-log.ts";
+import type { KafkaLog } from "../eventlog/kafka/kafka-log.ts";
 import { CleanupList } from "../test/support/cleanup.ts";
-import { startKafka, type Kafka } from "../test/support/kafka.ts";
+import type { Kafka } from "../test/support/kafka.ts";
 import { spawnCli } from "../test/support/spawn-cli.ts";
 import { committedSum, createJobTopics, jobTopics, partitionsOf, writeRaw } from "../test/support/telemetry.ts";
 import { tempDir } from "../test/support/temp-dir.ts";
 import { uniqueName } from "../test/support/unique-name.ts";
+import { benchKafka } from "./bench-kafka.ts";
 import { conditions } from "./conditions.ts";
 import { MemorySamples } from "./memory-samples.ts";
 import { cpuSeconds } from "./process-usage.ts";
@@ -51,9 +51,7 @@ try {
 
 async function main(): Promise<void> {
   const slowBytes = Number(values["slow-kib"]) * 1024;
-  const kafka = await startKafka(cleanup, { heapMiB: 1024, proxied: slowBytes > 0 });
-  const log = new KafkaLog({ brokers: kafka.bootstrap, clientId: "bench", logger: pino({ level: "silent" }) });
-  cleanup.after(() => log.close());
+  const { kafka, log } = await benchKafka(cleanup, { heapMiB: 1024, proxied: slowBytes > 0 });
   const raw = jobTopics().raw;
   await log.admin.createTopics([{ name: raw, partitions: Number(values.partitions), config: { "retention.ms": "-1" } }]);
   const data = streamData(Number(values.devices), Number(values.samples), recentBaseMs());

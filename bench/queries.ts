@@ -6,14 +6,12 @@
  */
 import { Agent, get } from "node:http";
 import { parseArgs } from "node:util";
-import { pino } from "pino";
-import { KafkaLog } from "../eventlog/kafka/kafka-log.ts";
 import { CleanupList } from "../test/support/cleanup.ts";
-import { startKafka } from "../test/support/kafka.ts";
 import { spawnCli } from "../test/support/spawn-cli.ts";
 import { createJobTopics, jobTopics, waitUntilDrained, writeRaw } from "../test/support/telemetry.ts";
 import { tempDir } from "../test/support/temp-dir.ts";
 import { uniqueName } from "../test/support/unique-name.ts";
+import { benchKafka } from "./bench-kafka.ts";
 import { conditions } from "./conditions.ts";
 import { percentiles } from "./percentiles.ts";
 import { cpuSeconds } from "./process-usage.ts";
@@ -77,9 +75,7 @@ async function load(agent: Agent, base: string, path: (n: number) => string, sec
 }
 
 async function main(t: CleanupList): Promise<void> {
-  const kafka = await startKafka(t, process.env.KAFKA_BROKERS === undefined ? { heapMiB: 1024, config: {} } : {});
-  const log = new KafkaLog({ brokers: kafka.bootstrap, clientId: "bench", logger: pino({ level: "silent" }) });
-  t.after(() => log.close());
+  const { kafka, log } = await benchKafka(t);
   const topics = jobTopics();
   await createJobTopics(log, topics, PARTITIONS);
   await writeRaw(log, topics.raw, streamData(DEVICES, SAMPLES, recentBaseMs()).events());

@@ -5,14 +5,12 @@
  *     npm run bench:scale-broker -- [--tasks 1024] [--workers 100] [--broker-config '{"message.max.bytes":"10485760"}'] [--wait-s 40]
  */
 import { parseArgs } from "node:util";
-import { pino } from "pino";
-import { KafkaLog } from "../eventlog/kafka/kafka-log.ts";
 import type { Assignor, GroupListener } from "../eventlog/port.ts";
 import { taskAssignor } from "../runtime/assignor.ts";
 import { decodeAssignment, encodeSubscription } from "../runtime/group-protocol.ts";
 import { CleanupList } from "../test/support/cleanup.ts";
-import { startKafka } from "../test/support/kafka.ts";
 import { waitFor } from "../test/support/wait-for.ts";
+import { benchKafka } from "./bench-kafka.ts";
 import { conditions } from "./conditions.ts";
 import { report } from "./report.ts";
 import { tasksOf } from "./scale-group.ts";
@@ -38,9 +36,7 @@ try {
 
 async function main(): Promise<void> {
   const config = { "group.initial.rebalance.delay.ms": "3000", ...(JSON.parse(values["broker-config"]) as Record<string, string>) };
-  const kafka = await startKafka(cleanup, { config });
-  const log = new KafkaLog({ brokers: kafka.bootstrap, clientId: "scale", logger: pino({ level: "silent" }) });
-  cleanup.after(() => log.close());
+  const { kafka, log } = await benchKafka(cleanup, { config });
   const errors = new Map<string, number>();
   const failed = (error: unknown): void => {
     const text = error instanceof Error ? error.message : String(error);

@@ -9,16 +9,15 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { pino } from "pino";
-import { KafkaLog } from "../eventlog/kafka/kafka-log.ts";
+import type { KafkaLog } from "../eventlog/kafka/kafka-log.ts";
 import type { AggregateRecord, NormalizedRecord } from "../processors/formats/records.ts";
 import { CleanupList } from "../test/support/cleanup.ts";
-import { startKafka } from "../test/support/kafka.ts";
 import { spawnCli, type CliProcess } from "../test/support/spawn-cli.ts";
 import { committedSum, createJobTopics, jobTopics, readTopic, writeRaw } from "../test/support/telemetry.ts";
 import { tempDir } from "../test/support/temp-dir.ts";
 import { uniqueName } from "../test/support/unique-name.ts";
 import { waitFor } from "../test/support/wait-for.ts";
+import { benchKafka } from "./bench-kafka.ts";
 import { conditions } from "./conditions.ts";
 import { report } from "./report.ts";
 import { cpuSeconds, peakRssMiB } from "./process-usage.ts";
@@ -46,9 +45,7 @@ try {
 }
 
 async function main(): Promise<void> {
-  const kafka = await startKafka(cleanup, process.env.KAFKA_BROKERS === undefined ? { heapMiB: 1024, config: {} } : {});
-  const log = new KafkaLog({ brokers: kafka.bootstrap, clientId: "bench", logger: pino({ level: "silent" }) });
-  cleanup.after(() => log.close());
+  const { kafka, log } = await benchKafka(cleanup);
   const topics = jobTopics();
   await createJobTopics(log, topics, Number(values.partitions));
   const data = streamData(Number(values.devices), Number(values.samples), recentBaseMs());

@@ -1,4 +1,4 @@
-/** MQTT 5 reason codes that the gateway gives. Source: MQTT 5.0, section 2.4. */
+/** MQTT 5 reason codes. Source: MQTT 5.0, section 2.4. The ones that the gateway gives: */
 export const REASON = {
   notAuthorized: 0x87,
   takenOver: 0x8e,
@@ -16,5 +16,5 @@ export const REASON = {
 
 /** Of an UNSUBACK. */
 export const NO_SUBSCRIPTION = 0x11;
-/** A SUBACK's no in MQTT 3.1.1, and the first of MQTT 5's codes that are failures. */
+/** The first of the codes that are failures [MQTT-3.4.2-1]; in MQTT 3.1.1 a SUBACK's no. */
 export const FIRST_FAILURE = 0x80;

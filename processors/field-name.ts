@@ -62,7 +62,7 @@ export class FieldName {
   planFor(profile: CompiledProfile): NormalizePlan {
     if (this.#plan !== undefined && this.#profile === profile) return this.#plan;
     let plan = this.#plans.get(profile);
-    if (plan === undefined) this.#plans.set(profile, (plan = normalizePlan(this.#path(), profile)));
+    if (plan === undefined) this.#plans.set(profile, (plan = normalizePlan(this.path(), profile)));
     this.#plan = plan;
     this.#profile = profile;
     return plan;
@@ -73,8 +73,9 @@ export class FieldName {
     this.last = undefined;
   }
 
-  #path(): string[] {
-    return this.#before === undefined ? [] : [...this.#before.#path(), this.name];
+  /** The names from the first field to this one. */
+  path(): string[] {
+    return this.#before === undefined ? [] : [...this.#before.path(), this.name];
   }
 
   #holds(name: string): boolean {

@@ -5,7 +5,8 @@ import type { CompiledProfile, FieldPlan } from "./profile.ts";
 export const MAX_METRICS = 256;
 
 export interface NormalizePlan {
-  /** Of each field. */
+  readonly names: readonly string[];
+  /** What becomes of each of them. */
   readonly fields: readonly FieldPlan[];
   /** Places of the fields that are neither reserved nor ignored. */
   readonly measured: readonly number[];
@@ -21,7 +22,7 @@ export function normalizePlan(names: readonly string[], profile: CompiledProfile
   const isPlain = measured.every((at) => fields[at].kind === "auto" || fields[at].kind === "metric");
   const isBounded = measured.length > 0 && measured.length <= MAX_METRICS;
   const values = new Array<number>(measured.length).fill(0.5);
-  return { fields, measured, values, metrics: isPlain && isBounded ? metricsOf(measured.map((at) => fields[at].name)) : undefined };
+  return { names, fields, measured, values, metrics: isPlain && isBounded ? metricsOf(measured.map((at) => fields[at].name)) : undefined };
 }
 
 /** Undefined when two fields have the same metric. */

@@ -45,7 +45,7 @@ class Normalize implements Processor<string, TelemetryEvent, NormalizeOutputs> {
       event.metrics = plan.metrics;
       event.values = plan.values;
     } else {
-      const found = this.#takeFields(profile, plan.fields, payload) ?? this.#complete();
+      const found = this.#takeFields(profile, plan, payload) ?? this.#complete();
       if (found !== undefined) return reject(this.#context, event, found.reason, found.message);
       event.metrics = this.#metrics;
       event.values = this.#values;
@@ -61,17 +61,16 @@ class Normalize implements Processor<string, TelemetryEvent, NormalizeOutputs> {
     return this.#values.length === 0 ? problem("no-metrics", "nothing numeric in the payload") : undefined;
   }
 
-  #takeFields(profile: CompiledProfile, plans: readonly FieldPlan[], payload: Payload): Problem | undefined {
+  #takeFields(profile: CompiledProfile, { names, fields }: NormalizePlan, payload: Payload): Problem | undefined {
     this.#metrics = NO_METRICS;
     this.#values = [];
     this.#attributeNames = undefined;
     this.#fields = payload.count;
     for (let at = 0; at < payload.count; at++) {
-      const name = payload.names[at];
       const found =
         payload.kinds[at] === KIND.number
-          ? this.#takeNumber(plans[at], name, payload.numbers[at])
-          : this.#takeOther(profile, plans[at], name, payload.value(at), 1);
+          ? this.#takeNumber(fields[at], names[at], payload.numbers[at])
+          : this.#takeOther(profile, fields[at], names[at], payload.value(at), 1);
       if (found !== undefined) return found;
     }
     return payload.isCutOff ? tooManyFields() : undefined;

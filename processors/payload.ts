@@ -19,7 +19,6 @@ export class Payload {
   lastField: FieldName = NO_FIELD;
   readonly kinds: Kind[] = [];
   readonly numbers: number[] = [0.5];
-  readonly names: string[] = [];
   /** Where fields of fixed meaning are; -1: not there. */
   readonly #slots: number[] = new Array<number>(SLOT_COUNT).fill(NOWHERE);
   #usesSlots = false;
@@ -79,7 +78,6 @@ export class Payload {
       this.isCutOff = true;
       return;
     }
-    this.names[at] = field.name;
     this.kinds[at] = kind;
     this.lastField = field;
     this.count = at + 1;

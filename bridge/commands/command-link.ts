@@ -7,6 +7,7 @@ import { connect, type IClientOptions, type MqttClient } from "mqtt";
 import type { IConnackPacket, Packet } from "mqtt-packet";
 import type { Logger } from "pino";
 import { pauseMs } from "../back-off.ts";
+import { FIRST_FAILURE } from "../reason-codes.ts";
 import { within } from "../within.ts";
 import type { ResolvedMqttSettings } from "../ingress-settings.ts";
 import { isVersionRefused, REFRESH_CHECK_MS } from "../mqtt-intake.ts";
@@ -15,8 +16,6 @@ import type { PublishOutcome } from "./open-command.ts";
 
 /** Publications that the broker has not answered, at the most; fewer when the broker allows fewer (Receive Maximum). */
 const MAX_IN_AIR = 500;
-/** PUBACK and PUBREC: this and above are refusals [MQTT-3.4.2-1]. */
-const FIRST_FAILURE = 0x80;
 const NO_MATCHING_SUBSCRIBERS = 0x10;
 /** With new credentials: how long what is in the air may take to be answered before the connection ends. ms. */
 const RENEW_TIMEOUT_MS = 5_000;

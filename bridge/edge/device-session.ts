@@ -18,7 +18,7 @@ import type { DownMessage } from "./down-message.ts";
 import type { DeviceMessage } from "./message.ts";
 import { Outgoing, type Delivered } from "./outgoing.ts";
 import { PacketGuard } from "./packet-guard.ts";
-import { FIRST_FAILURE, NO_SUBSCRIPTION, REASON } from "./reason-codes.ts";
+import { FIRST_FAILURE, NO_SUBSCRIPTION, REASON } from "../reason-codes.ts";
 import { newMemory, type Identity, type SessionHost, type SessionMemory } from "./session-host.ts";
 import type { Outcome } from "./store.ts";
 

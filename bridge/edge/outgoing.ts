@@ -7,7 +7,7 @@
  */
 import type { IPubackPacket, IPubcompPacket, IPubrecPacket, IPublishPacket, Packet } from "mqtt-packet";
 import type { Delivery, DownMessage } from "./down-message.ts";
-import { FIRST_FAILURE } from "./reason-codes.ts";
+import { FIRST_FAILURE } from "../reason-codes.ts";
 import type { SessionMemory } from "./session-host.ts";
 
 export type Delivered = (delivery: Delivery) => void;

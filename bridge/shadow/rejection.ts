@@ -1,6 +1,7 @@
 /** That a report was refused, as its device is told. Format: docs/shadow.md. */
 import { SHADOW_DOORS } from "../../processors/formats/shadow.ts";
 import type { CommandMessage } from "../commands/command-message.ts";
+import { deviceMessage } from "./device-message.ts";
 
 export interface Rejection {
   readonly tenant: string;
@@ -21,18 +22,6 @@ export interface Rejection {
 const EXPIRY_S = 60;
 
 export function rejectionMessage({ tenant, deviceId, code, message, id, ts, correlation }: Rejection): CommandMessage {
-  return {
-    topic: `t/${tenant}/d/${deviceId}/${SHADOW_DOORS.rejected}`,
-    payload: Buffer.from(JSON.stringify({ v: 1, code, message, id, ts })),
-    options: {
-      qos: 1,
-      retain: false,
-      properties: {
-        contentType: "application/json",
-        payloadFormatIndicator: true,
-        messageExpiryInterval: EXPIRY_S,
-        ...(correlation === undefined ? {} : { correlationData: correlation }),
-      },
-    },
-  };
+  const content = { v: 1, code, message, id, ts };
+  return deviceMessage({ tenant, deviceId, door: SHADOW_DOORS.rejected, content, expiryS: EXPIRY_S, correlation });
 }

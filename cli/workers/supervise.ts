@@ -15,7 +15,7 @@ const SILENT_SESSIONS = 2;
 
 /**
  * Runs until a signal, or until a worker ends for good. Returns the worst exit code.
- * @param arguments the command line's, for each worker
+ * @param args the command line's, for each worker
  */
 export async function superviseWorkers(config: Config, count: number, args: readonly string[], logger: Logger): Promise<number> {
   const shares = workerShares(config, count, "for several workers");

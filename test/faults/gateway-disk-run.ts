@@ -6,10 +6,11 @@ import { BrokerProxy } from "../support/broker-proxy.ts";
 import type { Cleanup } from "../support/cleanup.ts";
 import { collect } from "../support/collector.ts";
 import { freePort } from "../support/free-port.ts";
+import { startGateway } from "../support/gateway.ts";
 import { GatewayDevices, faultsOf } from "../support/gateway-devices.ts";
 import { startMosquitto } from "../support/mosquitto.ts";
 import { fillDisk, mountDisk } from "../support/small-disk.ts";
-import { spawnCli, type CliProcess } from "../support/spawn-cli.ts";
+import type { CliProcess } from "../support/spawn-cli.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 export interface DiskFullSize {
@@ -45,11 +46,7 @@ export async function fillGatewayDisk(cleanup: Cleanup, size: DiskFullSize): Pro
       uplink: { to: "mqtt", minBackOffMs: 50, maxBackOffMs: 200 },
     },
   };
-  const start = async (): Promise<CliProcess> => {
-    const started = await spawnCli(cleanup, ["gateway"], { config });
-    await started.waitForOutput(/gateway takes telemetry/);
-    return started;
-  };
+  const start = (): Promise<CliProcess> => startGateway(cleanup, config);
   const gateway = await start();
   await gateway.waitForOutput(/the uplink is up/);
   const devices = new GatewayDevices(cleanup, `mqtt://127.0.0.1:${port}`, size.devices);

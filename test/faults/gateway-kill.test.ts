@@ -5,6 +5,7 @@ import { pino } from "pino";
 import { KafkaLog } from "../../eventlog/kafka/kafka-log.ts";
 import type { NormalizedRecord } from "../../processors/formats/records.ts";
 import { freePort } from "../support/free-port.ts";
+import { startGateway } from "../support/gateway.ts";
 import { GatewayDevices, faultsOf } from "../support/gateway-devices.ts";
 import { startKafka } from "../support/kafka.ts";
 import { need } from "../support/need.ts";
@@ -40,11 +41,7 @@ test(
         uplink: { minBackOffMs: 50, maxBackOffMs: 200, batchMessages: 100, maxBytesPerSecond: 150_000 },
       },
     };
-    const start = async (): Promise<CliProcess> => {
-      const gateway = await spawnCli(t, ["gateway"], { config });
-      await gateway.waitForOutput(/gateway takes telemetry/);
-      return gateway;
-    };
+    const start = (): Promise<CliProcess> => startGateway(t, config);
     let gateway = await start();
     await gateway.waitForOutput(/the uplink is up/);
     const log = new KafkaLog({ brokers: kafka.bootstrap, clientId: name, logger: pino({ level: "silent" }) });

@@ -5,9 +5,10 @@ import { pino } from "pino";
 import type { MqttClient } from "mqtt";
 import { KafkaLog } from "../../eventlog/kafka/kafka-log.ts";
 import { freePort } from "../support/free-port.ts";
+import { startGateway } from "../support/gateway.ts";
 import { startKafka } from "../support/kafka.ts";
 import { need } from "../support/need.ts";
-import { runCli, spawnCli, type CliProcess } from "../support/spawn-cli.ts";
+import { runCli, type CliProcess } from "../support/spawn-cli.ts";
 import { jobTopics, readTopic } from "../support/telemetry.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { uniqueName } from "../support/unique-name.ts";
@@ -51,11 +52,7 @@ test(
         uplink: { minBackOffMs: 50, maxBackOffMs: 200 },
       },
     };
-    const start = async (): Promise<CliProcess> => {
-      const gateway = await spawnCli(t, ["gateway"], { config });
-      await gateway.waitForOutput(/gateway takes telemetry/);
-      return gateway;
-    };
+    const start = (): Promise<CliProcess> => startGateway(t, config);
     const log = new KafkaLog({ brokers: kafka.bootstrap, clientId: name, logger: pino({ level: "silent" }) });
     t.after(() => log.close());
     const rows = async (id: string): Promise<{ status: string; reason: string; sinceTs: number; gateway: string }[]> =>

@@ -13,7 +13,7 @@ import { DAY_MS } from "../../cli/certificate-end.ts";
 import { configSchema } from "../../cli/config/schema.ts";
 import { KafkaLog } from "../../eventlog/kafka/kafka-log.ts";
 import { Acls } from "../faults/acls.ts";
-import { Authority, type CertificateFiles } from "../support/certificates.ts";
+import { Authority, type CertificateFiles, mutualTlsListener } from "../support/certificates.ts";
 import { startKafka } from "../support/kafka.ts";
 import { startMosquitto } from "../support/mosquitto.ts";
 import { need } from "../support/need.ts";
@@ -39,18 +39,12 @@ test(
       authority.issue("server"),
       ...names.map((name) => authority.issue(name, name.endsWith("-old") ? OLD_DAYS : NEW_DAYS)),
     ]);
-    const listener = "listener.name.proxied.ssl.";
     const [kafka, mosquitto] = await Promise.all([
       startKafka(t, {
         proxied: true,
         config: {
-          "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:SSL",
-          [`${listener}keystore.type`]: "PEM",
-          [`${listener}keystore.location`]: server.bothFile,
-          [`${listener}truststore.type`]: "PEM",
-          [`${listener}truststore.location`]: authority.caFile,
-          [`${listener}client.auth`]: "required",
-          [`${listener}principal.mapping.rules`]: "RULE:^CN=([^,]+).*$/$1/",
+          ...mutualTlsListener(authority, server),
+          "listener.name.proxied.ssl.principal.mapping.rules": "RULE:^CN=([^,]+).*$/$1/",
           "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
           "super.users": "User:ANONYMOUS",
         },

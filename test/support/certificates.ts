@@ -95,3 +95,16 @@ async function openssl(...args: string[]): Promise<void> {
   const { code, stderr } = await runCommand("openssl", args, { timeoutMs: OPENSSL_TIMEOUT_MS });
   if (code !== 0) throw new Error(`openssl ${args[0]} failed: ${stderr}`);
 }
+
+/** Settings of a broker whose proxied listener asks clients for a certificate of that authority. */
+export function mutualTlsListener(authority: Authority, server: CertificateFiles): Record<string, string> {
+  const listener = "listener.name.proxied.ssl.";
+  return {
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:SSL",
+    [`${listener}keystore.type`]: "PEM",
+    [`${listener}keystore.location`]: server.bothFile,
+    [`${listener}truststore.type`]: "PEM",
+    [`${listener}truststore.location`]: authority.caFile,
+    [`${listener}client.auth`]: "required",
+  };
+}

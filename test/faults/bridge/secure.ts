@@ -1,7 +1,7 @@
 /** Both brokers behind TLS with client certificates, and a bridge whose certificate is replaced while it runs. */
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
-import { Authority } from "../../support/certificates.ts";
+import { Authority, mutualTlsListener } from "../../support/certificates.ts";
 import type { Cleanup } from "../../support/cleanup.ts";
 import { freePort } from "../../support/free-port.ts";
 import type { KafkaOptions } from "../../support/kafka.ts";
@@ -27,17 +27,9 @@ export async function secure(t: Cleanup): Promise<Secure> {
   };
   await rotate();
   const port = await freePort();
-  const listener = "listener.name.proxied.ssl.";
   return {
     kafka: {
-      config: {
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:SSL",
-        [`${listener}keystore.type`]: "PEM",
-        [`${listener}keystore.location`]: server.bothFile,
-        [`${listener}truststore.type`]: "PEM",
-        [`${listener}truststore.location`]: authority.caFile,
-        [`${listener}client.auth`]: "required",
-      },
+      config: mutualTlsListener(authority, server),
     },
     rig: {
       mosquittoConfig: [

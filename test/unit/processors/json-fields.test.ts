@@ -13,7 +13,9 @@ function fieldsOf(text: Uint8Array, before: string, after: string): [string, unk
   const bytes = Buffer.concat([Buffer.from(before), text, Buffer.from(after)]);
   const start = Buffer.byteLength(before);
   if (!json.read(bytes, start, start + text.length, payload)) return undefined;
-  return Array.from({ length: payload.count }, (_, at) => [payload.names[at], payload.value(at) ?? null]);
+  const names = payload.lastField.path();
+  assert.equal(names.length, payload.count);
+  return names.map((name, at) => [name, payload.value(at) ?? null]);
 }
 
 function parsed(text: Uint8Array): [string, unknown][] | undefined {
