@@ -14,6 +14,9 @@ export class AlertsPanel {
   #onFiring;
   #tenant;
   #firing = new Map();
+  /** How many firings the stream has told of; and for each alert that fires, the number of its own. */
+  #told = 0;
+  #toldAs = new Map();
   #cleared = new Map();
   #cards = new Map();
   #render = onFrame(() => this.#draw(), 100);
@@ -31,16 +34,20 @@ export class AlertsPanel {
   reset(tenant) {
     this.#tenant = tenant;
     this.#firing.clear();
+    this.#toldAs.clear();
     this.#cleared.clear();
     this.#render();
   }
 
-  /** What fires now, whatever the stream missed. One that cleared since the question stays cleared. */
+  /** What fires now, whatever the stream missed. One that fired or cleared since the question stays as it is. */
   async load(tenant) {
+    const asked = this.#told;
     const { devices, next } = await this.#client.get(`${tenantPath(tenant, "alerts")}?limit=1000&partial=true`);
     if (tenant !== this.#tenant) return;
     const firing = devices.flatMap((device) => device.active).filter((alert) => !(this.#cleared.get(alert.id)?.ts >= alert.ts));
-    this.#firing = new Map(firing.map((alert) => [alert.id, alert]));
+    const since = [...this.#firing.values()].filter((alert) => this.#toldAs.get(alert.id) > asked);
+    this.#firing = new Map([...firing, ...since].map((alert) => [alert.id, alert]));
+    for (const id of this.#toldAs.keys()) if (!this.#firing.has(id)) this.#toldAs.delete(id);
     this.isWhole = next === null;
     this.#render();
   }
@@ -48,8 +55,10 @@ export class AlertsPanel {
   onAlert(alert) {
     if (alert.state === "firing") {
       this.#firing.set(alert.id, alert);
+      this.#toldAs.set(alert.id, ++this.#told);
     } else {
       this.#firing.delete(alert.id);
+      this.#toldAs.delete(alert.id);
       this.#cleared.set(alert.id, alert);
       if (this.#cleared.size > MAX_CLEARED) this.#cleared.delete(this.#cleared.keys().next().value);
     }

@@ -97,6 +97,33 @@ test("an alert that fired before the page was opened is there", { skip }, async 
   await page.locator(".alert[data-state=firing]", { hasText: "press-04" }).waitFor();
 });
 
+test("an alert that fires while the page asks for all of them is not forgotten when the answer comes", { skip }, async (t) => {
+  const { page, plant, api, faults } = await show(t);
+  const [asked, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  await page.route(
+    /\/alerts\?/,
+    async (route) => {
+      const response = await route.fetch();
+      asked.resolve();
+      await gate.promise;
+      await route.fulfill({ response });
+    },
+    { times: 1 },
+  );
+  const answered = page.waitForResponse(/\/alerts\?/);
+  await page.reload();
+  await asked.promise;
+  await live({ page, faults }, api);
+  plant.alert("press-04", "overheating", "firing", Date.now(), Date.now());
+  await page.locator(".alert[data-state=firing]", { hasText: "press-04" }).waitFor();
+  gate.resolve();
+  await (await answered).finished();
+  plant.alert("press-05", "overheating", "firing", Date.now(), Date.now());
+  await page.locator(".alert[data-state=firing]", { hasText: "press-05" }).waitFor();
+  assert.equal(await page.locator(".alert[data-state=firing]", { hasText: "press-04" }).count(), 1);
+  assert.deepEqual(faults, []);
+});
+
 test("a window that closes is a new row, and the ledger shows counts and gaps", { skip }, async (t) => {
   const { page, plant, faults } = await show(t);
   await page.locator("#windows-body tr").first().waitFor();
