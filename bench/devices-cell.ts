@@ -142,7 +142,7 @@ class Run {
       this.#sinceCommit += processed;
       this.#records += processed;
       if (this.#sinceCommit >= commitEvery) this.#commit();
-      this.#checkpointer.tick([this.#task], this.#logger);
+      this.#checkpointer.tick([this.#task], performance.now(), this.#logger);
       await nextTurn();
     }
     this.#commit();

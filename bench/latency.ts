@@ -55,11 +55,12 @@ class Generator {
   async run(rate: number, seconds: number): Promise<void> {
     const writer = this.#log.plainWriter({});
     const startedAt = performance.now();
+    const set = new RecordSet(BATCH_BYTES);
     for (let sent = 0; sent < rate * seconds;) {
       const due = Math.min(rate * seconds, Math.floor(((performance.now() - startedAt) / 1_000) * rate));
-      const set = new RecordSet(BATCH_BYTES);
       for (; sent < due; sent++) this.#append(set);
       if (set.recordCount > 0) await writer.write(set);
+      set.clear();
       await delay(TICK_MS);
     }
     await writer.close();

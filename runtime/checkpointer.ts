@@ -17,6 +17,8 @@ export class Checkpointer {
   readonly #directories: TaskDirectories;
   readonly #maxBytes: number;
   readonly #lastAt = new WeakMap<Task, number>();
+  /** Of any task. */
+  #startedAt = -Infinity;
   #underWay: Promise<void> | undefined;
   #corrupt: CorruptTaskError | undefined;
   readonly #failing = new Map<Task, Trouble>();
@@ -51,19 +53,26 @@ export class Checkpointer {
     await this.#underWay;
   }
 
-  /** Starts the checkpoint of at most one task that is due. A failed one is tried again: the changelog still has the rows. */
-  tick(tasks: readonly Task[], logger: Logger): void {
+  /**
+   * Starts the checkpoint of at most one task that is due. A failed one is tried again: the changelog still has the rows.
+   * `now` is performance.now().
+   */
+  tick(tasks: readonly Task[], now: number, logger: Logger): void {
     if (this.#underWay !== undefined) return;
-    const task = this.#next(tasks);
+    const task = this.#next(tasks, now);
     if (task === undefined) return;
-    this.#lastAt.set(task, performance.now());
+    this.#lastAt.set(task, now);
+    this.#startedAt = now;
     this.#underWay = this.#checkpoint(task, logger).finally(() => (this.#underWay = undefined));
   }
 
-  /** With too much in memory the task that has the most of it, else the one that has waited longest. */
-  #next(tasks: readonly Task[]): Task | undefined {
-    const now = performance.now();
+  /**
+   * With too much in memory the task that has the most of it, else the one that has waited longest; then spread over the interval, for
+   * all tasks one after the other would be a burst of work that every record waits for.
+   */
+  #next(tasks: readonly Task[], now: number): Task | undefined {
     const isOver = uncheckpointedBytes(tasks) >= this.#maxBytes;
+    if (!isOver && now - this.#startedAt < this.#intervalMs / tasks.length) return undefined;
     let next: Task | undefined;
     let most = 0;
     for (const task of tasks) {

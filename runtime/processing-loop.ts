@@ -103,7 +103,7 @@ export class ProcessingLoop {
     if (this.#paused) return this.#pausedTurn(running);
     const backlog = await this.#fetch(running);
     if (this.#checkpointer.isBehind(running)) {
-      this.#checkpointer.tick(running, this.#logger);
+      this.#checkpointer.tick(running, performance.now(), this.#logger);
       return this.#checkpointer.settled();
     }
     if (!committer.isFull(running)) {
@@ -121,7 +121,7 @@ export class ProcessingLoop {
       this.#suspendFrozen();
     }
     this.#checkpointer.throwIfCorrupt();
-    this.#checkpointer.tick(running, this.#logger);
+    this.#checkpointer.tick(running, performance.now(), this.#logger);
   }
 
   /**
