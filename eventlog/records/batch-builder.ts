@@ -1,11 +1,12 @@
 /** Builds the record batches of one partition, each record written once, straight into its final bytes. */
 import type { RecordHeader } from "../port.ts";
 import { HEADER_BYTES } from "./batch-format.ts";
+import { BufferPool } from "./buffer-pool.ts";
 import { varintSize, varlongSize, writeVarint, writeVarlong } from "./varint.ts";
 
 /**
  * A batch whose records are in place and whose 61-byte header is still blank: `encodeBatch` fills it in, any number
- * of times. `buffer` is the builder's own: valid until the builder is appended to or cleared.
+ * of times. `buffer` is the builder's own: valid until the builder is appended to or cleared, which gives it to others.
  */
 export interface PendingBatch {
   readonly buffer: Buffer;
@@ -17,43 +18,39 @@ export interface PendingBatch {
   readonly maxTimestamp: number;
 }
 
-/** Where one finished batch lies; the buffer is looked up late because growing replaces it. */
-interface ClosedBatch {
-  readonly start: number;
-  readonly end: number;
-  readonly recordCount: number;
-  readonly baseTimestamp: number;
-  readonly maxTimestamp: number;
-}
-
-/** First buffer of a builder, bytes: small, as a worker has one builder for each changelog partition. */
-const INITIAL_BYTES = 4096;
 /** Below this many bytes a copy loop beats the call of Buffer.copy (measured, Node 24). */
 const COPY_LOOP_BYTES = 48;
-/** The buffer is halved after this many clears in a row that found it less than a quarter full. */
-const CLEARS_BEFORE_SHRINK = 16;
 const NO_HEADERS: readonly RecordHeader[] = [];
 
-/** See `RecordSet`, which makes one for each partition written to. Offsets are relative until encoding. */
+const NO_BUFFER = Buffer.alloc(0);
+
+/** See `RecordSet`, which makes one for each partition written to. A buffer a batch. Offsets are relative until encoding. */
 export class BatchBuilder {
   readonly topic: string;
   readonly partition: number;
   readonly #maxBatchBytes: number;
-  #buffer: Buffer = Buffer.alloc(0);
+  readonly #pool: BufferPool;
+  /** Of the open batch, as far as #position. */
+  #buffer: Buffer = NO_BUFFER;
   #position = 0;
-  #closed: ClosedBatch[] = [];
+  #closed: PendingBatch[] = [];
   #closedRecords = 0;
-  #batchStart = 0;
+  #closedBytes = 0;
   #batchRecords = 0;
   #baseTimestamp = 0;
   #maxTimestamp = 0;
-  #roomyClears = 0;
+  /** What it held when it was last cleared: partitions get about as much each time, so their buffers begin with the right size. */
+  #expectedBytes = 0;
 
-  /** @param maxBatchBytes a batch, header included, is closed before it grows past this; a larger single record makes its own. */
-  constructor(topic: string, partition: number, maxBatchBytes: number) {
+  /**
+   * @param maxBatchBytes a batch, header included, is closed before it grows past this; a larger single record makes its own
+   * @param pool where its buffers come from, and go to when it is cleared
+   */
+  constructor(topic: string, partition: number, maxBatchBytes: number, pool = new BufferPool()) {
     this.topic = topic;
     this.partition = partition;
     this.#maxBatchBytes = maxBatchBytes;
+    this.#pool = pool;
   }
 
   get recordCount(): number {
@@ -62,18 +59,7 @@ export class BatchBuilder {
 
   /** Bytes of all batches, their headers included, before compression. */
   get byteLength(): number {
-    return this.#position;
-  }
-
-  /** Bytes of the buffer, filled or not. */
-  get capacity(): number {
-    return this.#buffer.length;
-  }
-
-  /** Gives the buffer back; clear() must follow. */
-  release(): void {
-    this.#buffer = Buffer.alloc(0);
-    this.#position = 0;
+    return this.#closedBytes + this.#position;
   }
 
   /**
@@ -102,13 +88,12 @@ export class BatchBuilder {
       headersSize(headers);
 
     let bodyBytes = 1 + varlongSize(timestamp - this.#baseTimestamp) + varintSize(this.#batchRecords) + dataBytes;
-    if (this.#batchRecords > 0 && this.#position - this.#batchStart + varintSize(bodyBytes) + bodyBytes > this.#maxBatchBytes) {
+    if (this.#batchRecords > 0 && this.#position + varintSize(bodyBytes) + bodyBytes > this.#maxBatchBytes) {
       this.#closeBatch();
     }
     if (this.#batchRecords === 0) {
       this.#reserve(HEADER_BYTES);
-      this.#batchStart = this.#position;
-      this.#position += HEADER_BYTES;
+      this.#position = HEADER_BYTES;
       this.#baseTimestamp = timestamp;
       this.#maxTimestamp = timestamp;
       bodyBytes = 3 + dataBytes; // attributes and both deltas 0
@@ -133,29 +118,26 @@ export class BatchBuilder {
 
   /** Empties the builder for reuse. Batches handed out before are no longer valid. */
   clear(): void {
-    if (this.#position * 4 > this.#buffer.length || this.#buffer.length <= INITIAL_BYTES) this.#roomyClears = 0;
-    else if (++this.#roomyClears >= CLEARS_BEFORE_SHRINK) {
-      this.#buffer = Buffer.allocUnsafeSlow(Math.max(INITIAL_BYTES, this.#buffer.length >>> 1));
-      this.#roomyClears = 0;
-    }
+    this.#expectedBytes = this.byteLength;
+    for (const { buffer } of this.#closed) this.#pool.give(buffer);
+    this.#pool.give(this.#buffer);
+    this.#buffer = NO_BUFFER;
     this.#position = 0;
     this.#closed = [];
     this.#closedRecords = 0;
-    this.#batchStart = 0;
+    this.#closedBytes = 0;
     this.#batchRecords = 0;
   }
 
   /** All batches so far, in order; see PendingBatch for how long they are valid. */
   get batches(): readonly PendingBatch[] {
-    const buffer = this.#buffer;
-    const batches = this.#closed.map((closed) => ({ buffer, ...closed }));
-    if (this.#batchRecords > 0) batches.push({ buffer, ...this.#openBatch() });
-    return batches;
+    return this.#batchRecords > 0 ? [...this.#closed, this.#openBatch()] : this.#closed;
   }
 
-  #openBatch(): ClosedBatch {
+  #openBatch(): PendingBatch {
     return {
-      start: this.#batchStart,
+      buffer: this.#buffer,
+      start: 0,
       end: this.#position,
       recordCount: this.#batchRecords,
       baseTimestamp: this.#baseTimestamp,
@@ -166,14 +148,19 @@ export class BatchBuilder {
   #closeBatch(): void {
     this.#closed.push(this.#openBatch());
     this.#closedRecords += this.#batchRecords;
+    this.#closedBytes += this.#position;
     this.#batchRecords = 0;
+    this.#buffer = NO_BUFFER;
+    this.#position = 0;
   }
 
   #reserve(bytes: number): void {
     const needed = this.#position + bytes;
     if (needed <= this.#buffer.length) return;
-    const grown = Buffer.allocUnsafeSlow(Math.max(INITIAL_BYTES, this.#buffer.length * 2, needed));
+    const expected = Math.min(this.#expectedBytes - this.#closedBytes, this.#maxBatchBytes);
+    const grown = this.#pool.take(Math.max(needed, expected));
     this.#buffer.copy(grown, 0, 0, this.#position);
+    this.#pool.give(this.#buffer);
     this.#buffer = grown;
   }
 }

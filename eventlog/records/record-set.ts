@@ -1,18 +1,23 @@
 /** Records on their way out, grouped by partition and already in batch bytes: what one write carries. */
 import { BatchBuilder } from "./batch-builder.ts";
+import { BufferPool } from "./buffer-pool.ts";
 
-/** A cleared set keeps buffers of so many times what it held, beside a little for each of many small ones. */
-const KEPT_FACTOR = 2;
+/** A cleared set leaves in its pool what it held, as the next one is likely to hold as much, and this for what its buffers had room for. */
 const KEPT_BYTES = 4 * 1024 * 1024;
 
 export class RecordSet {
   readonly #maxBatchBytes: number | ((topic: string) => number);
   readonly #byTopic = new Map<string, (BatchBuilder | undefined)[]>();
   readonly #builders: BatchBuilder[] = [];
+  readonly #pool: BufferPool;
 
-  /** @param maxBatchBytes a batch is closed before it grows past this (a single larger record still makes one); of each topic, or by topic. */
-  constructor(maxBatchBytes: number | ((topic: string) => number)) {
+  /**
+   * @param maxBatchBytes a batch is closed before it grows past this (a single larger record still makes one); of each topic, or by topic
+   * @param pool shared by sets that take turns: what one does not use another may
+   */
+  constructor(maxBatchBytes: number | ((topic: string) => number), pool = new BufferPool()) {
     this.#maxBatchBytes = maxBatchBytes;
+    this.#pool = pool;
   }
 
   /** The builder of one partition, made on first use; keep it while the set lives. */
@@ -22,7 +27,7 @@ export class RecordSet {
     let builder = partitions[partition];
     if (builder === undefined) {
       const max = this.#maxBatchBytes;
-      builder = partitions[partition] = new BatchBuilder(topic, partition, typeof max === "number" ? max : max(topic));
+      builder = partitions[partition] = new BatchBuilder(topic, partition, typeof max === "number" ? max : max(topic), this.#pool);
       this.#builders.push(builder);
     }
     return builder;
@@ -45,17 +50,10 @@ export class RecordSet {
     return bytes;
   }
 
-  /**
-   * Empties every builder for reuse; the buffers stay, unless they have become many times what the set holds: partitions that took
-   * turns with a lot of output would else keep room for all of it, each.
-   */
+  /** Empties every builder for reuse; the buffers go to the pool, which keeps about as much as the set held. */
   clear(): void {
-    let capacity = 0;
-    for (const builder of this.#builders) capacity += builder.capacity;
-    const isRoomy = capacity > KEPT_FACTOR * this.byteLength + KEPT_BYTES;
-    for (const builder of this.#builders) {
-      if (isRoomy && builder.capacity > KEPT_FACTOR * builder.byteLength) builder.release();
-      builder.clear();
-    }
+    const held = this.byteLength;
+    for (const builder of this.#builders) builder.clear();
+    this.#pool.trim(held + KEPT_BYTES);
   }
 }

@@ -1,14 +1,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BatchBuilder } from "../../../eventlog/records/batch-builder.ts";
+import { BufferPool } from "../../../eventlog/records/buffer-pool.ts";
 import { encodeBatch } from "../../../eventlog/records/encode-batch.ts";
 import { parseBatches } from "../../../eventlog/records/parse-batches.ts";
 import { COLUMN_BYTES } from "../../../eventlog/records/read-records.ts";
 import { RecordSet } from "../../../eventlog/records/record-set.ts";
+import type { RecordsView } from "../../../eventlog/records/view.ts";
 import { defaultMemoryMiB, memoryBudget, minMemoryMiB } from "../../../runtime/memory-budget.ts";
 import { OutputCollector } from "../../../runtime/output-collector.ts";
 
 const MIB = 1024 * 1024;
+
+function valuesOf(records: RecordsView): Buffer[] {
+  return Array.from({ length: records.count }, (_, index) => Buffer.from(records.value(index) ?? []));
+}
 
 test("without a setting the shares are those of a cache of 64 MiB and 576 MiB beside it", () => {
   assert.equal(defaultMemoryMiB(64), 832);
@@ -39,14 +45,47 @@ test("batches respect the limit of their topic, and Kafka's default where the to
 });
 
 test("partitions that take turns with a lot of output do not keep room for all of it, each", () => {
-  const set = new RecordSet(900_000);
-  const value = Buffer.alloc(4 * MIB);
+  const pool = new BufferPool();
+  const set = new RecordSet(900_000, pool);
+  const value = Buffer.alloc(100_000);
   for (let partition = 0; partition < 30; partition++) {
-    set.partition("t", partition).append(0, null, 0, 0, value, 0, value.length);
+    for (let n = 0; n < 40; n++) set.partition("t", partition).append(0, null, 0, 0, value, 0, value.length);
     set.clear();
   }
-  const kept = set.builders.reduce((bytes, builder) => bytes + builder.capacity, 0);
-  assert.ok(kept <= 24 * MIB, `${kept} bytes kept of ${30 * value.length} written`);
+  assert.ok(pool.freeBytes <= 8 * MIB + MIB / 2, `${pool.freeBytes} bytes kept`);
+});
+
+test("two sets that take turns use the same buffers", () => {
+  const collector = new OutputCollector();
+  const value = Buffer.alloc(100_000);
+  const seen = new Set<ArrayBufferLike>();
+  for (let round = 0; round < 20; round++) {
+    for (let n = 0; n < 40; n++) collector.set.partition("t", round % 4).append(0, null, 0, 0, value, 0, value.length);
+    for (const { buffer } of collector.set.partition("t", round % 4).batches) seen.add(buffer.buffer);
+    collector.release(collector.take());
+  }
+  assert.ok(seen.size <= 6, `${seen.size} buffers for 5 batches at a time`);
+});
+
+test("what a set holds is not written over by the other one", () => {
+  const collector = new OutputCollector();
+  const fill = (byte: number): void => {
+    const value = Buffer.alloc(100_000, byte);
+    for (let n = 0; n < 40; n++) collector.set.partition("t", n % 2).append(0, null, 0, 0, value, 0, value.length);
+  };
+  fill(0);
+  collector.release(collector.take());
+  for (let round = 1; round < 10; round++) {
+    fill(round);
+    const inFlight = collector.take();
+    fill(100);
+    const batches = inFlight.builders.flatMap(({ batches }) => batches.map((batch) => Buffer.from(encodeBatch(batch, {}))));
+    const values = batches.flatMap((bytes) => [...parseBatches(bytes)].flatMap((batch) => valuesOf(batch.records())));
+    assert.equal(values.length, 40);
+    for (const value of values) assert.ok(value.equals(Buffer.alloc(100_000, round)));
+    collector.release(inFlight);
+    collector.discard();
+  }
 });
 
 test("records that are appended after a clear which gave the buffer back are whole", () => {
