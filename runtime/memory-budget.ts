@@ -57,7 +57,7 @@ export function memoryBudget(cacheMiB: number, memoryMiB = defaultMemoryMiB(cach
     );
   const unit = Math.floor(((memoryMiB - PROCESS_MIB - CACHE_FACTOR * cacheMiB) * MIB) / UNITS);
   return {
-    fetchBytes: unit,
+    fetchBytes: Math.floor(unit / 2),
     batchBytes: 8 * unit,
     gatheredBytes: 2 * unit,
     uncheckpointedBytes: 4 * unit,

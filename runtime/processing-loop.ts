@@ -12,8 +12,8 @@ import type { WorkerMetrics } from "./worker-metrics.ts";
 
 /** The longest synchronous slice: between two of them heartbeats, HTTP and sockets are served (design, section 4). */
 const SLICE_MS = 10;
-/** Fetched and unprocessed bytes below which the next fetch is asked for. */
-const LOW_WATER_BYTES = 2 * 1024 * 1024;
+/** Fetched and unprocessed bytes below which more is taken from the reader, which has it ready: a few slices. */
+const LOW_WATER_BYTES = 1024 * 1024;
 /** The longest wait for records; everything that cannot wait wakes the reader. */
 const IDLE_WAIT_MS = 1_000;
 

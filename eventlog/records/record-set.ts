@@ -2,7 +2,11 @@
 import { BatchBuilder } from "./batch-builder.ts";
 import { BufferPool } from "./buffer-pool.ts";
 
-/** A cleared set leaves in its pool what it held, as the next one is likely to hold as much, and this for what its buffers had room for. */
+/**
+ * A cleared set leaves in its pool so many times what it held, and a little for each of many small ones: enough for itself, for what the
+ * set that is filled meanwhile has taken and for the room in their buffers, so that a buffer is only let go when there is less to write.
+ */
+const KEPT_FACTOR = 2;
 const KEPT_BYTES = 4 * 1024 * 1024;
 
 export class RecordSet {
@@ -50,10 +54,10 @@ export class RecordSet {
     return bytes;
   }
 
-  /** Empties every builder for reuse; the buffers go to the pool, which keeps about as much as the set held. */
+  /** Empties every builder for reuse; the buffers go to the pool, which keeps twice what the set held. */
   clear(): void {
     const held = this.byteLength;
     for (const builder of this.#builders) builder.clear();
-    this.#pool.trim(held + KEPT_BYTES);
+    this.#pool.trim(KEPT_FACTOR * held + KEPT_BYTES);
   }
 }

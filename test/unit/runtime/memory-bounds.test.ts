@@ -19,7 +19,7 @@ function valuesOf(records: RecordsView): Buffer[] {
 test("without a setting the shares are those of a cache of 64 MiB and 576 MiB beside it", () => {
   assert.equal(defaultMemoryMiB(64), 832);
   assert.deepEqual(memoryBudget(64), {
-    fetchBytes: 8 * MIB,
+    fetchBytes: 4 * MIB,
     batchBytes: 64 * MIB,
     gatheredBytes: 16 * MIB,
     uncheckpointedBytes: 32 * MIB,
@@ -31,7 +31,7 @@ test("without a setting the shares are those of a cache of 64 MiB and 576 MiB be
 
 test("a ceiling without room for cache and flow is refused, and one just large enough is not", () => {
   assert.throws(() => memoryBudget(64, minMemoryMiB(64) - 1), { code: "too-little-memory" });
-  assert.equal(memoryBudget(64, minMemoryMiB(64)).fetchBytes, 2 * MIB);
+  assert.equal(memoryBudget(64, minMemoryMiB(64)).fetchBytes, MIB);
 });
 
 test("batches respect the limit of their topic, and Kafka's default where the topic takes more", () => {
@@ -52,7 +52,7 @@ test("partitions that take turns with a lot of output do not keep room for all o
     for (let n = 0; n < 40; n++) set.partition("t", partition).append(0, null, 0, 0, value, 0, value.length);
     set.clear();
   }
-  assert.ok(pool.freeBytes <= 8 * MIB + MIB / 2, `${pool.freeBytes} bytes kept`);
+  assert.ok(pool.freeBytes <= 12 * MIB, `${pool.freeBytes} bytes kept`);
 });
 
 test("two sets that take turns use the same buffers", () => {
