@@ -8,9 +8,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import type { KafkaLog } from "../eventlog/kafka/kafka-log.ts";
-import { partitionForKey } from "../eventlog/records/murmur2.ts";
-import { RecordSet } from "../eventlog/records/record-set.ts";
-import { deviceKey } from "../processors/formats/names.ts";
 import { CleanupList } from "../test/support/cleanup.ts";
 import { spawnCli, type CliProcess } from "../test/support/spawn-cli.ts";
 import { createJobTopics, jobTopics, partitionsOf } from "../test/support/telemetry.ts";
@@ -21,6 +18,7 @@ import { conditions } from "./conditions.ts";
 import { percentiles } from "./percentiles.ts";
 import { cpuSeconds, peakRssMiB } from "./process-usage.ts";
 import { report } from "./report.ts";
+import { SteadyLoad } from "./steady-load.ts";
 
 const { values } = parseArgs({
   options: {
@@ -31,55 +29,9 @@ const { values } = parseArgs({
     guarantee: { type: "string", default: "exactly-once" },
   },
 });
-const DEVICES = 10_000;
 const PARTITIONS = 4;
-/** Every twentieth record is one of before. */
-const DUPLICATE_EVERY = 20;
-const DUPLICATE_DISTANCE = 2_000;
-/** Between two writes of the generator. */
-const TICK_MS = 2;
-const BATCH_BYTES = 131_072;
 /** For what is still on its way when the load ends. */
 const TAIL_MS = 2_000;
-
-class Generator {
-  readonly #log: KafkaLog;
-  readonly #topic: string;
-  #next = 0;
-
-  constructor(log: KafkaLog, topic: string) {
-    this.#log = log;
-    this.#topic = topic;
-  }
-
-  async run(rate: number, seconds: number): Promise<void> {
-    const writer = this.#log.plainWriter({});
-    const startedAt = performance.now();
-    const set = new RecordSet(BATCH_BYTES);
-    for (let sent = 0; sent < rate * seconds;) {
-      const due = Math.min(rate * seconds, Math.floor(((performance.now() - startedAt) / 1_000) * rate));
-      for (; sent < due; sent++) this.#append(set);
-      if (set.recordCount > 0) await writer.write(set);
-      set.clear();
-      await delay(TICK_MS);
-    }
-    await writer.close();
-  }
-
-  #append(set: RecordSet): void {
-    const isDuplicate = this.#next % DUPLICATE_EVERY === DUPLICATE_EVERY - 1;
-    const event = isDuplicate ? Math.max(0, this.#next - DUPLICATE_DISTANCE) : this.#next;
-    this.#next++;
-    const deviceId = `device-${event % DEVICES}`;
-    const now = Date.now();
-    const key = Buffer.from(deviceKey("demo", deviceId));
-    const seq = Math.floor(event / DEVICES);
-    const value = Buffer.from(
-      `{"deviceId":"${deviceId}","bootId":"b1","seq":${seq},"ts":${now},"tempC":${20 + (event % 997) / 100},"rpm":${1_000 + (event % 503)}}`,
-    );
-    set.partition(this.#topic, partitionForKey(key, 0, key.length, PARTITIONS)).append(now, key, 0, key.length, value, 0, value.length);
-  }
-}
 
 /** The record's time is its event's: latency needs no look into the value. */
 class Probe {
@@ -138,12 +90,12 @@ async function measure(log: KafkaLog, brokers: readonly string[], commitInterval
   await worker.waitForOutput(/worker is running|"url":/);
   const probe = new Probe(log, topics.normalized);
   probe.start();
-  const generator = new Generator(log, topics.raw);
+  const load = new SteadyLoad(log, topics.raw, PARTITIONS);
   for (const rate of values.rates.split(",").map(Number)) {
-    await generator.run(rate, Number(values["warm-up"]));
+    await load.run(rate, Number(values["warm-up"]));
     probe.take();
     const [startedAt, cpuBefore] = [performance.now(), cpuSeconds(worker.pid)];
-    await generator.run(rate, Number(values.seconds));
+    await load.run(rate, Number(values.seconds));
     const cores = (cpuSeconds(worker.pid) - cpuBefore) / ((performance.now() - startedAt) / 1_000);
     await delay(TAIL_MS);
     const latencies = probe.take();
