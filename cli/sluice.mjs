@@ -4,13 +4,13 @@
  * begins anew with our flags and settings, as far as the system can (not on Windows).
  */
 import { fileURLToPath } from "node:url";
-import { isNewEnough, MALLOC_ENV, NODE_FLAGS } from "../scripts/bootstrap-lib.mjs";
+import { COMPILE_CACHE_ENV, isNewEnough, MALLOC_ENV, NODE_FLAGS } from "../scripts/bootstrap-lib.mjs";
 
 if (isNewEnough(process.versions.node)) {
   const main = fileURLToPath(new URL("main.ts", import.meta.url));
   if (process.platform !== "win32") {
     const args = [process.execPath, ...NODE_FLAGS, main, ...process.argv.slice(2)];
-    process.execve?.(process.execPath, args, { ...MALLOC_ENV, ...process.env });
+    process.execve?.(process.execPath, args, { ...MALLOC_ENV, ...COMPILE_CACHE_ENV, ...process.env });
   }
   await import("./main.ts");
 } else {

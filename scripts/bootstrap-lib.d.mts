@@ -1,5 +1,6 @@
 export const NODE_FLAGS: readonly string[];
 export const MALLOC_ENV: Readonly<Record<string, string>>;
+export const COMPILE_CACHE_ENV: Readonly<Record<string, string>>;
 interface LockFile {
   readonly packages?: Readonly<Record<string, { readonly version?: string; readonly optional?: boolean }>>;
 }

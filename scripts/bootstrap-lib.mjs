@@ -3,23 +3,29 @@
  * Plain JavaScript without dependencies: it runs on the machine's own Node (18 or later) before anything is installed.
  */
 import { existsSync, readFileSync } from "node:fs";
+import { homedir } from "node:os";
 import { delimiter, isAbsolute, join, relative, sep } from "node:path";
 
 /** Oldest Node that runs our TypeScript files as they are (package.json, engines). */
 export const NODE_MAJOR = 24;
 
 /**
- * Of every process of ours. V8 lets the young generation grow to 128 MiB, which a worker fills for nothing (measured on the stream job:
- * 592 MiB at the peak with that, 484 with this, at the same events per CPU second within the machine's noise). And kafkajs, when nothing
- * throttles it, asks for a timer at minus now and gets one at once: a warning at each start that nobody can act on.
+ * Of every process of ours. V8 lets the young generation grow to 128 MiB, which a worker fills for nothing (docs/performance.md, "Memory").
+ * And kafkajs, when nothing throttles it, asks for a timer at minus now and gets one at once: a warning at each start that nobody can act on.
  */
-export const NODE_FLAGS = ["--max-semi-space-size=16", "--disable-warning=TimeoutNegativeWarning"];
+export const NODE_FLAGS = ["--max-semi-space-size=8", "--disable-warning=TimeoutNegativeWarning"];
 
 /**
  * Of every process of ours that runs on glibc: free buffers go back to the system. Its own rule keeps a freed block of any size up to
  * 32 MiB for reuse, and of buffers that all have other sizes 80 MiB more stayed resident (docs/performance.md, "Memory").
  */
 export const MALLOC_ENV = { MALLOC_ARENA_MAX: "2", MALLOC_MMAP_THRESHOLD_: "1048576", MALLOC_TRIM_THRESHOLD_: "33554432" };
+
+/**
+ * Of every process of ours: what Node makes of our TypeScript is kept for the next start, which then neither loads the compiler that strips
+ * types (20 MiB that stay resident) nor compiles. A file an entry, replaced when the file has changed; where it cannot be written, all is made anew.
+ */
+export const COMPILE_CACHE_ENV = { NODE_COMPILE_CACHE: join(homedir(), ".cache", "sluice", "compiled") };
 
 /**
  * Is what npm installed (node_modules/.package-lock.json) what package-lock.json asks for? Optional packages of other

@@ -7,7 +7,17 @@ import { existsSync } from "node:fs";
 import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { isInstalled, isNewEnough, MALLOC_ENV, NODE_FLAGS, NODE_MAJOR, pathWithout, readJson, resolveTarget } from "./bootstrap-lib.mjs";
+import {
+  COMPILE_CACHE_ENV,
+  isInstalled,
+  isNewEnough,
+  MALLOC_ENV,
+  NODE_FLAGS,
+  NODE_MAJOR,
+  pathWithout,
+  readJson,
+  resolveTarget,
+} from "./bootstrap-lib.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const pinnedNode = join(root, "node_modules", "node", "bin", process.platform === "win32" ? "node.exe" : "node");
@@ -49,7 +59,7 @@ function run(command, args, cwd, mayFail = false) {
 
 /** Runs the target in the foreground: signals are passed on, its end is ours. */
 function hand(node, args) {
-  const child = spawn(node, args, { stdio: "inherit", env: { ...MALLOC_ENV, ...process.env } });
+  const child = spawn(node, args, { stdio: "inherit", env: { ...MALLOC_ENV, ...COMPILE_CACHE_ENV, ...process.env } });
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
     // A terminal's Ctrl+C reaches the child by itself; passing it on twice would look like "stop at once".
     process.on(signal, () => {

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
-import { MALLOC_ENV, NODE_FLAGS } from "../../scripts/bootstrap-lib.mjs";
+import { COMPILE_CACHE_ENV, MALLOC_ENV, NODE_FLAGS } from "../../scripts/bootstrap-lib.mjs";
 import type { Cleanup } from "./cleanup.ts";
 import { spawnGuarded, type ExitStatus } from "./child-process.ts";
 import { tempDir } from "./temp-dir.ts";
@@ -50,7 +50,7 @@ export async function spawnCli(t: Cleanup, args: readonly string[], options: Cli
     config.push("--config", file);
   }
   const child = await spawnGuarded(process.execPath, [...NODE_FLAGS, options.main ?? MAIN, ...args, ...config], {
-    env: { ...MALLOC_ENV, ...withoutSettings(), ...options.env },
+    env: { ...MALLOC_ENV, ...COMPILE_CACHE_ENV, ...withoutSettings(), ...options.env },
     cwd: options.cwd,
   });
   const output = { stdout: "", stderr: "" };

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { parse } from "yaml";
 import { loadConfig } from "../../../cli/config/load.ts";
 import { buildProgram } from "../../../cli/program.ts";
-import { MALLOC_ENV, NODE_FLAGS } from "../../../scripts/bootstrap-lib.mjs";
+import { COMPILE_CACHE_ENV, MALLOC_ENV, NODE_FLAGS } from "../../../scripts/bootstrap-lib.mjs";
 
 /** What can be said of the container files without a container engine. */
 const root = new URL("../../..", import.meta.url).pathname;
@@ -96,6 +96,9 @@ test("the image runs Node with the flags and settings of every other way to star
   const dockerfile = read("Dockerfile");
   const entry = JSON.parse(/^ENTRYPOINT (.*)$/m.exec(dockerfile)?.[1] ?? "[]") as string[];
   assert.deepEqual(entry, ["node", ...NODE_FLAGS, "cli/main.ts"]);
+  const warmUp = JSON.parse(/^RUN (\[.*--help"\])$/m.exec(dockerfile)?.[1] ?? "[]") as string[];
+  assert.deepEqual(warmUp, [...entry, "--help"], "a compile cache is used by the flags that it was made with only");
   const env = /^ENV (.*)$/m.exec(dockerfile)?.[1].split(" ") ?? [];
   for (const [name, value] of Object.entries(MALLOC_ENV)) assert.ok(env.includes(`${name}=${value}`), name);
+  for (const name of Object.keys(COMPILE_CACHE_ENV)) assert.ok(env.includes(`${name}=/app/.compiled`), name);
 });
