@@ -94,7 +94,7 @@ async function main(): Promise<void> {
   }
 }
 
-/** Until `ended`. */
+/** Until `ended`, and once more then. */
 async function sample(
   pid: number,
   log: KafkaLog,
@@ -106,7 +106,6 @@ async function sample(
   let [lastAt, lastCpu] = [startedAt, cpuSeconds(pid)];
   for (;;) {
     await delay(Number(values.every) * 1_000, undefined, { signal: ended }).catch(() => undefined); // aborted: the load is over
-    if (ended.aborted) return samples;
     const [now, cpu] = [performance.now(), cpuSeconds(pid)];
     const one = {
       seconds: Math.round((now - startedAt) / 1_000),
@@ -117,6 +116,7 @@ async function sample(
     [lastAt, lastCpu] = [now, cpu];
     process.stderr.write(`${JSON.stringify(one)}\n`);
     samples.push(one);
+    if (ended.aborted) return samples;
   }
 }
 
