@@ -25,7 +25,16 @@ export const MALLOC_ENV = { MALLOC_ARENA_MAX: "2", MALLOC_MMAP_THRESHOLD_: "1048
  * Of every process of ours: what Node makes of our TypeScript is kept for the next start, which then neither loads the compiler that strips
  * types (20 MiB that stay resident) nor compiles. A file an entry, replaced when the file has changed; where it cannot be written, all is made anew.
  */
-export const COMPILE_CACHE_ENV = { NODE_COMPILE_CACHE: join(homedir(), ".cache", "sluice", "compiled") };
+export const COMPILE_CACHE_ENV = compileCacheEnv();
+
+/** Empty for a user without a home, as containers have them. */
+function compileCacheEnv() {
+  try {
+    return { NODE_COMPILE_CACHE: join(homedir(), ".cache", "sluice", "compiled") };
+  } catch {
+    return {};
+  }
+}
 
 /**
  * Is what npm installed (node_modules/.package-lock.json) what package-lock.json asks for? Optional packages of other
