@@ -3,6 +3,8 @@ import type { PlainWriter } from "../eventlog/port.ts";
 import { PartitionQueue } from "../eventlog/kafka/writer/partition-queue.ts";
 import { BatchBuilder } from "../eventlog/records/batch-builder.ts";
 import { encodeBatch } from "../eventlog/records/encode-batch.ts";
+import { BadTopicLimit } from "../bridge/admission/bad-topics.ts";
+import { ADMISSION_DEFAULTS } from "../bridge/admission/settings.ts";
 import { Forwarder } from "../bridge/forwarder.ts";
 import { RawHeaders } from "../bridge/raw-headers.ts";
 import { RouteCache } from "../bridge/route-cache.ts";
@@ -69,6 +71,7 @@ export function ingressPath(slices: readonly (readonly RawEvent[])[]): Path {
     routes: new RouteCache({ raw: "raw", rawPartitions: 1, dlq: "dlq", dlqPartitions: 1 }, 100_000),
     headers: new RawHeaders("guard"),
     bounds: { windowMessages: 65_535, windowBytes: 1 << 30, qos0Messages: 0, qos0Bytes: 0, maxValueBytes: 1_000_000 },
+    badTopics: new BadTopicLimit(ADMISSION_DEFAULTS.badTopicRate, () => performance.now()),
     link: {
       sendAcks: (bytes) => void (acks += bytes.length / 4),
       redeliver: (error) => {

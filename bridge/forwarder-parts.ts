@@ -1,6 +1,7 @@
 /** What the forwarder is put together from, and what it counts. */
 import type { PlainWriter } from "../eventlog/port.ts";
 import type { DlqReason } from "../processors/formats/names.ts";
+import type { BadTopicLimit } from "./admission/bad-topics.ts";
 import type { AdmissionGate } from "./admission/gate.ts";
 import type { AdmissionReason } from "./admission/settings.ts";
 import type { GatewayTime } from "./gateway-time.ts";
@@ -56,6 +57,7 @@ export interface ForwarderParts {
   readonly headers: RawHeaders;
   readonly link: ForwarderLink;
   readonly bounds: ForwarderBounds;
+  readonly badTopics: BadTopicLimit;
   /** Absent: everything on a telemetry topic is let in. */
   readonly admission?: Admission;
   readonly presence?: PresenceSink;

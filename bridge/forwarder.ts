@@ -19,17 +19,8 @@ import { HeldMessages } from "./admission/held-messages.ts";
 import type { AdmissionReason } from "./admission/settings.ts";
 import { shedHeaders } from "./admission/shed-record.ts";
 import { BridgeError } from "./errors.ts";
-import type {
-  Admission,
-  ForwarderBounds,
-  ForwarderLink,
-  ForwarderParts,
-  PresenceSink,
-  RefusalCode,
-  RefusedReports,
-} from "./forwarder-parts.ts";
+import type { Admission, ForwarderBounds, ForwarderLink, ForwarderParts, PresenceSink, RefusalCode } from "./forwarder-parts.ts";
 import { newCounters } from "./forwarder-parts.ts";
-import type { GatewayTime } from "./gateway-time.ts";
 import { InFlightPool, type InFlight } from "./in-flight.ts";
 import { Qos2Session } from "./qos2-session.ts";
 import type { RawHeaders } from "./raw-headers.ts";
@@ -48,8 +39,8 @@ export class Forwarder {
   readonly #bounds: ForwarderBounds;
   readonly #admission: Admission | undefined;
   readonly #presence: PresenceSink | undefined;
-  readonly #refusedReports: RefusedReports | undefined;
-  readonly #gatewayTime: GatewayTime | undefined;
+  /** For what is asked seldom. */
+  readonly #parts: ForwarderParts;
   readonly #held: HeldMessages;
   readonly #queue = new AckQueue<InFlight>();
   readonly #pool = new InFlightPool((message, error) => this.#settle(message, error));
@@ -75,8 +66,7 @@ export class Forwarder {
     this.#bounds = parts.bounds;
     this.#admission = parts.admission;
     this.#presence = parts.presence;
-    this.#refusedReports = parts.refusedReports;
-    this.#gatewayTime = parts.gatewayTime;
+    this.#parts = parts;
     // Half of the window: the other half is what everybody else has while the head of the queue waits.
     const heldBounds = { maxMessages: Math.ceil(parts.bounds.windowMessages / 2), maxBytes: parts.bounds.windowBytes / 2 };
     this.#held = new HeldMessages(heldBounds, parts.admission?.now ?? Date.now, (message) => this.#letIn(message));
@@ -195,7 +185,7 @@ export class Forwarder {
     const payload = inbound.buffer.subarray(inbound.payloadStart, inbound.payloadEnd);
     const now = Date.now();
     const isPlain = inbound.userProperties.length === 0;
-    const receivedTs = isPlain ? now : (this.#gatewayTime?.receivedTs(inbound.userProperties, now) ?? now);
+    const receivedTs = isPlain ? now : (this.#parts.gatewayTime?.receivedTs(inbound.userProperties, now) ?? now);
     message.begin(inbound, route, payload, bytes, receivedTs);
     if (inbound.qos === 0) {
       this.#qos0Writes++;
@@ -206,7 +196,7 @@ export class Forwarder {
       if (inbound.qos === 2) message.qos2 = this.#qos2.begin(inbound, message);
       this.#queue.push(message);
     }
-    if (route.key === null) this.#writeDeadLetter(message, route, payload, "bad-topic", NO_DEVICE_TOPIC);
+    if (route.key === null) this.#takeBadTopic(message, route, payload);
     else if (route.kind === "state") this.#takeState(message, route, payload);
     else if (this.#admission !== undefined) this.#admit(message, route, payload, this.#admission);
     else if (payload.length > this.#bounds.maxValueBytes) this.#writeTooLarge(message, route, payload);
@@ -214,6 +204,12 @@ export class Forwarder {
       if (this.#presence !== undefined) this.#showsItself(message, route, this.#presence);
       this.#write(message, route.target, route.key, payload, this.#headers.ofMessage(message, route));
     }
+  }
+
+  #takeBadTopic(message: InFlight, route: Route, payload: Uint8Array): void {
+    if (this.#parts.badTopics.takes(message.bytes + route.topicBytes.length))
+      this.#writeDeadLetter(message, route, payload, "bad-topic", NO_DEVICE_TOPIC);
+    else this.#finish(message);
   }
 
   /** Told to presence, which keeps it; nothing of it goes into the raw topic. */
@@ -303,7 +299,7 @@ export class Forwarder {
 
   /** Of a report to its shadow a device is told that it was refused; not of what the broker only remembers. */
   #tellOf(message: InFlight, route: Route, code: RefusalCode): void {
-    if (route.kind === "shadow" && !message.retain) this.#refusedReports?.(message, route, code);
+    if (route.kind === "shadow" && !message.retain) this.#parts.refusedReports?.(message, route, code);
   }
 
   #writeTooLarge(message: InFlight, route: Route, payload: Uint8Array): void {

@@ -5,6 +5,7 @@
 import type { Logger } from "pino";
 import type { EventLog, PlainWriter } from "../eventlog/port.ts";
 import type { AdmissionCount } from "./admission/counts.ts";
+import { BadTopicLimit } from "./admission/bad-topics.ts";
 import { AdmissionGate } from "./admission/gate.ts";
 import { ADMISSION_DEFAULTS, hasLimits, type AdmissionSettings } from "./admission/settings.ts";
 import { BridgeError } from "./errors.ts";
@@ -79,6 +80,7 @@ interface Parts {
   readonly forwarder: Forwarder;
   readonly intake: MqttIntake;
   readonly admission: Admission | undefined;
+  readonly badTopics: BadTopicLimit;
   readonly gatewayTime: GatewayTime | undefined;
 }
 
@@ -129,7 +131,7 @@ export class Ingress {
     if (this.#stopping !== undefined) throw new BridgeError("stopped", "stopped while starting");
     const templates = new TopicTemplates(settings.templates);
     const routes = new RouteCache(targets, MAX_CACHED_TOPICS, templates, presence && STATES, owns);
-    this.#parts = this.#assemble(routes, admission);
+    this.#parts = this.#assemble(routes, admission, new BadTopicLimit(settings.badTopicRate, () => performance.now()));
     await this.#parts.intake.start();
   }
 
@@ -147,13 +149,13 @@ export class Ingress {
 
   stats(): IngressStats {
     if (this.#parts === undefined) return NOTHING_YET;
-    const { forwarder, intake, admission, gatewayTime } = this.#parts;
+    const { forwarder, intake, admission, badTopics, gatewayTime } = this.#parts;
     const { deadLetters, received, ...counters } = forwarder.counters;
     return {
       ...counters,
       received: [...received],
       deadLetters: Object.fromEntries(deadLetters),
-      admission: admission?.gate.counts.list() ?? [],
+      admission: [...(admission?.gate.counts.list() ?? []), ...badTopics.counts()],
       presence: {
         followed: this.#presence?.machine.size ?? 0,
         overflow: this.#presence?.machine.overflow ?? 0,
@@ -175,7 +177,7 @@ export class Ingress {
     return { gate: new AdmissionGate(settings, devices), shed: { topic, partitions }, now: () => performance.now() };
   }
 
-  #assemble(routes: RouteCache, admission: Admission | undefined): Parts {
+  #assemble(routes: RouteCache, admission: Admission | undefined, badTopics: BadTopicLimit): Parts {
     const { log, validation, ingressId, logger, rejected } = this.#options;
     const { windowMessages, windowBytes, qos0Messages, qos0Bytes, trustGatewayTime } = this.#mqtt;
     const gatewayTime = trustGatewayTime && new GatewayTime(trustGatewayTime);
@@ -206,11 +208,12 @@ export class Ingress {
       link: intake,
       bounds: { windowMessages, windowBytes, qos0Messages, qos0Bytes, maxValueBytes },
       admission,
+      badTopics,
       presence: this.#presence,
       refusedReports: rejected && ((message, route, code) => rejected(rejectionOf(message, route, code))),
       gatewayTime,
     });
-    return { writer, forwarder, intake, admission, gatewayTime };
+    return { writer, forwarder, intake, admission, badTopics, gatewayTime };
   }
 
   async #stop(): Promise<void> {

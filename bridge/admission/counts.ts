@@ -2,10 +2,12 @@
 import type { AdmissionReason } from "./settings.ts";
 
 export type CountedAction = "delay" | "shed" | "drop";
+/** `bad-topic-rate`: of no device, so the gate was not asked (bad-topics.ts). */
+export type CountedReason = AdmissionReason | "bad-topic-rate";
 
 export interface AdmissionCount {
   readonly action: CountedAction;
-  readonly reason: AdmissionReason;
+  readonly reason: CountedReason;
   readonly tenant: string;
   count: number;
 }

@@ -5,11 +5,14 @@ import type { TemplateSetting } from "../topic-templates.ts";
 export type RatePolicy = "delay" | "shed" | "drop";
 export type PayloadPolicy = "dead-letter" | "shed" | "drop";
 
-export interface RateSettings {
+export interface BurstSettings {
   /** Messages a second. */
   readonly perSecond: number;
   /** Messages at once after a pause. */
   readonly burst: number;
+}
+
+export interface RateSettings extends BurstSettings {
   readonly policy: RatePolicy;
 }
 
@@ -39,6 +42,8 @@ export interface TenantSettings extends LimitSettings {
 export interface AdmissionSettings extends LimitSettings {
   readonly templates: readonly TemplateSetting[];
   readonly tenants: readonly TenantSettings[];
+  /** Of dead letters of topics that belong to no device, all together; what is over it is dropped (bad-topics.ts). */
+  readonly badTopicRate: BurstSettings;
   /** A message that would have to wait longer under `delay` goes the way of `overflow`. */
   readonly maxDelayMs: number;
   readonly overflow: "shed" | "drop";
@@ -48,6 +53,8 @@ export interface AdmissionSettings extends LimitSettings {
 export const ADMISSION_DEFAULTS: AdmissionSettings = {
   templates: ["t/{tenant}/d/{deviceId}/telemetry"],
   tenants: [],
+  // Far more than anybody reads, and the beginning of a mistake stays whole. At the most 1.6 MB/s of letters.
+  badTopicRate: { perSecond: 100, burst: 1000 },
   maxDelayMs: 1000,
   overflow: "shed",
   shedTopic: "iot.telemetry.shed",

@@ -3,7 +3,7 @@
  * replica had not acknowledged is delivered to whoever has the slot next.
  */
 import { partitionForKey } from "../../eventlog/records/murmur2.ts";
-import { answerRateOf, type AdmissionSettings, type LimitSettings, type RateSettings } from "../admission/settings.ts";
+import { answerRateOf, type AdmissionSettings, type BurstSettings, type LimitSettings } from "../admission/settings.ts";
 import { BridgeError } from "../errors.ts";
 import { STATE_FILTER_END } from "../presence/formats.ts";
 import type { Owns } from "../route-cache.ts";
@@ -88,7 +88,7 @@ export function slotsOf(settings: ScaleOutSettings, all: Subscriptions): Slot[] 
 /** The limits of one slot. A burst is at least one message. */
 export function admissionOf(settings: AdmissionSettings, { tenantShare, deviceShare }: Slot): AdmissionSettings {
   // What answers may be where nothing is said of it is worked out of the whole limits, so before they are made smaller.
-  const scaled = (limits: LimitSettings, answerRate: RateSettings | undefined): LimitSettings => ({
+  const scaled = (limits: LimitSettings, answerRate: LimitSettings["answerRate"]): LimitSettings => ({
     ...limits,
     ...(limits.tenantRate && { tenantRate: part(limits.tenantRate, tenantShare) }),
     ...(limits.deviceRate && { deviceRate: part(limits.deviceRate, deviceShare) }),
@@ -97,10 +97,11 @@ export function admissionOf(settings: AdmissionSettings, { tenantShare, deviceSh
   return {
     ...settings,
     ...scaled(settings, answerRateOf(settings)),
+    badTopicRate: part(settings.badTopicRate, tenantShare),
     tenants: settings.tenants.map((tenant) => ({ ...scaled(tenant, answerRateOf(settings, tenant)), tenant: tenant.tenant })),
   };
 }
 
-function part(rate: RateSettings, share: number): RateSettings {
+function part<Rate extends BurstSettings>(rate: Rate, share: number): Rate {
   return { ...rate, perSecond: rate.perSecond * share, burst: Math.max(1, Math.ceil(rate.burst * share)) };
 }

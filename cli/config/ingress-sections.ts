@@ -16,11 +16,14 @@ const templateSchema = z
     if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
   });
 
+/** Messages a second. */
+const perSecond = z.number().positive().max(10_000_000);
+/** Messages at once after a pause. */
+const burst = z.int().min(1).max(10_000_000);
+
 const rateSchema = z.strictObject({
-  /** Messages a second. */
-  perSecond: z.number().positive().max(10_000_000),
-  /** Messages at once after a pause. */
-  burst: z.int().min(1).max(10_000_000),
+  perSecond,
+  burst,
   policy: z.enum(["delay", "shed", "drop"]).default("shed"),
 });
 
@@ -53,6 +56,13 @@ export const admissionSchema = z
         });
       })
       .default([]),
+    /** Of dead letters of topics that belong to no device. */
+    badTopicRate: z
+      .strictObject({
+        perSecond: perSecond.default(ADMISSION_DEFAULTS.badTopicRate.perSecond),
+        burst: burst.default(ADMISSION_DEFAULTS.badTopicRate.burst),
+      })
+      .prefault({}),
     maxDelayMs: z.int().min(1).max(60_000).default(ADMISSION_DEFAULTS.maxDelayMs),
     overflow: z.enum(["shed", "drop"]).default(ADMISSION_DEFAULTS.overflow),
     shedTopic: topicName.default(ADMISSION_DEFAULTS.shedTopic),

@@ -1,3 +1,4 @@
+import { BadTopicLimit } from "../../../bridge/admission/bad-topics.ts";
 import { AdmissionGate, type DeviceGate } from "../../../bridge/admission/gate.ts";
 import { ADMISSION_DEFAULTS, type AdmissionSettings } from "../../../bridge/admission/settings.ts";
 import { Forwarder } from "../../../bridge/forwarder.ts";
@@ -49,6 +50,9 @@ export class Fixture {
   readonly acks: string[] = [];
   readonly redeliveries: Error[] = [];
   roomAgain = 0;
+  /** Of the limit of bad topics. */
+  nowMs = 1000;
+  readonly badTopics = new BadTopicLimit(ADMISSION_DEFAULTS.badTopicRate, () => this.nowMs);
   readonly forwarder: Forwarder;
 
   constructor(
@@ -75,6 +79,7 @@ export class Fixture {
       headers: new RawHeaders("ingress-1"),
       bounds: { ...BOUNDS, ...bounds },
       admission,
+      badTopics: this.badTopics,
       presence,
       refusedReports,
       gatewayTime,

@@ -2,17 +2,19 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import { Registry } from "prom-client";
+import { ADMISSION_DEFAULTS } from "../../../bridge/admission/settings.ts";
+import type { IngressOptions } from "../../../bridge/ingress.ts";
 import { LogError } from "../../../eventlog/errors.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { FakeWriter, fakeLog } from "./fake-writer.ts";
 import { makeIngress } from "./ingress-fixture.ts";
 import { ScriptedBroker, type ScriptedConnection } from "./scripted-broker.ts";
 
-async function connected(t: TestContext, protocolVersion: 4 | 5, settings: object = {}) {
+async function connected(t: TestContext, protocolVersion: 4 | 5, settings: object = {}, more: Partial<IngressOptions> = {}) {
   const broker = await ScriptedBroker.start(t, protocolVersion);
   const writer = new FakeWriter();
   const registry = new Registry();
-  const ingress = makeIngress(t, fakeLog(writer), { url: broker.url, protocolVersion, ...settings }, registry);
+  const ingress = makeIngress(t, fakeLog(writer), { url: broker.url, protocolVersion, ...settings }, registry, more);
   const started = ingress.start();
   // Some tests end before the subscription: then stop() rejects it, which is not what they are about.
   started.catch(() => undefined);
@@ -232,18 +234,20 @@ test("stop before the broker was ever reached makes start() say so", async (t) =
 });
 
 test("the metrics tell what happened, read when scraped", async (t) => {
-  const { connection, writer, registry } = await connected(t, 5);
+  const admission = { ...ADMISSION_DEFAULTS, badTopicRate: { perSecond: 0.001, burst: 1 } };
+  const { connection, writer, registry } = await connected(t, 5, {}, { admission });
   writer.auto = true;
   connection.send(connection.connack(true), connection.publish(0, 0), connection.publish(1, 1), connection.publish(2, 2));
-  connection.send({ ...connection.publish(3, 1), topic: "t/demo/x" } as never);
-  await waitFor("acknowledgements", () => connection.acks.length === 3);
+  for (const id of [3, 4]) connection.send({ ...connection.publish(id, 1), topic: "t/demo/x" } as never);
+  await waitFor("acknowledgements", () => connection.acks.length === 4);
   const text = await registry.metrics();
   for (const line of [
     'sluice_ingress_received_total{qos="0"} 1',
-    'sluice_ingress_received_total{qos="1"} 2',
+    'sluice_ingress_received_total{qos="1"} 3',
     'sluice_ingress_dead_letters_total{reason="bad-topic"} 1',
+    'sluice_ingress_admission_total{action="drop",reason="bad-topic-rate",tenant="|none"} 1',
     "sluice_ingress_written_total 3",
-    "sluice_ingress_acked_total 3",
+    "sluice_ingress_acked_total 4",
     "sluice_ingress_in_flight 0",
     "sluice_ingress_connected 1",
   ]) {

@@ -163,15 +163,23 @@ test("each secret has a setting that names its file", () => {
 
 test("admission: what makes no sense is refused with its path; mqtt.topics follow the templates", (t) => {
   const rate = { perSecond: 0, burst: 0, policy: "wait" };
-  const wrong = { admission: { tenantRate: rate, templates: ["t/{tenant}/x"], tenants: [{ tenant: "a" }, { tenant: "a" }] } };
+  const badTopicRate = { perSecond: 0, burst: 0.5, policy: "shed" };
+  const wrong = { admission: { badTopicRate, tenantRate: rate, templates: ["t/{tenant}/x"], tenants: [{ tenant: "a" }, { tenant: "a" }] } };
   assert.deepEqual(issuesOf(file(t, JSON.stringify(wrong))).sort(), [
+    "admission.badTopicRate.burst",
+    "admission.badTopicRate.perSecond",
+    "admission.badTopicRate.policy",
     "admission.templates[0]",
     "admission.tenantRate.burst",
     "admission.tenantRate.perSecond",
     "admission.tenantRate.policy",
     "admission.tenants[1].tenant",
   ]);
-  const { config } = loadConfig(undefined, { SLUICE_ADMISSION_TEMPLATES: '[{template: "plant/{deviceId}/data", tenant: acme}]' });
+  const { config } = loadConfig(undefined, {
+    SLUICE_ADMISSION_TEMPLATES: '[{template: "plant/{deviceId}/data", tenant: acme}]',
+    SLUICE_ADMISSION_BAD_TOPIC_RATE_PER_SECOND: "7",
+  });
+  assert.deepEqual(config.admission.badTopicRate, { perSecond: 7, burst: 1000 });
   assert.deepEqual(mqttSettings(config, pino({ level: "silent" })).topics, ["plant/+/data"]);
 });
 

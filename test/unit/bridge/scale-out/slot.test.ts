@@ -64,6 +64,7 @@ test("limits are as much smaller as what comes to a slot: tenants are spread by 
   assert.equal(hash.tenantRate?.perSecond, 25);
   assert.equal(hash.tenantRate.burst, 3);
   assert.equal(hash.tenants[0].deviceRate?.perSecond, 2);
+  assert.deepEqual(hash.badTopicRate, { perSecond: 25, burst: 250 }, "topics of no device are spread as tenants are");
   const shared = part({ mode: "shared", slots: 4 });
   assert.equal(shared.tenants[0].deviceRate?.perSecond, 0.5);
   assert.equal(shared.tenants[0].deviceRate.burst, 1, "a burst is at least one message");
