@@ -39,6 +39,9 @@ const SESSION_TAKEN_OVER = 0x8e;
 /** How soon new credentials are noticed. ms. */
 export const REFRESH_CHECK_MS = 1_000;
 
+/** A SUBSCRIBE's answer is waited for so many times `connectTimeoutMs` while messages come and are taken: no queue ahead of it is longer. */
+const MAX_ANSWER_WAITS = 30;
+
 /** Topics that a broker may give a number instead of sending them each time (MQTT 5). */
 const MAX_TOPIC_ALIAS = 1_000;
 
@@ -135,14 +138,24 @@ export class MqttIntake {
     this.#tap?.resume();
   }
 
-  /** Beside what the settings name, for this session. `done` is not called, or with an error, when the connection ends before the answer. */
+  /**
+   * Beside what the settings name, for this session; one call at a time, this or unsubscribe(). `done` is not called, or with an error, when
+   * the connection ends before the answer. A broker that does not answer loses the connection (`no-answer`), and there is another.
+   */
   subscribe(topics: readonly string[], done: (error: Error | undefined) => void): void {
     const { qos } = this.#settings;
-    this.#client?.subscribe([...topics], { qos, rh: 2 }, (error) => done(error ?? undefined));
+    this.#expectAnswer("SUBSCRIBE");
+    this.#client?.subscribe([...topics], { qos, rh: 2 }, (error) => this.#answered(error, done));
   }
 
   unsubscribe(topics: readonly string[], done: (error: Error | undefined) => void): void {
-    this.#client?.unsubscribe([...topics], (error) => done(error ?? undefined));
+    this.#expectAnswer("UNSUBSCRIBE");
+    this.#client?.unsubscribe([...topics], (error) => this.#answered(error, done));
+  }
+
+  #answered(error: Error | null | undefined, done: (error: Error | undefined) => void): void {
+    clearTimeout(this.#answerTimer);
+    done(error ?? undefined);
   }
 
   /** Takes no more messages; the connection stays, for acknowledgements. */
@@ -303,14 +316,15 @@ export class MqttIntake {
 
   /**
    * MQTT.js waits for ever; without the subscription nothing would come, and start() would not end. The answer comes behind all that the
-   * broker has sent before it, so the time counts from the last message.
+   * broker has sent before it, so the time counts from the last message, but not for ever: a broker that has forgotten it may go on sending.
    */
-  #expectAnswer(to: "SUBSCRIBE" | "UNSUBSCRIBE"): void {
+  #expectAnswer(to: "SUBSCRIBE" | "UNSUBSCRIBE", waitsLeft = MAX_ANSWER_WAITS): void {
     const { connectTimeoutMs } = this.#settings;
     const heard = this.#heard;
     clearTimeout(this.#answerTimer);
     this.#answerTimer = setTimeout(() => {
-      if (this.#isHeld || this.#heard !== heard) this.#expectAnswer(to);
+      if (this.#isHeld) this.#expectAnswer(to, waitsLeft);
+      else if (this.#heard !== heard && waitsLeft > 1) this.#expectAnswer(to, waitsLeft - 1);
       else this.redeliver(new BridgeError("no-answer", `the broker has not answered ${to} within ${connectTimeoutMs} ms`));
     }, connectTimeoutMs);
   }

@@ -237,6 +237,25 @@ describe("a broken or hostile broker", { concurrency: true }, () => {
     assert.equal(broker.connections, 2);
   });
 
+  test("a broker that sends messages for ever and never answers SUBSCRIBE is given up as well", async (t) => {
+    const broker = await RawBroker.start(t, 5);
+    const writer = new FakeWriter();
+    writer.auto = true;
+    const settings = { url: broker.url, connectTimeoutMs: 50, reconnectMinMs: 1, reconnectMaxMs: 4, stopTimeoutMs: 50 };
+    const { logger, said } = recorder();
+    const ingress = makeIngress(t, fakeLog(writer), settings, new Registry(), { logger });
+    ingress.start().catch(() => undefined); // ends while it still connects
+    const busy = await broker.next();
+    busy.socket.write(broker.connack(0, false));
+    await busy.until("subscribe");
+    let sent = 0;
+    const timer = setInterval(() => busy.socket.write(broker.publish((sent++ % 1000) + 1, String(sent))), 5);
+    t.after(() => clearInterval(timer));
+    await waitFor("it is given up", () => busy.closed, { deadlineMs: 20_000 });
+    const [{ err }] = said("ending the mqtt connection, so that the broker delivers again");
+    assert.match((err as { message: string }).message, /not answered SUBSCRIBE/);
+  });
+
   test("reconnects to a broker that talks nonsense back off", async (t) => {
     const broker = await RawBroker.start(t, 5);
     const ingress = makeIngress(t, fakeLog(new FakeWriter()), {

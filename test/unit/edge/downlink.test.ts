@@ -3,11 +3,14 @@ import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import type { Delivery, DownMessage } from "../../../bridge/edge/down-message.ts";
 import { Downlink } from "../../../bridge/edge/downlink.ts";
+import { recorder } from "../../support/log-recorder.ts";
 import { waitFor } from "../../support/wait-for.ts";
+import { RawBroker } from "../bridge/raw-broker.ts";
 import { ScriptedBroker, type ScriptedConnection } from "../bridge/scripted-broker.ts";
 import { SILENT } from "./support.ts";
 
 const TOPIC = "t/demo/d/a/telemetry";
+const OTHER = "t/demo/d/b/telemetry";
 
 async function start(t: TestContext, version: 4 | 5) {
   const broker = await ScriptedBroker.start(t, version);
@@ -107,6 +110,69 @@ test("beyond the window nothing is read, and reading goes on with the acknowledg
   await waitFor("one more", () => came.length === 4);
   for (const { done } of came) done("delivered");
   await waitFor("the last", () => came.length === 5);
+});
+
+for (const version of [4, 5] as const) {
+  test(`MQTT ${version}: an upstream broker that answers neither SUBSCRIBE nor UNSUBSCRIBE loses the connection, and is asked again on the next`, async (t) => {
+    const broker = await RawBroker.start(t, version);
+    const { logger, said } = recorder();
+    const downlink = new Downlink({
+      mqtt: { url: broker.url, clientId: "", topics: [], qos: 1, protocolVersion: version, connectTimeoutMs: 200, reconnectMinMs: 1 },
+      gatewayId: "g1",
+      settings: { windowMessages: 3, deviceWindow: 10, deviceQueue: 10, ackTimeoutMs: 1_000 },
+      logger,
+    });
+    t.after(() => downlink.stop());
+    const errors = (): string[] =>
+      said("ending the mqtt connection, so that the broker delivers again").map(({ err }) => (err as { message: string }).message);
+    const granted = [1];
+
+    downlink.add(TOPIC);
+    const deaf = await broker.next();
+    deaf.socket.write(broker.connack(0, false));
+    await deaf.until("subscribe");
+    await waitFor("it is given up", () => deaf.closed);
+    assert.match(errors()[0], /not answered SUBSCRIBE/);
+
+    const second = await broker.next();
+    second.socket.write(broker.connack(0, true));
+    const { messageId } = await second.until("subscribe");
+    second.socket.write(broker.bytes({ cmd: "suback", messageId, granted }));
+    await waitFor("the subscription", () => downlink.stats().topics === 1);
+    downlink.remove(TOPIC);
+    await second.until("unsubscribe");
+    await waitFor("it is given up", () => second.closed);
+    assert.match(errors()[1], /not answered UNSUBSCRIBE/);
+
+    const third = await broker.next();
+    third.socket.write(broker.connack(0, true));
+    const unsubscribe = await third.until("unsubscribe");
+    third.socket.write(broker.bytes({ cmd: "unsuback", messageId: unsubscribe.messageId, granted: [0] }));
+    downlink.add(OTHER);
+    const subscribe = await third.until("subscribe");
+    third.socket.write(broker.bytes({ cmd: "suback", messageId: subscribe.messageId, granted }));
+    await waitFor("the other topic", () => downlink.stats().topics === 1);
+    assert.deepEqual([errors().length, broker.connections], [2, 3]);
+  });
+}
+
+test("an answered SUBSCRIBE leaves no timer behind: the connection stays", async (t) => {
+  const broker = await RawBroker.start(t, 5);
+  const { logger } = recorder();
+  const downlink = new Downlink({
+    mqtt: { url: broker.url, clientId: "", topics: [], qos: 1, connectTimeoutMs: 100, keepaliveS: 1, reconnectMinMs: 1 },
+    gatewayId: "g1",
+    settings: { windowMessages: 3, deviceWindow: 10, deviceQueue: 10, ackTimeoutMs: 1_000 },
+    logger,
+  });
+  t.after(() => downlink.stop());
+  downlink.add(TOPIC);
+  const connection = await broker.next();
+  connection.socket.write(broker.connack(0, false));
+  const { messageId } = await connection.until("subscribe");
+  connection.socket.write(broker.bytes({ cmd: "suback", messageId, granted: [1] }));
+  await connection.until("pingreq"); // later than connectTimeoutMs
+  assert.equal(connection.closed, false);
 });
 
 test("what nobody here reads is acknowledged, counted, and unsubscribed; it connects when somebody reads, and not before", async (t) => {
