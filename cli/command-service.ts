@@ -42,6 +42,7 @@ export async function startCommandService(
 
 function boundsOf({
   deviceWindow,
+  answerWaitMs,
   deviceQueue,
   maxOpen,
   maxAttempts,
@@ -50,5 +51,5 @@ function boundsOf({
   ackRetryMinMs,
   ackRetryMaxMs,
 }: Config["commands"]) {
-  return { deviceWindow, deviceQueue, maxOpen, maxAttempts, retryMinMs, retryMaxMs, ackRetryMinMs, ackRetryMaxMs };
+  return { deviceWindow, answerWaitMs, deviceQueue, maxOpen, maxAttempts, retryMinMs, retryMaxMs, ackRetryMinMs, ackRetryMaxMs };
 }

@@ -9,6 +9,13 @@
  *   accepted --> sent --> delivered --> acknowledged | failed        (states: processors/formats/commands.ts, NEXT_STATES)
  *       |         '-- <-- --' again, at-least-once only
  *       '--> expired, from anywhere; rejected instead of accepted
+ *
+ * The window of a device is for order and for its breath: a command that was sent has a place until it is done. At-least-once keeps its
+ * place, as it is sent again until it is done. At-most-once may be lost anywhere behind the broker (a gateway's cut line, a device that
+ * goes), of which nobody ever hears, and a handful of them must not stop whatever else the device is to do. So it gives its place up when
+ * its connection is lost before the broker answered, also by a crash of this service, and `answerWaitMs` after it is out (after the
+ * broker's answer, which for QoS 0 is the socket's). It stays open and waits for its acknowledgement until it expires, counts in the
+ * device's queue, and is never sent again. Nothing of that needs a record of its own: `sent` and `delivered`, with their times, say it.
  */
 import { deviceKey } from "../../processors/formats/names.ts";
 import type { Command, CommandAck, CommandReason, CommandStatus } from "../../processors/formats/commands.ts";
@@ -36,6 +43,8 @@ interface DeviceQueue {
   readonly waiting: Set<OpenCommand>;
   /** Those with a place in the window. */
   readonly admitted: Set<OpenCommand>;
+  /** These, and those that gave their place up. */
+  open: number;
 }
 
 export class CommandBook {
@@ -80,7 +89,7 @@ export class CommandBook {
     const open = new OpenCommand(command, offset, bytes);
     if (this.#open.has(open.key) || this.#finished.has(open.key)) return false;
     const device = this.#deviceOf(command);
-    if (device.waiting.size + device.admitted.size >= this.#bounds.deviceQueue) {
+    if (device.open >= this.#bounds.deviceQueue) {
       this.reject(command, offset, "queue-full", `the device has ${this.#bounds.deviceQueue} open commands`, now);
       return true;
     }
@@ -121,10 +130,13 @@ export class CommandBook {
       this.#admit(device);
       return;
     }
+    if (open.isAtMostOnce && open.state === "sent") {
+      if (open.reason !== "outcome-unknown") this.#step(open, "sent", now, "outcome-unknown");
+      return;
+    }
     device.admitted.add(open);
-    if (open.isAtMostOnce) {
-      if (open.state === "sent" && open.reason !== "outcome-unknown") this.#becomeUncertain(open, now);
-    } else if (open.state === "delivered") this.#sendAgainAfter(open, this.#ackPauseMs(open), status.ts);
+    if (open.isAtMostOnce) this.#waitForAnswer(open, status.ts);
+    else if (open.state === "delivered") this.#sendAgainAfter(open, this.#ackPauseMs(open), status.ts);
     else this.#sendAgainAfter(open, 0, now);
   }
 
@@ -152,6 +164,7 @@ export class CommandBook {
     open.inAir = 0;
     switch (outcome.kind) {
       case "written":
+        this.#waitForAnswer(open, now);
         return;
       case "not-written":
         open.licensed = true;
@@ -162,7 +175,8 @@ export class CommandBook {
         return;
       case "confirmed":
         this.#step(open, "delivered", now);
-        if (!open.isAtMostOnce) this.#sendAgainAfter(open, this.#ackPauseMs(open), now);
+        if (open.isAtMostOnce) this.#waitForAnswer(open, now);
+        else this.#sendAgainAfter(open, this.#ackPauseMs(open), now);
         return;
       case "no-subscriber":
         if (open.isAtMostOnce) {
@@ -173,19 +187,22 @@ export class CommandBook {
         this.#sendAgainAfter(open, this.#retryPauseMs(open), now);
         return;
       case "unknown":
-        if (open.isAtMostOnce) this.#becomeUncertain(open, now);
-        else this.#sendAgainAfter(open, this.#retryPauseMs(open), now);
+        if (open.isAtMostOnce) {
+          this.#step(open, "sent", now, "outcome-unknown");
+          this.#giveUpPlace(open);
+        } else this.#sendAgainAfter(open, this.#retryPauseMs(open), now);
         return;
     }
   }
 
-  /** What is due by now: expires, is ready again; then up to `room` ready commands are sent. */
+  /** What is due by now: expires, gives its place up, is ready again; then up to `room` ready commands are sent. */
   advance(now: number, room: number): void {
     for (let open = this.#due.peek(); open !== undefined && open.dueTs <= now; open = this.#due.peek()) {
       if (now >= open.command.expiresTs) this.#expire(open, now);
       else {
         this.#due.schedule(open, open.command.expiresTs);
-        this.#ready.add(open);
+        if (open.isAtMostOnce) this.#giveUpPlace(open);
+        else this.#ready.add(open);
       }
     }
     let left = room;
@@ -229,8 +246,15 @@ export class CommandBook {
     this.#output.publish(open);
   }
 
-  #becomeUncertain(open: OpenCommand, now: number): void {
-    this.#step(open, "sent", now, "outcome-unknown");
+  /** At most once: it is out. */
+  #waitForAnswer(open: OpenCommand, from: number): void {
+    this.#due.schedule(open, Math.min(from + this.#bounds.answerWaitMs, open.command.expiresTs));
+  }
+
+  #giveUpPlace(open: OpenCommand): void {
+    const device = this.#deviceOf(open.command);
+    device.admitted.delete(open);
+    this.#admit(device);
   }
 
   #expire(open: OpenCommand, now: number): void {
@@ -275,6 +299,7 @@ export class CommandBook {
     const device = this.#deviceOf(open.command);
     device.waiting.delete(open);
     device.admitted.delete(open);
+    device.open--;
     this.#admit(device);
     this.#forgetDevice(open.command);
   }
@@ -282,6 +307,7 @@ export class CommandBook {
   #add(open: OpenCommand, device: DeviceQueue): void {
     this.#open.set(open.key, open);
     this.#openBytes += open.bytes;
+    device.open++;
     this.#devices.set(deviceKey(open.command.tenant, open.command.deviceId), device);
     this.#due.schedule(open, open.command.expiresTs);
   }
@@ -296,12 +322,12 @@ export class CommandBook {
   }
 
   #deviceOf({ tenant, deviceId }: Command): DeviceQueue {
-    return this.#devices.get(deviceKey(tenant, deviceId)) ?? { waiting: new Set(), admitted: new Set() };
+    return this.#devices.get(deviceKey(tenant, deviceId)) ?? { waiting: new Set(), admitted: new Set(), open: 0 };
   }
 
   #forgetDevice({ tenant, deviceId }: Command): void {
     const key = deviceKey(tenant, deviceId);
     const device = this.#devices.get(key);
-    if (device !== undefined && device.waiting.size + device.admitted.size === 0) this.#devices.delete(key);
+    if (device?.open === 0) this.#devices.delete(key);
   }
 }

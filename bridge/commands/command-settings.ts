@@ -3,6 +3,8 @@
 export interface CommandBounds {
   /** Commands of one device that were sent and are not done: their order at the device is the order of first sending. */
   readonly deviceWindow: number;
+  /** How long an at-most-once command that is out keeps its place in that window without an answer, ms. */
+  readonly answerWaitMs: number;
   /** Open commands of one device, waiting ones too; more are rejected. */
   readonly deviceQueue: number;
   /** Open commands of one service; at the bound no more are read from the log. */
@@ -26,6 +28,8 @@ export interface CommandBounds {
 
 export const COMMAND_BOUNDS: CommandBounds = {
   deviceWindow: 8,
+  // Longer than a device that is there takes to answer, and than a gateway waits for it (2 s).
+  answerWaitMs: 10_000,
   deviceQueue: 100,
   maxOpen: 100_000,
   maxOpenBytes: 64 * 1024 * 1024,

@@ -202,6 +202,8 @@ export const commandsSchema = z
     /** How long a command is good for when its sender does not say. */
     expiresInMs: z.int().min(1_000).max(MAX_COMMAND_LIFE_MS).default(3_600_000),
     deviceWindow: z.int().min(1).max(1_000).default(COMMAND_BOUNDS.deviceWindow),
+    /** How long a sent at-most-once command has a place in the window without an answer. */
+    answerWaitMs: z.int().min(100).max(MAX_COMMAND_LIFE_MS).default(COMMAND_BOUNDS.answerWaitMs),
     deviceQueue: z.int().min(1).max(100_000).default(COMMAND_BOUNDS.deviceQueue),
     maxOpen: z.int().min(1).default(COMMAND_BOUNDS.maxOpen),
     maxAttempts: z.int().min(1).max(10_000).default(COMMAND_BOUNDS.maxAttempts),

@@ -56,8 +56,7 @@ async function world(t: Cleanup, protocolVersion: 4 | 5): Promise<World> {
   const mosquitto = await startMosquitto(t);
   const proxy = await BrokerProxy.start(t, mosquitto.port);
   await startAckIngress(t, log, topics, mosquitto.url);
-  // Room for every at-most-once command of a test: one that is lost on the way keeps its place until it expires.
-  const service = makeCommandService(t, log, topics, mosquitto.url, { bounds: { deviceWindow: 100 } });
+  const service = makeCommandService(t, log, topics, mosquitto.url);
   await service.start();
   const passwordsFile = join(tempDir(t, "passwords"), "passwords");
   for (const [index, name] of ["demo/d/device-1", "other/d/device-1"].entries()) {

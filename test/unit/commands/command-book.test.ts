@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { CommandBounds } from "../../../bridge/commands/command-settings.ts";
 import type { OpenCommand } from "../../../bridge/commands/open-command.ts";
 import { BookFixture, command, NOW } from "./support.ts";
 
@@ -208,6 +209,102 @@ test("restored: at-least-once that was sent goes again at once, delivered after 
   f.book.advance(NOW + 20_000, 10);
   assert.deepEqual(f.published(), ["b#2"]);
   assert.equal(f.book.acknowledged("demo", "device-1", { id: "c" }, NOW), "taken");
+});
+
+const ONCE = { guarantee: "at-most-once", qos: 2 } as const;
+
+/** A device's window of two, full of at-most-once commands that are out, and one of each kind that waits. */
+function fullWindow(changes: Partial<CommandBounds> = {}) {
+  const f = new BookFixture({ deviceWindow: 2, answerWaitMs: 10_000, ...changes });
+  for (const id of ["o1", "o2", "o3"]) f.take(id, ONCE);
+  f.take("l1");
+  f.book.advance(NOW, 10);
+  const out = [...f.publications];
+  assert.deepEqual(f.published(), ["o1#1", "o2#1"]);
+  f.said();
+  return { f, out };
+}
+
+test("at-most-once: one whose connection is lost leaves the window at once, is never sent again, and its answer still counts", () => {
+  const { f, out } = fullWindow();
+  for (const open of out) f.book.published(open, 1, { kind: "unknown" }, NOW);
+  f.book.advance(NOW, 10);
+  assert.deepEqual(f.published(), ["o3#1", "l1#1"], "what waited goes out");
+  f.book.acknowledged("demo", "device-1", { id: "o1" }, NOW + 5);
+  f.book.advance(NOW + HOUR, 10);
+  assert.deepEqual(f.published(), []);
+  assert.deepEqual(
+    f.said().filter((one) => /^o[12] (ack|fail|exp)/.test(one)),
+    ["o1 acknowledged", "o2 failed outcome-unknown"],
+  );
+  assert.equal(f.book.openCount, 0);
+});
+
+for (const kind of ["confirmed", "written"] as const) {
+  test(`at-most-once: one that is out (${kind}) and not answered leaves the window after answerWaitMs; the broker's answer is waited for`, () => {
+    const { f, out } = fullWindow();
+    f.book.advance(NOW + 60_000, 10);
+    assert.deepEqual(f.published(), [], "still in the air: the connection may lose it yet");
+    for (const open of out) f.book.published(open, 1, { kind }, NOW + 60_000);
+    f.book.advance(NOW + 69_999, 10);
+    assert.deepEqual(f.published(), []);
+    f.book.advance(NOW + 70_000, 10);
+    assert.deepEqual(f.published(), ["o3#1", "l1#1"]);
+    assert.equal(f.book.acknowledged("demo", "device-1", { id: "o2" }, NOW + 70_001), "taken");
+    f.said();
+    f.book.advance(NOW + HOUR, 10);
+    assert.deepEqual(f.published(), []);
+    assert.deepEqual(f.said()[0], "o1 expired no-acknowledgement");
+  });
+}
+
+test("what left the window counts in the device's queue until it expires", () => {
+  const { f, out } = fullWindow({ deviceQueue: 4 });
+  for (const open of out) f.book.published(open, 1, { kind: "unknown" }, NOW);
+  f.said();
+  f.take("x1");
+  assert.deepEqual(f.said(), ["x1 rejected queue-full"]);
+  f.book.acknowledged("demo", "device-1", { id: "o1" }, NOW);
+  f.take("x2");
+  assert.deepEqual(f.said(), ["o1 acknowledged", "x2 accepted"]);
+});
+
+test("at-least-once keeps its place: it is sent again until it is done", () => {
+  const f = new BookFixture({ deviceWindow: 1, answerWaitMs: 10_000 });
+  const open = sent(f, "l1");
+  f.take("l2");
+  f.book.published(open, 1, { kind: "confirmed" }, NOW);
+  f.book.advance(NOW + 20_000, 10);
+  assert.deepEqual(f.published(), []);
+  f.book.advance(NOW + 60_000, 10);
+  assert.deepEqual(f.published(), ["l1#2"]);
+});
+
+test("restored: at-most-once that was sent has no place in the window, delivered has it for the rest of answerWaitMs", () => {
+  const f = new BookFixture({ deviceWindow: 1, answerWaitMs: 10_000 });
+  const status = {
+    v: 1,
+    tenant: "demo",
+    deviceId: "device-1",
+    name: "blink",
+    attempts: 1,
+    ts: NOW - 4_000,
+    expiresTs: NOW + HOUR,
+  } as const;
+  const restore = (id: string, state: "sent" | "delivered" | "accepted", offset: number, reason?: "outcome-unknown"): void => {
+    const last = { ...status, guarantee: "at-most-once", id, state, offset, attempts: state === "accepted" ? 0 : 1, reason } as const;
+    f.book.restore(command(id, ONCE), last, 100, NOW);
+  };
+  restore("a", "sent", 0);
+  restore("b", "sent", 1, "outcome-unknown");
+  restore("c", "delivered", 2);
+  restore("d", "accepted", 3);
+  f.book.advance(NOW + 5_999, 10);
+  assert.deepEqual(f.published(), []);
+  assert.deepEqual(f.said(), ["a sent outcome-unknown"]);
+  f.book.advance(NOW + 6_000, 10);
+  assert.deepEqual(f.published(), ["d#1"]);
+  for (const id of ["a", "b", "c"]) assert.equal(f.book.acknowledged("demo", "device-1", { id }, NOW + 6_001), "taken");
 });
 
 test("a result that is too long for a status is left out, and said so", () => {

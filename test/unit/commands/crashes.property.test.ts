@@ -13,7 +13,8 @@ import { commandKey, isFinal, NEXT_STATES, type Command, type CommandStatus } fr
 import { deviceKey } from "../../../processors/formats/names.ts";
 import { command, NOW } from "./support.ts";
 
-const BOUNDS = { ...COMMAND_BOUNDS, deviceWindow: 3, maxAttempts: 1000 };
+/** A window of one: whatever is lost and keeps its place shows. */
+const BOUNDS = { ...COMMAND_BOUNDS, deviceWindow: 1, maxAttempts: 1000 };
 const LIFE_MS = 3_600_000;
 
 /** `lost`: as `unknown`, and the message never arrived. */
