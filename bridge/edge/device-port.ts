@@ -6,6 +6,7 @@ import type { IConnectPacket } from "mqtt-packet";
 import { deviceMay } from "../device-access.ts";
 import { RecentMap } from "../recent-map.ts";
 import { DeviceSession } from "./device-session.ts";
+import { HeldWills } from "./held-wills.ts";
 import type { DeviceMessage } from "./message.ts";
 import type { Readers } from "./readers.ts";
 import { newMemory, type Identity, type SessionCounters, type SessionHost, type SessionMemory } from "./session-host.ts";
@@ -61,6 +62,7 @@ export class DevicePort implements SessionHost {
   /** By name and client id. */
   readonly #connected = new Map<string, DeviceSession>();
   readonly #remembered = new RecentMap<SessionMemory>(MAX_SESSIONS);
+  readonly #wills = new HeldWills((will) => this.offer(will, () => undefined));
   #tlsVersion = 0;
   #sweeper: NodeJS.Timeout | undefined;
 
@@ -100,10 +102,11 @@ export class DevicePort implements SessionHost {
     return this.#sessions.size;
   }
 
-  /** Nothing more is read; what was taken is acknowledged as far as the store has it by then. */
+  /** Nothing more is read; what was taken is acknowledged as far as the store has it by then. Sessions end, so held wills are published. */
   async close(): Promise<void> {
     clearInterval(this.#sweeper);
     for (const session of this.#sessions) session.shutDown();
+    this.#wills.publishDue(Infinity);
     // Whoever does not read what was sent to it gets no goodbye.
     const timer = setTimeout(() => {
       for (const { socket } of this.#sessions) socket.destroy();
@@ -134,6 +137,11 @@ export class DevicePort implements SessionHost {
 
   offer(message: DeviceMessage, done: Done): void {
     this.#store.offer(message, done);
+  }
+
+  leaveWill(session: DeviceSession, will: DeviceMessage, delayMs: number): void {
+    if (delayMs > 0) this.#wills.hold(sessionKey(session), will, performance.now() + delayMs);
+    else this.offer(will, () => undefined);
   }
 
   login({ username, password }: IConnectPacket, socket: Socket): Identity | undefined {
@@ -169,8 +177,12 @@ export class DevicePort implements SessionHost {
     this.#connected.get(key)?.takenOver();
     this.#connected.set(key, session);
     const remembered = clean ? undefined : this.#remembered.get(key);
-    const isPresent = remembered?.persists === true;
+    const isPresent = remembered !== undefined && remembered.lifeMs > 0 && performance.now() < remembered.endsAtMs;
+    // A session that is not gone on with has ended: its will comes before anything of the new one.
+    if (isPresent) this.#wills.forget(key);
+    else this.#wills.publishNow(key);
     session.memory = isPresent ? remembered : newMemory();
+    session.memory.endsAtMs = Infinity;
     this.#remembered.set(key, session.memory);
     return isPresent;
   }
@@ -179,7 +191,9 @@ export class DevicePort implements SessionHost {
     this.#sessions.delete(session);
     for (const topic of session.memory.subscriptions.keys()) this.#down?.readers.remove(session, topic);
     const key = sessionKey(session);
-    if (this.#connected.get(key) === session) this.#connected.delete(key);
+    if (this.#connected.get(key) !== session) return;
+    this.#connected.delete(key);
+    session.memory.endsAtMs = performance.now() + session.memory.lifeMs;
   }
 
   #take(socket: Socket): void {
@@ -189,6 +203,7 @@ export class DevicePort implements SessionHost {
   #sweep(): void {
     const now = performance.now();
     for (const session of this.#sessions) session.checkAlive(now, CONNECT_TIMEOUT_MS);
+    this.#wills.publishDue(now);
     const tls = this.#tls;
     if (tls === undefined || tls.version() === this.#tlsVersion) return;
     this.#tlsVersion = tls.version();

@@ -160,8 +160,10 @@ export class DeviceSession {
       case "pubcomp":
         return this.#outgoing === undefined ? this.#violation(REASON.protocolError) : this.#outgoing.answered(packet);
       case "disconnect":
-        // 0x04: the client wants its will to be sent
-        if (packet.reasonCode !== 4) this.#will = undefined;
+        // With any other reason the client wants its will to be sent [MQTT-3.14.4-3], or has failed.
+        if ((packet.reasonCode ?? 0) === 0) this.#will = undefined;
+        // A session that ends with its connection cannot be made to last [3.14.2.2.2].
+        if (this.memory.lifeMs > 0) this.memory.lifeMs = lifeMsOf(packet.properties?.sessionExpiryInterval ?? this.memory.lifeMs / 1000);
         this.#state = "ending";
         this.socket.end();
         return;
@@ -190,7 +192,8 @@ export class DeviceSession {
     this.#keepAliveMs = (packet.keepalive ?? 0) * 1000;
     this.#state = "open";
     const sessionPresent = host.opened(this, packet.clean !== false);
-    this.memory.persists = this.#version === 5 ? (packet.properties?.sessionExpiryInterval ?? 0) > 0 : packet.clean === false;
+    if (this.#version === 5) this.memory.lifeMs = lifeMsOf(packet.properties?.sessionExpiryInterval ?? 0);
+    else this.memory.lifeMs = packet.clean === false ? Infinity : 0;
     this.#connack(sessionPresent, isNameless);
     this.#openOutgoing(packet);
   }
@@ -349,7 +352,9 @@ export class DeviceSession {
     const wasOpen = this.#state !== "new" && this.#state !== "closed";
     const will = this.#will;
     this.#will = undefined;
-    if (wasOpen && will !== undefined && this.#host.mayPublish(this.identity, will.topic)) this.#host.offer(willOf(will), () => undefined);
+    if (!wasOpen || will === undefined || !this.#host.mayPublish(this.identity, will.topic)) return;
+    const delayMs = this.#version === 5 ? (will.properties?.willDelayInterval ?? 0) * 1000 : 0;
+    this.#host.leaveWill(this, willOf(will), Math.min(delayMs, this.memory.lifeMs));
   }
 
   #gone(): void {
@@ -359,6 +364,11 @@ export class DeviceSession {
     this.#host.closed(this);
     this.#outgoing?.close();
   }
+}
+
+/** 0xFFFFFFFF: for good. */
+function lifeMsOf(expiryIntervalS: number): number {
+  return expiryIntervalS === 0xffffffff ? Infinity : expiryIntervalS * 1000;
 }
 
 function messageOf({ topic, payload, qos, dup, retain, properties }: IPublishPacket): DeviceMessage {

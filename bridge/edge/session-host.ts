@@ -14,6 +14,8 @@ export interface SessionHost {
   readonly downlink: Pick<DownlinkSettings, "deviceWindow" | "deviceQueue" | "ackTimeoutMs"> | undefined;
   whenRoom(listener: () => void): void;
   offer(message: DeviceMessage, done: (outcome: Outcome) => void): void;
+  /** The session's Last Will, to be published when it has been away for so long, or its session ends; 0: now. */
+  leaveWill(session: DeviceSession, will: DeviceMessage, delayMs: number): void;
   /** Undefined: not let in. */
   login(connect: IConnectPacket, socket: Socket): Identity | undefined;
   mayPublish(identity: Identity, topic: string): boolean;
@@ -37,8 +39,10 @@ export interface Identity {
 
 /** The client's, over its connections: about 200 bytes without a message under way. */
 export interface SessionMemory {
-  /** It outlives the connection (MQTT 3.1.1: no clean session; MQTT 5: a session expiry interval). */
-  persists: boolean;
+  /** How long it outlives its connection (MQTT 5: session expiry interval; MQTT 3.1.1: for good, or not at all). ms. */
+  lifeMs: number;
+  /** On the port's clock; Infinity while its device is connected. */
+  endsAtMs: number;
   /** QoS 2 messages of the device stored and not released, by packet id. */
   readonly received: Set<number>;
   /** QoS by topic. */
@@ -50,7 +54,8 @@ export interface SessionMemory {
 }
 
 export function newMemory(): SessionMemory {
-  return { persists: false, received: new Set(), subscriptions: new Map(), releasing: new Set(), lastMessageId: 0 };
+  const endsAtMs = Infinity;
+  return { lifeMs: 0, endsAtMs, received: new Set(), subscriptions: new Map(), releasing: new Set(), lastMessageId: 0 };
 }
 
 export interface SessionCounters {

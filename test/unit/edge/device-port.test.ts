@@ -200,6 +200,108 @@ test("a device that connects again before its old connection is known to be dead
   assert.deepEqual(store.texts, ["t/demo/d/a/state offline", `${TOPIC} 1`]);
 });
 
+/** A device of MQTT 5 whose will waits. */
+function delayed(clientId: string, willDelayInterval: number, sessionExpiryInterval: number): IClientOptions {
+  const will = { topic: `t/demo/d/${clientId}/state`, payload: Buffer.from("offline"), qos: 1, retain: true } as const;
+  return {
+    clientId,
+    protocolVersion: 5,
+    clean: false,
+    properties: { sessionExpiryInterval },
+    will: { ...will, properties: { willDelayInterval } },
+  };
+}
+
+test("Will Delay Interval: the will is stored when it has passed, or when the session ends, whichever is first", async (t) => {
+  const { store, client, devices } = await startPort(t);
+  store.answer = "stored";
+  const without = await client(delayed("none", 3600, 0));
+  without.stream.destroy();
+  await waitFor("the will of a session that ends with its connection", () => store.texts.length === 1);
+  const short = await client(delayed("short", 1, 3600));
+  const expiring = await client(delayed("expiring", 3600, 1));
+  const long = await client(delayed("long", 3600, 0xffffffff));
+  for (const one of [short, expiring, long]) one.stream.destroy();
+  await waitFor("they are gone", () => devices.connections === 0);
+  assert.equal(store.texts.length, 1, "not at once");
+  await waitFor("two wills", () => store.texts.length === 3, { deadlineMs: 6_000 });
+  assert.deepEqual(store.texts.toSorted(), ["expiring", "none", "short"].map((id) => `t/demo/d/${id}/state offline`).toSorted());
+  await client({ clientId: "long", protocolVersion: 5, clean: true });
+  assert.equal(store.texts.at(-1), "t/demo/d/long/state offline", "a clean start ends the session");
+});
+
+test("Will Delay Interval: a device that is back on its session in time was never away, also where its old connection is not known to be dead", async (t) => {
+  const { store, client, devices } = await startPort(t);
+  store.answer = "stored";
+  const lost = await client(delayed("back", 1, 3600));
+  lost.stream.destroy();
+  await waitFor("it is gone", () => devices.connections === 0);
+  await client(delayed("back", 3600, 3600));
+  await client(delayed("taken", 1, 3600));
+  await client(delayed("taken", 3600, 3600));
+  // Later than theirs would have come.
+  const witness = await client(delayed("witness", 1, 3600));
+  witness.stream.destroy();
+  await waitFor("the will of the witness", () => store.texts.length > 0, { deadlineMs: 6_000 });
+  assert.deepEqual(store.texts, ["t/demo/d/witness/state offline"]);
+});
+
+test("Will Delay Interval: a clean start that takes the connection over ends the session, and the will comes first", async (t) => {
+  const { store, client } = await startPort(t);
+  store.answer = "stored";
+  await client(delayed("a", 3600, 3600));
+  const back = await client({ ...delayed("a", 3600, 3600), clean: true });
+  await back.publishAsync(TOPIC, "1", { qos: 1 });
+  assert.deepEqual(store.texts, ["t/demo/d/a/state offline", `${TOPIC} 1`]);
+});
+
+test("Will Delay Interval: wills that wait when the gateway stops are stored; of a device that is connected then there is none", async (t) => {
+  const { store, client, devices } = await startPort(t);
+  store.answer = "stored";
+  await client(delayed("here", 3600, 3600));
+  const lost = await client(delayed("gone", 3600, 3600));
+  lost.stream.destroy();
+  await waitFor("it is gone", () => devices.connections === 1);
+  await devices.close();
+  assert.deepEqual(store.texts, ["t/demo/d/gone/state offline"]);
+});
+
+test("MQTT 5: DISCONNECT with another reason than 0 leaves the will, and may shorten the session it waits for", async (t) => {
+  const { store, port } = await startPort(t);
+  store.answer = "stored";
+  const goodbye = async (clientId: string, reasonCode: number): Promise<void> => {
+    const { cmd: _, ...connect } = { cmd: "connect", ...delayed(clientId, 3600, 3600) };
+    const { socket, send, received } = await rawClient(t, port, connect, 5);
+    await waitFor("CONNACK", () => received.length > 0);
+    send({ cmd: "disconnect", reasonCode, properties: { sessionExpiryInterval: 0 } });
+    await waitFor("the end", () => socket.closed);
+  };
+  for (const [id, reason] of [
+    ["polite", 0],
+    ["will", 4],
+    ["failed", 0x80],
+  ] as const)
+    await goodbye(id, reason);
+  assert.deepEqual(store.texts, ["t/demo/d/will/state offline", "t/demo/d/failed/state offline"]);
+});
+
+test("MQTT 5: a session is there until its expiry interval has passed, and not longer", async (t) => {
+  const { store, port, devices } = await startPort(t);
+  store.answer = "stored";
+  const { cmd: _, ...connect } = { cmd: "connect", ...delayed("a", 3600, 1) };
+  const isPresent = async (): Promise<boolean> => {
+    const { socket, received } = await rawClient(t, port, connect, 5);
+    const connack = await waitFor("CONNACK", () => received.find((packet) => packet.cmd === "connack"));
+    socket.destroy();
+    await waitFor("it is gone", () => devices.connections === 0);
+    return connack.sessionPresent;
+  };
+  assert.equal(await isPresent(), false);
+  assert.equal(await isPresent(), true);
+  await waitFor("the will says that it is over", () => store.texts.length > 0, { deadlineMs: 6_000 });
+  assert.equal(await isPresent(), false);
+});
+
 test("the same client id ends the connection before it; another name's does not", async (t) => {
   const keepers: DoorKeepers = { clientCertificates: false, anonymous: false, passwords: { check: () => true } };
   const { client, devices } = await startPort(t, keepers);
