@@ -74,7 +74,7 @@ export class DeltaBook {
     return this.#due.peek()?.dueTs ?? Number.POSITIVE_INFINITY;
   }
 
-  /** A record of the log, in its order. Undefined: the shadow is gone. `asked`: the device did, just now. */
+  /** A record of the log, in its order. Undefined: nothing is known of the shadow any more. `asked`: the device did, just now. */
   take(key: string, document: ShadowDocument | undefined, asked: boolean, bytes: number): void {
     const known = this.#pending.get(key);
     if (document !== undefined && known?.document.version === document.version && !asked) return;

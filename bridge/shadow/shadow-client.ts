@@ -36,8 +36,7 @@ export class ShadowClient {
     let found: ShadowDocument | undefined;
     await readRange(this.#log, start, end.offset, (records, index) => {
       const record = readShadowRecord(records, index);
-      // an answer to a device that asked for what is not there
-      if (record?.key === key) found = record.document?.version === 0 ? undefined : record.document;
+      if (record?.key === key) found = record.document;
     });
     return found;
   }

@@ -32,7 +32,7 @@ export class ShadowLane {
       const record = readShadowRecord(records, i);
       if (record === undefined) continue;
       if (record.rejection !== undefined) rejections.add(record.rejection, now);
-      this.book.take(record.key, record.document, record.asked && records.timestamps[i] > now - ASKED_AGE_MS, record.bytes);
+      this.book.take(record.key, record.told, record.asked && records.timestamps[i] > now - ASKED_AGE_MS, record.bytes);
     }
     this.position = nextOffset;
   }

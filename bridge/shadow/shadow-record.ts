@@ -2,13 +2,15 @@
 import type { RecordsView } from "../../eventlog/records/view.ts";
 import { isJsonObject } from "../../processors/formats/merge-patch.ts";
 import { RAW_HEADERS, parseDeviceKey } from "../../processors/formats/names.ts";
-import { SHADOW_HEADERS, type ShadowDocument, type ShadowOutcome } from "../../processors/formats/shadow.ts";
+import { SHADOW_HEADERS, emptyShadow, type ShadowDocument, type ShadowOutcome } from "../../processors/formats/shadow.ts";
 import type { Rejection } from "./rejection.ts";
 
 export interface ShadowRecord {
   readonly key: string;
   /** Undefined: there is none (any more). */
   readonly document: ShadowDocument | undefined;
+  /** As its device gets it: an empty one where there is none. Undefined: somebody else took it away, and its version with it. */
+  readonly told: ShadowDocument | undefined;
   readonly bytes: number;
   readonly asked: boolean;
   /** Of whom it is the answer. */
@@ -33,13 +35,17 @@ export function readShadowRecord(records: RecordsView, index: number): ShadowRec
   const [id, outcome] = [text(SHADOW_HEADERS.request), text(SHADOW_HEADERS.outcome)];
   const [code, message = ""] = [text(SHADOW_HEADERS.rejected), text(SHADOW_HEADERS.rejectedMessage)];
   const correlation = bytes(RAW_HEADERS.correlation);
+  const ts = records.timestamps[index];
+  const version = text(SHADOW_HEADERS.version);
+  const empty = version === undefined ? undefined : emptyShadow(device.tenant, device.deviceId, Number(version), ts);
   return {
     key,
     document,
+    told: document ?? empty,
     bytes: value?.length ?? 0,
     asked: text(SHADOW_HEADERS.asked) !== undefined,
     result: id === undefined || outcome === undefined ? undefined : { id, outcome: outcome as ShadowOutcome },
-    rejection: code === undefined ? undefined : { ...device, code, message, id, ts: records.timestamps[index], correlation },
+    rejection: code === undefined ? undefined : { ...device, code, message, id, ts, correlation },
   };
 }
 

@@ -22,12 +22,14 @@ export const SHADOW_HEADERS = {
   outcome: "shadow.outcome",
   /** The device asked. */
   asked: "shadow.asked",
+  /** On a record without a value: the version that the shadow has nevertheless, in digits. */
+  version: "shadow.version",
   /** A report was refused: its code, and the words for it, which hold nothing of the report. Its `mqtt.correlation` is beside them. */
   rejected: "shadow.rejected",
   rejectedMessage: "shadow.rejected.message",
 } as const;
 
-/** The value of a record of `iot.shadows` (JSON), and what HTTP answers; its key is `tenant|deviceId`. No value: the shadow was deleted. */
+/** The value of a record of `iot.shadows` (JSON), and what HTTP answers; its key is `tenant|deviceId`. No value: there is no shadow (any more). */
 export interface ShadowDocument {
   readonly v: 1;
   readonly tenant: string;
@@ -77,6 +79,11 @@ export interface ShadowResult {
   readonly outcome: ShadowOutcome;
   /** Of the shadow after it. */
   readonly version: number;
+}
+
+/** What a device is told where there is no shadow: never kept. */
+export function emptyShadow(tenant: string, deviceId: string, version: number, ts: number): ShadowDocument {
+  return { v: 1, tenant, deviceId, version, desired: {}, reported: {}, metadata: { desired: {}, reported: {} }, ts };
 }
 
 /** What of a row of the store `shadows` others read. */

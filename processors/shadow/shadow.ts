@@ -71,15 +71,10 @@ class Shadow implements Processor<string | null, ByteSlice | null, ShadowOutputs
     }
   }
 
-  /** A device that asks where there is no shadow gets an empty one: it would wait for ever otherwise. */
-  #answer({ tenant, deviceId }: DeviceName, now: number): void {
-    const key = deviceKey(tenant, deviceId);
-    const row = this.#rows.get(key) ?? NEW_ROW;
-    const { version, ts } = row;
-    const { desired, reported, times: metadata } = NO_STATE;
-    const empty: ShadowDocument = { v: 1, tenant, deviceId, version, desired, reported, metadata, ts };
-    const document = row.document(tenant, deviceId) ?? empty;
-    this.#documents.forward({ key, value: document, timestamp: now, headers: [header(SHADOW_HEADERS.asked, "true")] });
+  /** Where there is no shadow too: the device would wait for ever otherwise. The topic, which is compacted, has none then either. */
+  #answer(device: DeviceName, now: number): void {
+    const row = this.#rows.get(deviceKey(device.tenant, device.deviceId)) ?? NEW_ROW;
+    this.#write(device, row, [header(SHADOW_HEADERS.asked, "true")], now);
   }
 
   #request(device: DeviceName, { id, op, state = {}, ifVersion }: ShadowRequest, now: number): void {
@@ -163,7 +158,8 @@ class Shadow implements Processor<string | null, ByteSlice | null, ShadowOutputs
 
   #write({ tenant, deviceId }: DeviceName, row: ShadowRow, headers: readonly RecordHeader[], now: number): void {
     const value = row.document(tenant, deviceId) ?? null;
-    this.#documents.forward({ key: deviceKey(tenant, deviceId), value, timestamp: now, headers });
+    const all = value === null ? [...headers, header(SHADOW_HEADERS.version, String(row.version))] : headers;
+    this.#documents.forward({ key: deviceKey(tenant, deviceId), value, timestamp: now, headers: all });
   }
 }
 

@@ -166,6 +166,13 @@ test(
       assert.equal((await cli("get", "d1")).code, 1);
       assert.equal((await fetch(path)).status, 404);
       assert.equal((await cli("set", "d1", "[]")).code, 1);
+      device.messages.length = 0;
+      await device.ask();
+      const [answer] = await waitFor("the answer", () => (device.messages.length > 0 ? device.messages : undefined));
+      assert.deepEqual([answer.delta, answer.desired, answer.reported], [{}, {}, {}]);
+      assert.ok(answer.version > before.version + 2, "its version goes on");
+      assert.equal((await cli("get", "d1")).code, 1, "asking makes none");
+      assert.equal((await fetch(path)).status, 404);
     });
     for (const service of [ingress, worker]) assert.deepEqual(await service.stop(), { code: 0, signal: null });
   },

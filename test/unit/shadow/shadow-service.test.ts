@@ -10,7 +10,7 @@ import { DELTA_BOUNDS, type DeltaBounds } from "../../../bridge/shadow/delta-boo
 import { ShadowService } from "../../../bridge/shadow/shadow-service.ts";
 import { TableWriter } from "../../../bridge/table-writer.ts";
 import { EmbeddedLog } from "../../../eventlog/embedded/embedded-log.ts";
-import type { EventLog, FetchedBatch, LogReader } from "../../../eventlog/port.ts";
+import type { EventLog, FetchedBatch, LogReader, RecordHeader } from "../../../eventlog/port.ts";
 import { partitionForKey } from "../../../eventlog/records/murmur2.ts";
 import { tempDir } from "../../support/temp-dir.ts";
 import { waitFor } from "../../support/wait-for.ts";
@@ -110,6 +110,25 @@ function slowReader(inner: LogReader, isHeld: () => boolean, onPoll: () => Promi
     close: () => inner.close(),
   };
 }
+
+test("a device that asks for a shadow that is not there is told so, with its version, whatever else is said of that shadow meanwhile", async (t) => {
+  const log = await openLog(t);
+  const { url, versions } = await startBroker(t);
+  const key = Buffer.from("demo|d1");
+  const writer = log.plainWriter({});
+  t.after(() => writer.close());
+  const header = (name: string, value: string) => ({ key: name, value: Buffer.from(value) });
+  const to = { topic: "shadows", partition: partitionForKey(key, 0, key.length, 2) };
+  const nothing = (...headers: RecordHeader[]): Promise<void> =>
+    new Promise((resolve, reject) =>
+      writer.send(to, key, null, headers, Date.now(), (error) => (error === undefined ? resolve() : reject(error))),
+    );
+  await nothing(header("shadow.asked", "true"), header("shadow.version", "7"));
+  await nothing(header("shadow.request", "r1"), header("shadow.outcome", "conflict"), header("shadow.version", "7"));
+  await makeService(t, log, url).start();
+  await waitFor("the answer", () => versions.length > 0);
+  assert.deepEqual(versions, [7]);
+});
 
 test("nothing is sent before a partition is read to its end: what was superseded is never sent, after no restart", async (t) => {
   const log = await openLog(t);

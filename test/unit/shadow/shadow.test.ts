@@ -75,7 +75,10 @@ test("a deleted shadow is gone from the topic, and its versions go on where they
   const shadow = await ShadowDriver.start(t);
   shadow.want({ state: { a: 1 } });
   const [gone] = shadow.want({ id: "bye", op: "delete" });
-  assert.deepEqual(gone, { document: undefined, headers: { "shadow.request": "bye", "shadow.outcome": "applied" } });
+  assert.deepEqual(gone, {
+    document: undefined,
+    headers: { "shadow.request": "bye", "shadow.outcome": "applied", "shadow.version": "2" },
+  });
   assert.deepEqual([shadow.row()?.exists, shadow.row()?.version], [false, 2]);
   assert.equal(shadow.want({ state: { a: 1 } })[0].document?.version, 3);
 });
@@ -94,14 +97,16 @@ test("the same id again is the same update, of people and of devices, among the 
   assert.equal(shadow.row()?.results.length, MAX_RESULTS);
 });
 
-test("a device that asks gets its shadow as it is, or an empty one; asking changes nothing", async (t) => {
+test("a device that asks gets its shadow as it is, or the version of none; asking changes nothing, and makes no document", async (t) => {
   const shadow = await ShadowDriver.start(t);
   const [nothing] = shadow.device("get", "");
-  assert.deepEqual([nothing.document?.version, nothing.document?.desired, nothing.headers], [0, {}, { "shadow.asked": "true" }]);
+  assert.deepEqual(nothing, { document: undefined, headers: { "shadow.asked": "true", "shadow.version": "0" } });
   assert.equal(shadow.row(), undefined);
   shadow.want({ state: { a: 1 } });
   const [asked] = shadow.device("get", "whatever");
   assert.deepEqual([asked.document?.version, asked.document?.delta], [1, { a: 1 }]);
+  shadow.want({ op: "delete" });
+  assert.deepEqual(shadow.device("get", ""), [{ document: undefined, headers: { "shadow.asked": "true", "shadow.version": "2" } }]);
 });
 
 test("a device's bytes are never a request, and count for the device of the topic only", async (t) => {
