@@ -8,11 +8,14 @@
  * mosquitto-go-auth gives the CN as `username` with `use_identity_as_username` (its README, "HTTP": username, clientid, topic, acc).
  */
 import { deviceMay, parseIdentity, serviceMay, type BrokerAction } from "./device-access.ts";
+import type { GatewayAccess } from "./gateway-access.ts";
 
 export type AuthQuestion = Readonly<Record<string, unknown>>;
 
 export interface AuthPolicy {
   readonly serviceUsers: readonly string[];
+  /** By user. */
+  readonly gateways: ReadonlyMap<string, GatewayAccess>;
   /** `tenant|deviceId` that the registry denies. */
   isDenied(deviceKey: string): boolean;
 }
@@ -24,6 +27,8 @@ export function isAllowed(question: AuthQuestion, policy: AuthPolicy): boolean {
   const asked = actionsOf(acc ?? action);
   if (asked.length === 0) return false;
   if (policy.serviceUsers.includes(name)) return asked.every((one) => serviceMay(one, topic));
+  const gateway = policy.gateways.get(name);
+  if (gateway !== undefined) return asked.every((one) => gateway.may(one, topic, (deviceKey) => policy.isDenied(deviceKey)));
   const device = parseIdentity(name);
   if (device === undefined || policy.isDenied(`${device.tenant}|${device.deviceId}`)) return false;
   return asked.every((one) => deviceMay(name, one, topic));

@@ -85,7 +85,10 @@ export function buildProgram(done: (exitCode: number) => void): Command {
     .action(async (action: "create" | "verify", options: CommonOptions) => {
       done(await (await import("./commands/topics.ts")).run(action, options));
     });
-  command("mqtt-acl", "print access rules for the MQTT broker: devices bound to their tenant and their own topics")
+  command(
+    "mqtt-acl",
+    "print access rules for the MQTT broker: devices bound to their tenant and their own topics, gateways to their devices",
+  )
     .addOption(new Option("-f, --format <format>", "for").choices(["mosquitto-acl", "dynamic-security"]).default("mosquitto-acl"))
     .option("--devices <file>", 'with dynamic-security: a device a line, "tenant|deviceId" and, behind a space, its password')
     .action(async (options: MqttAclOptions) => {

@@ -8,6 +8,7 @@ import type { Logger } from "pino";
 import { RAW_HEADERS } from "../../processors/formats/names.ts";
 import { BridgeError } from "../errors.ts";
 import { GATEWAY_PROPERTIES } from "../gateway-time.ts";
+import { gapTopic } from "../gateway-access.ts";
 import type { MqttSettings } from "../ingress-settings.ts";
 import { isVersionRefused } from "../mqtt-intake.ts";
 import { headerText, type StoredMessage } from "./message.ts";
@@ -18,11 +19,6 @@ export interface MqttTargetOptions {
   readonly mqtt: MqttSettings;
   readonly gatewayId: string;
   readonly logger: Logger;
-}
-
-/** Where what the gateway gave up is told. */
-export function gapTopic(gatewayId: string): string {
-  return `sluice/gateways/${gatewayId}/gap`;
 }
 
 /** Without one acknowledgement for so long the connection is taken for dead. ms. */

@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { Registry } from "prom-client";
 import { authenticator } from "../../api/auth.ts";
+import { GatewayAccess } from "../../bridge/gateway-access.ts";
 import { IngressReplica } from "../../bridge/scale-out/replica.ts";
 import type { ShadowService } from "../../bridge/shadow/shadow-service.ts";
 import { ingressGroup } from "../acls.ts";
@@ -77,11 +78,12 @@ function replicaNameOf({ instanceId, mqtt: { clientId, scaleOut } }: Config): st
   return replica === undefined ? (instanceId ?? `${clientId}-${hostname()}-${process.pid}`) : `${clientId}-replica-${replica}`;
 }
 
-function brokerAuth({ ingress: { auth, http } }: Config, ingress: IngressReplica): BrokerAuthOptions | undefined {
+function brokerAuth({ ingress: { auth, http }, mqtt }: Config, ingress: IngressReplica): BrokerAuthOptions | undefined {
   if (auth === undefined) return undefined;
   const { secret, serviceUsers, maxPerSecond } = auth;
   if (http === undefined) throw new CommandFailure("no-http", "ingress.auth needs ingress.http");
   if (secret === undefined)
     throw new CommandFailure("no-secret", "ingress.auth needs a secret: ingress.auth.secretFile or SLUICE_INGRESS_AUTH_SECRET");
-  return { secret, serviceUsers, maxPerSecond, isDenied: (deviceKey) => ingress.isDenied(deviceKey) };
+  const gateways = new Map(mqtt.gateways.map((gateway) => [gateway.user, new GatewayAccess(gateway)]));
+  return { secret, serviceUsers, gateways, maxPerSecond, isDenied: (deviceKey) => ingress.isDenied(deviceKey) };
 }

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { COMMAND_BOUNDS } from "../../bridge/commands/command-settings.ts";
 import { scaleOutProblem } from "../../bridge/scale-out/settings.ts";
 import { DEFAULT_FILTERS } from "../../bridge/topic-templates.ts";
+import { brokerGatewaysSchema } from "./broker-gateways.ts";
 import { COMMAND_TOPICS, MAX_COMMAND_LIFE_MS } from "../../processors/formats/commands.ts";
 import { processingSchema, schemaRegistrySchema } from "../../processors/settings.ts";
 
@@ -97,6 +98,7 @@ export const mqttSchema = z
     password: z.string().optional(),
     passwordFile: filePath.optional(),
     tls: z.strictObject(tlsFiles).optional(),
+    gateways: brokerGatewaysSchema,
     keepaliveS: z.int().min(1).max(65_535).default(30),
     sessionExpiryS: z.int().nonnegative().max(4_294_967_295).default(604_800),
     /** Messages and bytes not yet acknowledged to the broker. */
@@ -106,6 +108,10 @@ export const mqttSchema = z
     trustGatewayTime: z.strictObject({ maxAgeMs: z.int().min(1_000).default(259_200_000) }).optional(),
     /** Absent: this ingress is the only one. docs/scale-out.md */
     scaleOut: scaleOutSchema.optional(),
+  })
+  .superRefine(({ username, clientId, gateways }, context) => {
+    const at = gateways.findIndex(({ user }) => user === (username ?? clientId));
+    if (at !== -1) context.addIssue({ code: "custom", path: ["gateways", at, "user"], message: "is Sluice's own name at the broker" });
   })
   .prefault({});
 

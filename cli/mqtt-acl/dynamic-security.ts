@@ -4,6 +4,7 @@
  */
 import { pbkdf2Sync, randomBytes } from "node:crypto";
 import { DEVICE_PUBLISHES, DEVICE_READS, SERVICE_PUBLISHES, SERVICE_READS, identityOf } from "../../bridge/device-access.ts";
+import type { GatewayAccess } from "../../bridge/gateway-access.ts";
 import type { ListedDevice } from "./device-list.ts";
 
 /** As Mosquitto makes them itself (PBKDF2, SHA-512). */
@@ -18,8 +19,18 @@ interface Acl {
   readonly allow: true;
 }
 
+/** A gateway and its password. */
+export interface ListedGateway {
+  readonly access: GatewayAccess;
+  readonly password: string | undefined;
+}
+
 /** @param service user and password of Sluice itself; without a password a client can only come with its certificate */
-export function dynamicSecurity(service: { username: string; password?: string }, devices: readonly ListedDevice[]): object {
+export function dynamicSecurity(
+  service: { username: string; password?: string },
+  devices: readonly ListedDevice[],
+  gateways: readonly ListedGateway[],
+): object {
   const clients = [client(service.username, service.password, "sluice")];
   const roles = [
     {
@@ -38,6 +49,17 @@ export function dynamicSecurity(service: { username: string; password?: string }
       acls: [
         ...DEVICE_PUBLISHES.map((door) => acl("publishClientSend", `t/${name}/${door}`)),
         ...DEVICE_READS.flatMap((door) => [acl("subscribeLiteral", `t/${name}/${door}`), acl("publishClientReceive", `t/${name}/${door}`)]),
+      ],
+    });
+  }
+  for (const { access, password } of gateways) {
+    const rolename = `gateway-${access.user}`;
+    clients.push(client(access.user, password, rolename));
+    roles.push({
+      rolename,
+      acls: [
+        ...access.publishes.map((filter) => acl("publishClientSend", filter)),
+        ...access.reads.flatMap((filter) => [acl("subscribePattern", filter), acl("publishClientReceive", filter)]),
       ],
     });
   }

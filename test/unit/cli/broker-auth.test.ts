@@ -6,11 +6,20 @@ import { pino } from "pino";
 import { Registry } from "prom-client";
 import type { Ingress } from "../../../bridge/ingress.ts";
 import { isAllowed, type AuthPolicy } from "../../../bridge/broker-auth.ts";
+import { GatewayAccess } from "../../../bridge/gateway-access.ts";
 import { startIngressHttp } from "../../../cli/ingress-http.ts";
 import { Closers } from "../../../cli/service.ts";
 
 const SECRET = "sixteen-characters-or-more";
-const POLICY: AuthPolicy = { serviceUsers: ["sluice"], isDenied: (key) => key === "acme|denied" };
+const GATEWAYS = [
+  new GatewayAccess({ user: "gw-a", id: "plant-a", devices: ["acme|a", "acme|denied"], tenants: [] }),
+  new GatewayAccess({ user: "gw-evil", devices: [], tenants: ["evil"] }),
+];
+const POLICY: AuthPolicy = {
+  serviceUsers: ["sluice"],
+  gateways: new Map(GATEWAYS.map((gateway) => [gateway.user, gateway])),
+  isDenied: (key) => key === "acme|denied",
+};
 
 async function start(t: TestContext, { maxPerSecond = 10_000, registry = new Registry() } = {}): Promise<string> {
   const closers = new Closers();
@@ -107,6 +116,70 @@ test("a denied device may nothing, Sluice itself only what it needs", () => {
     ["publish", "t/+/d/+/cmd"],
   ])
     assert.equal(may("sluice", action, topic), false, `${action} ${topic}`);
+});
+
+test("a gateway may what its own devices may, and tell what it gave up; nothing for others, by wildcard, or for a denied device", () => {
+  const may = (username: string, action: string, topic: string): boolean => isAllowed({ username, action, topic }, POLICY);
+  for (const [user, action, topic] of [
+    ["gw-a", "publish", "t/acme/d/a/telemetry"],
+    ["gw-a", "publish", "t/acme/d/a/cmd/ack"],
+    ["gw-a", "subscribe", "t/acme/d/a/cmd"],
+    ["gw-a", "subscribe", "t/acme/d/a/shadow/delta"],
+    ["gw-a", "publish", "sluice/gateways/plant-a/gap"],
+    ["gw-evil", "publish", "t/evil/d/any/state"],
+    ["gw-evil", "subscribe", "t/evil/d/any/cmd"],
+    ["gw-evil", "publish", "sluice/gateways/gw-evil/gap"],
+  ])
+    assert.equal(may(user, action, topic), true, `${user} ${action} ${topic}`);
+  for (const [user, action, topic] of [
+    ["gw-a", "publish", "t/acme/d/b/telemetry"],
+    ["gw-a", "publish", "t/acme/d/a/cmd"],
+    ["gw-a", "publish", "t/acme/d/denied/telemetry"],
+    ["gw-a", "subscribe", "t/acme/d/denied/cmd"],
+    ["gw-a", "subscribe", "t/acme/d/a/telemetry"],
+    ["gw-a", "subscribe", "t/+/d/+/cmd"],
+    ["gw-a", "subscribe", "t/acme/d/+/cmd"],
+    ["gw-a", "subscribe", "sluice/gateways/plant-a/gap"],
+    ["gw-a", "publish", "sluice/gateways/gw-evil/gap"],
+    ["gw-evil", "publish", "t/acme/d/a/telemetry"],
+    ["gw-evil", "subscribe", "t/evil/d/+/cmd"],
+    ["gw-evil", "subscribe", "$share/g/t/evil/d/x/cmd"],
+    ["gw-evil", "publish", "t/evil/d/a|b/telemetry"],
+    ["gw-other", "publish", "t/acme/d/a/telemetry"],
+  ])
+    assert.equal(may(user, action, topic), false, `${user} ${action} ${topic}`);
+  assert.equal(isAllowed({ username: "gw-a", cert_common_name: "gw-evil", topic: "t/acme/d/a/telemetry", acc: 2 }, POLICY), false);
+});
+
+test("fuzz: whatever a gateway asks, it is allowed nothing but its own devices' topics", () => {
+  const level = fc.constantFrom(
+    "t",
+    "d",
+    "acme",
+    "evil",
+    "a",
+    "b",
+    "cmd",
+    "ack",
+    "telemetry",
+    "state",
+    "+",
+    "#",
+    "",
+    "sluice",
+    "gateways",
+    "gap",
+  );
+  const topics = fc.array(level, { maxLength: 8 }).map((levels) => levels.join("/"));
+  fc.assert(
+    fc.property(topics, fc.constantFrom("publish", "subscribe"), (topic, action) => {
+      for (const asked of [topic, `t/${topic}`, `t/acme/d/a/${topic}`, `t/acme/d/${topic}`]) {
+        if (!isAllowed({ username: "gw-a", topic: asked, action }, POLICY)) continue;
+        assert.ok(asked.startsWith("t/acme/d/a/") && !/[+#]/.test(asked), `may use ${asked}`);
+      }
+    }),
+    { numRuns: 5000 },
+  );
 });
 
 test("fuzz: whatever is asked, a device is allowed nothing but its own topics", () => {

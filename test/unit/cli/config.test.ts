@@ -183,6 +183,33 @@ test("admission: what makes no sense is refused with its path; mqtt.topics follo
   assert.deepEqual(mqttSettings(config, pino({ level: "silent" })).topics, ["plant/+/data"]);
 });
 
+test("mqtt.gateways: each has a name of its own, none like a device's or Sluice's, and devices or tenants that can be", (t) => {
+  const gateways = [
+    { user: "one", devices: ["acme|a"] },
+    { user: "one", tenants: ["acme"] },
+    { user: "acme/d/a", devices: ["acme|a"] },
+    { user: "two" },
+    { user: "three", devices: ["acme/d/a"] },
+    { user: "four", tenants: ["+"] },
+    { user: "five", tenants: ["a\ntopic write #"] },
+    { user: "six\nuser root", tenants: ["a"] },
+    { user: "seven", id: "one", tenants: ["a"] },
+  ];
+  assert.deepEqual(issuesOf(file(t, JSON.stringify({ mqtt: { gateways } }))).sort(), [
+    "mqtt.gateways[1].id",
+    "mqtt.gateways[1].user",
+    "mqtt.gateways[2].user",
+    "mqtt.gateways[3]",
+    "mqtt.gateways[4]",
+    "mqtt.gateways[5]",
+    "mqtt.gateways[6]",
+    "mqtt.gateways[7].user",
+    "mqtt.gateways[8].id",
+  ]);
+  const own = { mqtt: { username: "me", gateways: [{ user: "me", tenants: ["acme"] }] } };
+  assert.deepEqual(issuesOf(file(t, JSON.stringify(own))), ["mqtt.gateways[0].user"]);
+});
+
 test("docs/configuration.md explains every setting", () => {
   const text = readFileSync(new URL("../../../docs/configuration.md", import.meta.url), "utf8");
   const missing = leavesOf(configSchema)
