@@ -26,6 +26,8 @@ export const LOG_ERROR_ACTIONS = {
   "corrupt-batch": "fatal",
   "batch-too-large": "fatal",
   "unsupported-compression": "fatal",
+  /** A write failed before, so nothing is written until the log is opened anew (embedded log). */
+  "write-failed": "fatal",
   "invalid-state": "fatal",
   closed: "fatal",
 } as const satisfies Record<string, LogErrorAction>;

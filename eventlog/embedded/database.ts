@@ -1,4 +1,14 @@
-/** The level database under the log: opening and its lock, atomic writes, range reads. */
+/**
+ * The level database under the log: opening and its lock, atomic writes, range reads.
+ *
+ *     writable --a write fails--> refusing;   any --close--> closed
+ *
+ * After a write that failed, no space or I/O error alike, nothing is written any more. Level keeps appending behind the half record
+ * that such a write leaves in its journal, and what stands behind it is not found again: everything acknowledged since is lost
+ * (google/leveldb 1.20: db/log_writer.cc AddRecord, db/log_reader.cc). Nor can it cut the journal, and a later fsync that succeeds
+ * says nothing of pages that an earlier one gave up. So it is done as Kafka (a log directory that failed is offline) and PostgreSQL (PANIC
+ * when the write-ahead log cannot be written) do: opening anew reads what is whole and writes it to new files.
+ */
 import { ClassicLevel } from "classic-level";
 import { LogError } from "../errors.ts";
 import { META_KEY } from "./keys.ts";
@@ -23,6 +33,9 @@ const ENCODING = { keyEncoding: "buffer", valueEncoding: "buffer" } as const;
 export class Database {
   readonly #level: ClassicLevel<Buffer, Buffer>;
   readonly #fsync: boolean;
+  /** Under way, in no particular order in level's journal. */
+  readonly #writes = new Set<Promise<void>>();
+  #failure: Error | undefined;
 
   private constructor(level: ClassicLevel<Buffer, Buffer>, fsync: boolean) {
     this.#level = level;
@@ -59,16 +72,29 @@ export class Database {
     return this.#level.get(key);
   }
 
+  /** Throws `write-failed`. For whoever reserves offsets before it writes: nothing would ever decide them. */
+  assertWritable(): void {
+    const cause = this.#failure;
+    if (cause === undefined) return;
+    throw new LogError("write-failed", `the event log takes no writes since one failed (${cause.message}): open it anew`, { cause });
+  }
+
   /**
    * All operations or none. The values are copied before this returns its promise, so buffers may be reused at once.
-   * Rejects with `unknown-outcome`: level cannot say whether a failed write will be found after a restart.
+   * Rejects with `unknown-outcome`, as only opening anew tells what a failed write left, and from then on with `write-failed`.
    */
   async write(operations: Operation[]): Promise<void> {
-    try {
-      await this.#level.batch(operations, { sync: this.#fsync });
-    } catch (cause) {
-      throw new LogError("unknown-outcome", `the event log could not be written: ${(cause as Error).message}`, { cause });
-    }
+    this.assertWritable();
+    const own = this.#level.batch(operations, { sync: this.#fsync }).catch((error: unknown) => {
+      this.#failure ??= error as Error;
+    });
+    this.#writes.add(own);
+    await own;
+    this.#writes.delete(own);
+    // Those that overlap may stand before this one in the journal: had one of them failed, this one would be lost.
+    if (this.#writes.size > 0) await Promise.all(this.#writes);
+    const cause = this.#failure;
+    if (cause !== undefined) throw new LogError("unknown-outcome", `the event log could not be written: ${cause.message}`, { cause });
   }
 
   /** The rows of a range in slices of about `maxBytes`; stop early by leaving the loop. */
@@ -101,8 +127,15 @@ export class Database {
     return undefined;
   }
 
-  async clear(range: Range): Promise<void> {
-    await this.#level.clear(range);
+  /** Deletes a range, in several writes: part of it may be gone when one of them rejects. */
+  async clear({ gte, lt }: Range): Promise<void> {
+    let from: { gte: Buffer } | { gt: Buffer } = { gte };
+    for (;;) {
+      const keys: Buffer[] = await this.#level.keys({ ...from, lt, limit: MAX_ROWS_PER_READ }).all();
+      if (keys.length === 0) return;
+      await this.write(keys.map((key) => ({ type: "del", key })));
+      from = { gt: keys[keys.length - 1] };
+    }
   }
 
   /** Gives the disk back what was deleted in a range, which level else does only as it happens to rewrite the files. */

@@ -89,6 +89,7 @@ export class EmbeddedPlainWriter implements PlainWriter {
     this.#assertOpen();
     if (this.#filling.dones.length > 0) this.#sendSoon();
     const written = this.#sending.then(async () => {
+      this.#database.assertWritable();
       const staged = stageAppend(this.#topics, records.builders, this.#compression, false);
       await writeStaged(this.#database, [staged]);
       return staged.ranges;
@@ -151,6 +152,7 @@ export class EmbeddedPlainWriter implements PlainWriter {
     const staged: StagedAppend[] = [];
     for (const [name, builder] of builders) {
       try {
+        this.#database.assertWritable();
         staged.push(stageAppend(this.#topics, [builder], this.#compression, false));
       } catch (error) {
         failures.set(builder, error as Error);

@@ -86,6 +86,7 @@ export class EmbeddedTxnWriter implements TxnWriter, TxnHolder {
     if (this.#stagedBytes + records.byteLength > MAX_TRANSACTION_BYTES) {
       throw new LogError("record-too-large", `a transaction of over ${MAX_TRANSACTION_BYTES} bytes does not fit the embedded log`);
     }
+    this.#log.database.assertWritable();
     const staged = stageAppend(this.#log.topics, records.builders, this.#compression, true);
     this.#staged.push(staged);
     this.#stagedBytes += staged.bytes;
