@@ -37,6 +37,8 @@ export interface IngressOptions {
   readonly devices?: DeviceRegistry;
   /** Absent: nobody asks whether devices are there. */
   readonly presence?: PresenceOptions;
+  /** Who its presence records say follows a device. Default: `mqtt.clientId`; replicas have one for all. */
+  readonly presenceId?: string;
   /** Told of reports to shadows that are not let in. Absent: they are counted only. */
   readonly rejected?: (rejection: Rejection) => void;
   /** Absent: all that comes is this ingress' own. */
@@ -123,9 +125,9 @@ export class Ingress {
     const { log, topics, admission: settings = ADMISSION_DEFAULTS } = this.#options;
     const targets = await routeTargets(log, topics, settings);
     const admission = await this.#admission(settings);
-    const { presence, owns, logger } = this.#options;
+    const { presence, presenceId = this.#mqtt.clientId, owns, logger } = this.#options;
     if (presence !== undefined) {
-      this.#presence = new Presence(presence, log, logger, { owns });
+      this.#presence = new Presence(presence, log, logger, { owns, ingress: presenceId });
       await this.#presence.start();
     }
     if (this.#stopping !== undefined) throw new BridgeError("stopped", "stopped while starting");

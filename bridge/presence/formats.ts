@@ -41,16 +41,18 @@ export function parseState(payload: Uint8Array): DeviceStatement | undefined {
 
 /** A presence record. */
 export interface PresenceRecord extends PresenceView {
-  /** Who follows the device, where that is a gateway; else an ingress does. */
+  /** Who follows the device, where that is a gateway. */
   readonly gateway?: string;
+  /** Likewise an ingress. A record with neither is of an ingress of before, and whoever reads it. */
+  readonly ingress?: string;
 }
 
 /** Undefined for a key that is none. */
 export function encodePresence(key: string, record: PresenceRecord): Buffer | undefined {
-  const { status, reason, sinceTs, lastSeenTs, retained, gateway } = record;
+  const { status, reason, sinceTs, lastSeenTs, retained, gateway, ingress } = record;
   const device = parseDeviceKey(key);
   if (device === undefined) return undefined;
-  const view = { v: 1, ...device, status, reason, sinceTs, lastSeenTs, gateway };
+  const view = { v: 1, ...device, status, reason, sinceTs, lastSeenTs, gateway, ingress };
   return Buffer.from(JSON.stringify({ ...view, ...(retained ? { retained } : {}) }));
 }
 
@@ -63,9 +65,10 @@ export function parsePresence(value: Buffer): PresenceRecord | undefined {
     return undefined;
   }
   if (typeof parsed !== "object" || parsed === null) return undefined;
-  const { status, reason, sinceTs, lastSeenTs, retained, gateway } = parsed as Partial<Record<keyof PresenceRecord, unknown>>;
+  const { status, reason, sinceTs, lastSeenTs, retained, gateway, ingress } = parsed as Partial<Record<keyof PresenceRecord, unknown>>;
   if (status !== "online" && status !== "offline" && status !== "stale") return undefined;
   if (typeof reason !== "string" || typeof sinceTs !== "number" || typeof lastSeenTs !== "number") return undefined;
   const view: PresenceView = { status, reason, sinceTs, lastSeenTs, retained: retained === true };
-  return typeof gateway === "string" ? { ...view, gateway } : view;
+  if (typeof gateway === "string") return { ...view, gateway };
+  return typeof ingress === "string" ? { ...view, ingress } : view;
 }

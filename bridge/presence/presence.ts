@@ -2,8 +2,9 @@
  * Presence at an ingress or a gateway: the machine, restored from its own compacted topic, and the writing of what changes. A state message
  * is acknowledged without waiting for its record: after a crash the broker's retained states, asked for at each start, tell it again.
  *
- * The topic is followed: a device of which a record comes that another kind of follower wrote (a gateway, an ingress) has moved there, and
- * is that one's from then on. Two that both thought it theirs would overwrite each other's word, the later silence of the one the other's life.
+ * Each record says who wrote it, a gateway or an ingress: only what one wrote itself is it restored from. The topic is followed: a device of
+ * which another's record comes has moved there, and is that one's from then on. Two that both thought it theirs would overwrite each other's
+ * word, the later silence of the one the other's life.
  */
 import type { Logger } from "pino";
 import type { EventLog } from "../../eventlog/port.ts";
@@ -23,6 +24,8 @@ export interface PresenceFollower {
   readonly owns?: Owns;
   /** The gateway's id; absent: an ingress. */
   readonly gateway?: string;
+  /** The ingress' name, one for all its replicas. */
+  readonly ingress?: string;
   /** Absent: this machine's. */
   readonly clock?: PresenceClock;
 }
@@ -31,6 +34,11 @@ const OWN_CLOCK: PresenceClock = { epochMs: () => Date.now(), monotonicMs: () =>
 
 /** Between sweeps: the accuracy of holds, and a twentieth of that of silence. */
 const SWEEP_MS = 500;
+/**
+ * After another ingress took a device, telemetry that comes here does not take it back for so long, ms: two that both hear it (as while one
+ * replaces the other) must not write a record each for every message. Less than offlines are held, so that one that is back is never offline.
+ */
+const RETAKE_MS = 2_000;
 
 export class Presence {
   readonly machine: PresenceMachine;
@@ -40,12 +48,13 @@ export class Presence {
   readonly #log: EventLog;
   readonly #logger: Logger;
   readonly #follower: PresenceFollower;
+  readonly #clock: PresenceClock;
   readonly #tail: TableTail;
   #isRestored = false;
   /** Keys whose newest record the log refused: tried again at each sweep. At most as many as there are devices. */
   readonly #unwritten = new Set<string>();
-  /** Keys of devices that moved from here to another kind of follower. At most as many as there are devices. */
-  readonly #moved = new Set<string>();
+  /** Devices that moved from here to another follower: when telemetry takes them back, monotonic ms. At most as many as there are devices. */
+  readonly #moved = new Map<string, number>();
   #writer: TableWriter | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -54,7 +63,8 @@ export class Presence {
     this.#topic = options.topic;
     this.#log = log;
     this.#logger = logger;
-    this.machine = new PresenceMachine(options, follower.clock ?? OWN_CLOCK, (key) => this.#write(key));
+    this.#clock = follower.clock ?? OWN_CLOCK;
+    this.machine = new PresenceMachine(options, this.#clock, (key) => this.#write(key));
     this.#tail = new TableTail(log, options.topic, (key, value) => this.#onRow(key, value), logger);
   }
 
@@ -67,14 +77,24 @@ export class Presence {
     this.#timer = setInterval(() => this.#sweep(), SWEEP_MS);
   }
 
-  seen(route: Route): void {
-    this.machine.seen(route.deviceKey);
+  seen({ deviceKey }: Route): void {
+    const fromMs = this.#moved.size === 0 ? undefined : this.#moved.get(deviceKey);
+    if (fromMs !== undefined && this.#clock.monotonicMs() < fromMs) return;
+    this.machine.seen(deviceKey);
   }
 
   state(route: Route, payload: Uint8Array, retained: boolean): void {
     const statement = parseState(payload);
-    if (statement !== undefined) this.machine.state(route.deviceKey, statement.says, statement.reason, retained);
-    else if (payload.length > 0) this.unreadable++;
+    if (statement === undefined) {
+      if (payload.length > 0) this.unreadable++;
+    } else if (statement.says === "online" || !this.#isElsewhere(route.deviceKey)) {
+      this.machine.state(route.deviceKey, statement.says, statement.reason, retained);
+    }
+  }
+
+  /** It moved and was not heard here since: an offline is of the connection that it left. */
+  #isElsewhere(deviceKey: string): boolean {
+    return this.#moved.has(deviceKey) && this.machine.view(deviceKey) === undefined;
   }
 
   async close(): Promise<void> {
@@ -86,11 +106,13 @@ export class Presence {
   #onRow(key: string, value: Buffer | null): void {
     const record = value === null ? undefined : parsePresence(value);
     if (record === undefined) return;
-    if (record.gateway !== this.#follower.gateway) {
+    const { gateway, ingress } = this.#follower;
+    const isOthers = record.gateway !== gateway || (record.ingress !== undefined && record.ingress !== ingress);
+    if (isOthers) {
       if (this.machine.view(key) === undefined) return;
       this.machine.forget(key);
       this.#unwritten.delete(key);
-      this.#moved.add(key);
+      this.#moved.set(key, record.ingress === undefined || gateway !== undefined ? 0 : this.#clock.monotonicMs() + RETAKE_MS);
       return;
     }
     // Written here, it says nothing new: unless the device was another's in between, and is back.
@@ -115,7 +137,7 @@ export class Presence {
 
   #write(key: string): void {
     const view = this.machine.view(key);
-    const value = view && encodePresence(key, { ...view, gateway: this.#follower.gateway });
+    const value = view && encodePresence(key, { ...view, gateway: this.#follower.gateway, ingress: this.#follower.ingress });
     if (view === undefined || value === undefined) return;
     this.#writer?.write(key, value, (error) => {
       if (error !== undefined) this.#failed(key, error);

@@ -166,6 +166,7 @@ export class IngressReplica {
       ...this.#aloneOptions(),
       mqtt: { ...mqtt, clientId, topics, stateTopics, formerTopics },
       admission: admissionOf(admission, slot),
+      presenceId: mqtt.clientId,
       owns,
       logger: this.#logger.child({ slot: slot.number }),
       whatNext: (takenOver) => this.#whatNext(slot.number, takenOver),
