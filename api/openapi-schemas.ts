@@ -33,6 +33,10 @@ const state = {
   attributes,
 };
 const identity = { bootId: string, seq: count };
+const presence = {
+  oneOf: [ref("Presence"), { type: "null" }],
+  description: "Whether it is there; null: nothing was ever told of it. Absent: presence is off, or not read yet",
+};
 const list = (field: string, items: object) =>
   object(
     {
@@ -56,9 +60,22 @@ export const SCHEMAS: Readonly<Record<string, object>> = {
   MissingWorker: object({ workerId: string, reason: string }),
   Health: object({ status: string }, { version: string, state: string }),
   TenantList: list("tenants", object({ tenant: string })),
-  DeviceState: object(state, identity),
+  DeviceState: object(state, { ...identity, presence }),
   DeviceList: list("devices", ref("DeviceState")),
-  Device: object({ ...state, ledger: { oneOf: [ref("LedgerSummary"), { type: "null" }] }, activeAlerts: arrayOf(ref("Alert")) }, identity),
+  Device: object(
+    { ...state, ledger: { oneOf: [ref("LedgerSummary"), { type: "null" }] }, activeAlerts: arrayOf(ref("Alert")) },
+    { ...identity, presence },
+  ),
+  Presence: object(
+    {
+      status: { type: "string", enum: ["online", "offline", "stale"] },
+      reason: { ...string, description: "telemetry, state, silence, or the device's own word for it" },
+      sinceTs: ms,
+      lastSeenTs: { ...ms, description: "As of the change; 0: never heard itself" },
+      retained: { type: "boolean", description: "The change came by a retained message" },
+    },
+    { gateway: string, ingress: string },
+  ),
   LedgerSummary: object({ ...ledgerCounts, boots: count }),
   Ledger: object({
     ...ledgerCounts,

@@ -25,6 +25,26 @@ export interface CommandGate {
   newest(tenant: string, deviceId: string, limit: number): Promise<readonly KnownCommand[]>;
 }
 
+/** Whether a device is there, as whoever follows it told last. Times are epoch ms. */
+export interface DevicePresence {
+  readonly status: "online" | "offline" | "stale";
+  /** `telemetry`, `state`, `silence`, or the device's own word for it. */
+  readonly reason: string;
+  readonly sinceTs: number;
+  /** As of the change; 0: never heard itself. */
+  readonly lastSeenTs: number;
+  /** The change came by a retained message. */
+  readonly retained: boolean;
+  /** Who follows it: one of the two, or neither in records of before. */
+  readonly gateway?: string;
+  readonly ingress?: string;
+}
+
+export interface PresenceGate {
+  /** At once, of this worker's own copy of the topic. Null: none was ever told of. Undefined: the topic is not read yet. */
+  of(tenant: string, deviceId: string): DevicePresence | null | undefined;
+}
+
 /** The way to devices' shadows; reading them is a query. */
 export interface ShadowGate {
   readonly bounds: ShadowBounds;
@@ -42,6 +62,8 @@ export interface ApiOptions extends TokenSources {
   readonly commands?: CommandGate;
   /** Absent: there are no shadows. */
   readonly shadow?: ShadowGate;
+  /** Absent: nothing is said of who is there. */
+  readonly presence?: PresenceGate;
   /** The URL others reach this worker under; its host passes the Host check. */
   readonly advertised?: string;
   /** True when every task that this worker was given runs. */

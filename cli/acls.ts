@@ -22,7 +22,7 @@ export interface Right {
 type Where = Pick<Right, "name" | "prefix">;
 
 export function workerRights(config: Config): Right[] {
-  const { applicationId, topics, commands, processing, shadow } = config;
+  const { applicationId, topics, commands, presence, processing, shadow } = config;
   const { raw, normalized, aggregates, alerts, dlq, deviceState } = topics;
   return withAllTopics(config, [
     ...on("Topic", { name: raw }, "Read", "DescribeConfigs"),
@@ -33,6 +33,7 @@ export function workerRights(config: Config): Right[] {
     ...on("Group", { name: applicationId }, "Read"),
     ...(processing.guarantee === "exactly-once" ? on("TransactionalId", { name: `${applicationId}/`, prefix: true }, "Write") : []),
     ...(commands.enabled ? commandGateRights(config) : []),
+    ...(presence === undefined ? [] : on("Topic", { name: presence.topic }, "Read", "DescribeConfigs")),
     ...(shadow.enabled ? shadowWorkerRights(config) : []),
   ]);
 }

@@ -11,6 +11,7 @@ import { limitHeapGrowth } from "./heap-growth.ts";
 import { httpTokens } from "./http-tokens.ts";
 import { prepareJob } from "./job.ts";
 import { kafkaTls } from "./open-kafka.ts";
+import { openPresenceGate } from "./presence-gate.ts";
 import { avroRecordText } from "./record-text.ts";
 import type { Closers } from "./service.ts";
 import { openShadowGate } from "./shadow-gate.ts";
@@ -52,9 +53,11 @@ export async function startWorkerService(config: Config, log: EventLog, logger: 
   closers.push("worker", () => worker.stop());
   const commands = await openCommandGate(config, log, logger, closers);
   const shadow = openShadowGate(config, log, closers);
+  const presence = openPresenceGate(config, log, logger, closers);
   const app: FastifyInstance = buildApi({
     commands,
     shadow,
+    presence,
     queries: worker.queries,
     feed: worker.feed,
     registry,

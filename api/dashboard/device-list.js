@@ -3,6 +3,7 @@ import { tenantPath } from "./api-client.js";
 import { byId, make, setAttribute, setChildren, setText } from "./dom.js";
 import { ago, metricName, value } from "./format.js";
 import { onFrame } from "./frame.js";
+import { presenceLabel } from "./presence.js";
 
 const PAGE = 50;
 const FRESH_MS = 10_000;
@@ -137,7 +138,8 @@ export class DeviceList {
     const [dot, , seen, values] = button.children;
     const age = now - device.receivedTs;
     setAttribute(dot, "data-age", age < FRESH_MS ? "fresh" : age < QUIET_MS ? "quiet" : "silent");
-    setText(seen, ago(device.receivedTs, now));
+    setText(seen, presenceLabel(device.presence, now) ?? ago(device.receivedTs, now));
+    setAttribute(seen, "data-presence", device.presence?.status ?? "unknown");
     setText(values, summary(device.metrics));
     setAttribute(button, "aria-current", id === this.#selected);
     setAttribute(button, "data-alert", this.#firing.has(id));
@@ -165,7 +167,7 @@ export class DeviceList {
 }
 
 function newer(known, loaded) {
-  return known !== undefined && known.receivedTs > loaded.receivedTs ? known : loaded;
+  return known !== undefined && known.receivedTs > loaded.receivedTs ? { ...known, presence: loaded.presence } : loaded;
 }
 
 function summary(metrics) {

@@ -6,6 +6,7 @@ import { ago } from "./format.js";
 import { onFrame } from "./frame.js";
 import { drawLedger } from "./ledger-panel.js";
 import { MetricChart } from "./metric-chart.js";
+import { drawPresence } from "./presence.js";
 import { WindowsTable } from "./windows-table.js";
 
 const SPANS_MIN = [5, 15, 60];
@@ -122,6 +123,7 @@ export class DevicePanel {
 
   #draw() {
     setText(byId("device-facts"), this.#state === undefined ? "" : facts(this.#state));
+    drawPresence(this.#state?.presence);
     this.#windows.draw();
     // The newest event's time, not the clock's: a replay of last week shows last week.
     const newestMs = Math.max(...[...this.#charts.values()].map((chart) => chart.newestMs));

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply } from "fastify";
 import { toLedgerView } from "../../processors/formats/ledger-view.ts";
 import { type AlertsRow, type DeviceStateRecord, type DeviceStateRowShape, STORES } from "../../processors/formats/records.ts";
 import { ApiError } from "../errors.ts";
+import type { DevicePresence } from "../options.ts";
 import { scanPage } from "../page.ts";
 import {
   AFTER,
@@ -66,12 +67,19 @@ export function deviceRoutes(app: FastifyInstance, services: Services): void {
         ]);
         if (state === undefined) throw new ApiError("device-unknown", `nothing was ever received of device "${device.deviceId}"`);
         return {
-          ...state.record(),
+          ...withPresence(services, state.record()),
           ledger: ledger === undefined ? null : ledgerSummary(toLedgerView(ledger)),
           activeAlerts: alerts?.active ?? [],
         };
       }),
   );
+}
+
+type DeviceItem = DeviceStateRecord & { readonly presence?: DevicePresence | null };
+
+function withPresence({ options }: Services, record: DeviceStateRecord): DeviceItem {
+  const presence = options.presence?.of(record.tenant, record.deviceId);
+  return presence === undefined ? record : { ...record, presence };
 }
 
 function listDevices(
@@ -83,7 +91,7 @@ function listDevices(
   const prefix = `${checkId(request.params.tenant, "tenant")}|`;
   if (after !== undefined) checkId(after, "after");
   const wanted = contains?.toLowerCase();
-  return answerList<DeviceStateRecord>(services, request, reply, {
+  return answerList<DeviceItem>(services, request, reply, {
     field: "devices",
     store: STORES.deviceState,
     local: (rows) =>
@@ -94,7 +102,7 @@ function listDevices(
         filtered: wanted !== undefined,
         toItem: (row) =>
           wanted === undefined || row.key.slice(prefix.length).toLowerCase().includes(wanted)
-            ? (row.value as DeviceStateRowShape).record()
+            ? withPresence(services, (row.value as DeviceStateRowShape).record())
             : undefined,
         cursorOf: (key) => key.slice(prefix.length),
       }),

@@ -63,8 +63,8 @@ async function startMqtt(config: Config, log: EventLog, logger: Logger, closers:
   closers.push("broker", () => broker.close());
   // The embedded broker knows MQTT 3.1.1 only.
   const mqtt = { ...mqttSettings(config, logger), url: broker.url, protocolVersion: 4 as const };
-  const { validation } = config;
-  const ingress = new Ingress({ ...ingressFor(config, mqtt), log, validation, ingressId: mqtt.clientId, logger });
+  const { validation, presence } = config;
+  const ingress = new Ingress({ ...ingressFor(config, mqtt), log, validation, presence, ingressId: mqtt.clientId, logger });
   closers.push("ingress", () => ingress.stop());
   await ingress.start();
   await startCommandService(config, mqtt, log, new Registry(), logger, closers, undefined);

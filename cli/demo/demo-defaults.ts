@@ -8,6 +8,7 @@ export const DEMO_DEFAULTS: Tree = {
   // When nobody sends any more, windows still close on the dashboard.
   processing: { idleCloseMs: 10_000 },
   commands: { enabled: true },
+  presence: {},
   rules: [
     // Every tenth simulated device crosses it and comes back every two minutes (cli/simulate/metric-values.ts).
     { name: "hot", metric: "temperature_c", above: 90, clearBelow: 88, severity: "critical" },

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import type { Page } from "playwright-core";
+import type { DevicePresence } from "../../api/options.ts";
 import type { ApiOptions } from "../../api/server.ts";
 import type { KnownCommand } from "../../processors/formats/commands.ts";
 import { STORES } from "../../processors/formats/records.ts";
@@ -305,5 +306,45 @@ test(
     assert.deepEqual(await page.locator("#shadow-body tr[data-tone=warn] th").allTextContents(), ["led.color"]);
     await page.locator("#command-body tr[data-tone=bad]", { hasText: "failed, refused-by-device" }).waitFor();
     assert.deepEqual([await page.title(), faults], ["Sluice", []]);
+  },
+);
+
+test(
+  "presence shows: online, stale and offline in the list and of the device, with when and why; nothing where it is off",
+  { skip },
+  async (t) => {
+    const off = await show(t);
+    await off.page.locator("#device-facts", { hasText: "last seen" }).waitFor();
+    assert.equal(await off.page.locator("#device-presence").isVisible(), false);
+    await off.page.close();
+
+    const now = Date.now();
+    const known = new Map<string, DevicePresence>();
+    const api = apiOverFakes(t, { presence: { of: (_tenant, deviceId) => known.get(deviceId) ?? null } });
+    const plant = new ScriptedPlant(api.queries, api.feed, ["press-01", "press-02", "press-03"]);
+    plant.tick(now, false);
+    const { page, faults } = await openPage(t, `${await listening(api.app)}/#demo/press-01`, { colorScheme: "dark" });
+    const line = page.locator("#device-presence");
+    const label = (id: string) => page.locator(".device-row", { hasText: id }).locator(".seen");
+    await line.getByText("presence unknown").waitFor();
+
+    const told = { sinceTs: now - 180_000, lastSeenTs: now - 200_000, retained: false };
+    known.set("press-01", { status: "online", reason: "telemetry", ...told, gateway: HOSTILE });
+    known.set("press-02", { status: "stale", reason: "silence", ...told });
+    await page
+      .locator("#device-presence[data-status=online]", { hasText: /online since .*\(3 min\).*it sends telemetry.*gateway "><img/ })
+      .waitFor();
+    await label("press-02").getByText("stale 3 min").waitFor();
+    assert.match((await label("press-01").textContent()) ?? "", /now|\d+ s/, "who is there is shown by what it said last");
+    known.set("press-01", { status: "offline", reason: HOSTILE, ...told, sinceTs: now - 2 * 86_400_000 });
+    await page.locator("#device-presence[data-status=offline]", { hasText: /offline since 2 d ago.*"><img src=x/ }).waitFor();
+    await label("press-01").getByText("offline 2 d").waitFor();
+
+    // what the stream brings does not hide what the next answer says
+    known.set("press-01", { status: "online", reason: "state", ...told });
+    plant.tell("press-01", { temperature_c: 41 });
+    await page.locator("#device-presence[data-status=online]", { hasText: "it said so" }).waitFor();
+    await page.locator(".device-row", { hasText: "press-01" }).locator(".seen[data-presence=online]").waitFor();
+    assert.deepEqual([await page.title(), await page.locator("img").count(), faults], ["Sluice", 0, []]);
   },
 );

@@ -75,6 +75,11 @@ test(
       ["iot.device.presence", "acme|d1"],
     ])
       await waitFor(`${key} in ${topic}`, async () => (await keysIn(topic)).has(key), { deadlineMs: 20_000, intervalMs: 200 });
+    const own = { headers: { authorization: `Bearer ${TOKENS.acme}` } };
+    const isOnline = async (): Promise<boolean> =>
+      ((await (await fetch(`${url}/v1/tenants/acme/devices/d1`, own)).json()) as { presence?: { status: string } }).presence?.status ===
+      "online";
+    await waitFor("presence over HTTP", isOnline, { deadlineMs: 20_000, intervalMs: 200 });
     await waitFor("an event on the stream", () => stream().includes("event: normalized"));
 
     const commands = `${url}/v1/tenants/acme/devices/d1/commands`;

@@ -57,6 +57,7 @@ for (const [role, feature] of [
   ["ingress", "commands"],
   ["ingress", "limits"],
   ["ingress", "deviceRegistry"],
+  ["worker", "presence"],
   ["ingress", "presence"],
   ["worker", "shadow"],
   ["ingress", "shadow"],
@@ -68,7 +69,7 @@ for (const [role, feature] of [
   });
 
 test("features of the ingress give a worker no more than the look at their topics' settings", () => {
-  for (const feature of ["limits", "deviceRegistry", "presence", "rawTopics"] as const) assert.deepEqual(added("worker", feature), []);
+  for (const feature of ["limits", "deviceRegistry", "rawTopics"] as const) assert.deepEqual(added("worker", feature), []);
 });
 
 for (const role of ["worker", "ingress"] as const)
