@@ -13,6 +13,7 @@ import { changelogSpans } from "./changelogs.ts";
 import { isMendedByWipe } from "./corrupt-tasks.ts";
 import { RuntimeError } from "./errors.ts";
 import type { StandbyInfo } from "./queries.ts";
+import { Retries } from "./retries.ts";
 import { StandbyTask } from "./standby-task.ts";
 import type { TaskDirectories } from "./task-directories.ts";
 import { parseTaskId } from "./task-id.ts";
@@ -24,8 +25,8 @@ const POLL_WAIT_MS = 1_000;
 const ENDS_INTERVAL_MS = 1_000;
 /** Bounds what a crash makes the copy read again. */
 const FLUSH_INTERVAL_MS = 5_000;
-/** Before a copy that failed is made anew, and before the next attempt to read. */
-const RETRY_MS = 2_000;
+/** Of all copies at once, among the names of tasks that fail. */
+const READING = "reading changelogs";
 
 export interface StandbyTasksOptions {
   readonly log: EventLog;
@@ -57,6 +58,7 @@ interface Slot {
 export class StandbyTasks {
   readonly #options: StandbyTasksOptions;
   readonly #logger: Logger;
+  readonly #retries: Retries;
   readonly #slots = new Map<string, Slot>();
   readonly #closing = new Set<Promise<void>>();
   #wanted: readonly string[] = [];
@@ -71,6 +73,7 @@ export class StandbyTasks {
   constructor(options: StandbyTasksOptions) {
     this.#options = options;
     this.#logger = options.logger;
+    this.#retries = new Retries(options.logger);
   }
 
   /** Held here, open or on their way. */
@@ -96,17 +99,25 @@ export class StandbyTasks {
     }));
   }
 
+  /** Copies that failed and have not caught up since; all, when none can be read. */
+  get failing(): number {
+    const { failing } = this.#retries;
+    return failing.includes(READING) ? this.#wanted.length : failing.length;
+  }
+
   /** From now on these; opening and closing go on in the background. */
   follow(taskIds: readonly string[], warmups: readonly string[]): void {
     this.#wanted = taskIds;
     this.#warmups = warmups;
     for (const taskId of this.taskIds) if (!taskIds.includes(taskId)) this.#drop(taskId);
+    for (const name of this.#retries.failing) if (name !== READING && !taskIds.includes(name)) this.#retries.forget(name);
     for (const taskId of taskIds) this.#openIfWanted(taskId);
   }
 
   /** The copy's state, for the task itself: it is no standby any more. Undefined when there is none that can be used. */
   async take(taskId: string): Promise<TaskState | undefined> {
     this.#wanted = this.#wanted.filter((wanted) => wanted !== taskId);
+    this.#retries.forget(taskId);
     const slot = this.#slots.get(taskId);
     if (slot === undefined) return undefined;
     this.#forget(slot);
@@ -193,13 +204,13 @@ export class StandbyTasks {
   async #restart(slot: Slot, error: unknown): Promise<void> {
     if (slot.dropped) return;
     const { taskId } = slot;
-    this.#logger.warn({ taskId, err: error }, "a standby failed: trying again");
+    const pauseMs = this.#retries.failed(taskId, error, "a standby failed");
     this.#forget(slot);
     await slot.task?.release().catch(() => undefined); // it has failed already
     await slot.task?.state.close();
     if (isMendedByWipe(error) || isBehindChangelog(error) || (error instanceof RuntimeError && error.code === "state-mismatch"))
       await this.#options.opener.wipe(taskId);
-    setTimeout(() => this.#openIfWanted(taskId), RETRY_MS).unref();
+    setTimeout(() => this.#openIfWanted(taskId), pauseMs).unref();
   }
 
   #assign(): void {
@@ -216,6 +227,7 @@ export class StandbyTasks {
     while (!this.#stop.signal.aborted) {
       try {
         for (const batch of (await this.#reader?.poll(POLL_WAIT_MS)) ?? []) await this.#apply(batch);
+        this.#retries.worked(READING, "standbys can read their changelogs again");
         await this.#flushDue();
       } catch (error) {
         await this.#onReadError(error);
@@ -263,8 +275,8 @@ export class StandbyTasks {
       if (slot !== undefined) await this.#restart(slot, error);
     }
     if (failed.length > 0) return;
-    this.#logger.warn({ err: error }, "standbys cannot read their changelogs: trying again");
-    await delay(RETRY_MS, undefined, { signal: this.#stop.signal }).catch(() => undefined);
+    const pauseMs = this.#retries.failed(READING, error, "standbys cannot read their changelogs");
+    await delay(pauseMs, undefined, { signal: this.#stop.signal }).catch(() => undefined);
     this.#assign();
   }
 
@@ -283,7 +295,10 @@ export class StandbyTasks {
     const partitions = tasks.flatMap(({ changelogs }) => changelogs.map(({ topic, partition }) => ({ topic, partition })));
     if (partitions.length === 0) return;
     const ends = await log.admin.listOffsets(partitions, "latest", isolation);
-    for (const task of tasks) task.observe(ends, askedAt);
+    for (const task of tasks) {
+      task.observe(ends, askedAt);
+      if (task.lag === 0 && task.isTailing) this.#retries.worked(task.taskId, "a standby that failed has caught up");
+    }
     for (const { taskId, isTailing, lag } of tasks)
       if (isTailing && this.#warmups.includes(taskId) && lag !== undefined && lag <= acceptableLag) onWarm(taskId);
   }

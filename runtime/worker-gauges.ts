@@ -1,8 +1,9 @@
 /** What is read of a worker at each scrape, and not counted as it happens. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, Gauge, type Registry } from "prom-client";
-import type { RestoreProgress, StandbyInfo } from "./queries.ts";
+import type { RestoreProgress } from "./queries.ts";
 import { totalTimeLeftMs } from "./restore-meter.ts";
+import type { StandbyTasks } from "./standby-tasks.ts";
 import type { Task } from "./task.ts";
 
 /** Between two samples of the event loop; what is measured is by how much a timer of this length comes late. */
@@ -14,7 +15,7 @@ export interface WorkerSources {
   readonly running: () => boolean;
   readonly tasks: () => readonly Task[];
   readonly restoring: (task: Task) => readonly RestoreProgress[];
-  readonly standbys: () => readonly StandbyInfo[];
+  readonly standbys: () => Pick<StandbyTasks, "info" | "failing">;
 }
 
 /** @returns ends the sampling of the event loop. */
@@ -41,9 +42,17 @@ export function registerWorkerGauges(registry: Registry, { running, tasks, resto
     "Changelog offsets that restores have still to read: at most so many records, because of compaction and markers",
     sum(remaining),
   );
-  gauge(registry, "sluice_standby_tasks", "Copies of other workers' tasks on this worker", () => standbys().length);
+  gauge(registry, "sluice_standby_tasks", "Copies of other workers' tasks on this worker", () => standbys().info().length);
+  gauge(
+    registry,
+    "sluice_standbys_failing",
+    "Copies on this worker that failed and have not caught up since; they are tried again",
+    () => standbys().failing,
+  );
   byTask(registry, "sluice_standby_lag_records", "Changelog offsets that a standby of this worker has not applied yet", () =>
-    standbys().flatMap(({ taskId, lag }) => (lag === null ? [] : [[taskId, lag] as const])),
+    standbys()
+      .info()
+      .flatMap(({ taskId, lag }) => (lag === null ? [] : [[taskId, lag] as const])),
   );
   gauge(
     registry,

@@ -111,7 +111,7 @@ export class Worker {
       running: () => this.state === "RUNNING",
       tasks: () => this.#tasks.tasks,
       restoring: (task) => this.#restorer.progress(task),
-      standbys: () => this.#standbys.info(),
+      standbys: () => this.#standbys,
     });
     const recoveryTimeoutMs = options.processing.recoveryTimeoutMs ?? RECOVERY_TIMEOUT_MS;
     this.#outage = new Outage(recoveryTimeoutMs);

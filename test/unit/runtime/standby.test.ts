@@ -3,12 +3,16 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
+import { LogError } from "../../../eventlog/errors.ts";
+import type { FetchedBatch, PartitionOffset } from "../../../eventlog/port.ts";
+import { changelogTopic } from "../../../state/changelog.ts";
 import { StateUnavailableError } from "../../../runtime/queries.ts";
 import type { Worker } from "../../../runtime/worker.ts";
 import { HeldChangelogs } from "../../support/held-changelogs.ts";
 import { waitUntilDrained } from "../../support/telemetry.ts";
 import { tempDir } from "../../support/temp-dir.ts";
 import { waitFor } from "../../support/wait-for.ts";
+import { wrappedLog } from "../../support/wrapped-log.ts";
 import { assertExact, PARTITIONS, setUp, type Setup } from "./support/counting-worker.ts";
 
 const KEYS = 40;
@@ -206,5 +210,53 @@ test("what a standby has read is on its disk when its worker stops, and is not r
   await caughtUp(again, 2);
   const read = (await metric(again, "sluice_standby_records_total")) + (await metric(again, "sluice_restored_records_total"));
   assert.equal(read, 0);
+  await assertExact(setup, KEYS, ROUNDS);
+});
+
+test("a copy that fails, and copies that cannot be read, are counted until they have caught up again", async (t) => {
+  const setup = await setUp(t);
+  let failure: LogError | undefined;
+  const failing = wrappedLog(setup.log, {
+    reader: (options) => {
+      const reader = setup.log.reader(options);
+      let readsChangelogs = false;
+      const assign = (offsets: readonly PartitionOffset[]): void => {
+        readsChangelogs = offsets.some(({ topic }) => topic.endsWith("-changelog"));
+        reader.assign(offsets);
+      };
+      const poll = (waitMs: number): Promise<FetchedBatch[]> =>
+        failure !== undefined && readsChangelogs ? Promise.reject(failure) : reader.poll(waitMs);
+      return new Proxy(reader, {
+        get: (target, name) => {
+          if (name === "assign") return assign;
+          if (name === "poll") return poll;
+          const value: unknown = Reflect.get(target, name, target);
+          return typeof value === "function" ? (value.bind(target) as unknown) : value;
+        },
+      });
+    },
+  });
+  const first = workerOf(t, setup, { standbyReplicas: 1 });
+  const second = workerOf(t, setup, { standbyReplicas: 1 }, "level", failing);
+  await first.start();
+  await second.start();
+  await Promise.all([first, second].map((worker) => allRunning(worker, 2)));
+  await setup.feed(KEYS, ROUNDS);
+  await waitUntilDrained(setup.log, "app", "in");
+  await caughtUp(second, 2);
+  const failingNow = (): Promise<number> => metric(second, "sluice_standbys_failing");
+  assert.equal(await failingNow(), 0);
+
+  const [{ partition }] = second.queries.worker().standbys;
+  const partitions = [{ topic: changelogTopic("app", "totals"), partition }];
+  failure = new LogError("offset-out-of-range", "what comes next is gone", { partitions });
+  await waitFor("one copy fails", async () => (await failingNow()) === 1);
+  failure = new LogError("unauthorized", "not allowed any more");
+  await waitFor("none can be read", async () => (await failingNow()) === 2);
+  failure = undefined;
+  await waitFor("all have caught up", async () => (await failingNow()) === 0, { deadlineMs: 20_000 });
+  await caughtUp(second, 2);
+  await first.stop();
+  await allRunning(second, PARTITIONS);
   await assertExact(setup, KEYS, ROUNDS);
 });
