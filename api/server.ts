@@ -60,7 +60,8 @@ export function buildApi(options: ApiOptions): FastifyInstance {
   guard(app, options, authenticate);
   setErrorHandlers(app, options);
 
-  const peers = new PeerClient(options.peerTimeoutMs ?? DEFAULT_PEER_TIMEOUT_MS, () => options.queries.worker().workerId);
+  const peerTimeoutMs = options.peerTimeoutMs ?? DEFAULT_PEER_TIMEOUT_MS;
+  const peers = new PeerClient(peerTimeoutMs, () => options.queries.worker().workerId, options.logger);
   const services = { options, authenticate, ownership: new Ownership(options.queries, peers), group: new Group(options.queries, peers) };
   openApiRoutes(app, services);
   tenantRoutes(app, services);

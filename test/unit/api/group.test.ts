@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test, type TestContext } from "node:test";
+import { pino } from "pino";
 import { STORES } from "../../../processors/formats/records.ts";
 import { type ApiUnderTest, apiOverFakes, listening } from "./support/api.ts";
 import { deviceState } from "./support/rows.ts";
@@ -91,6 +92,36 @@ test("an owner that is gone is 503, one that hangs too, after the time-out", asy
   one.queries.location = () => ({ kind: "remote", url: `http://127.0.0.1:${(silent.address() as AddressInfo).port}`, workerId: "w2" });
   const hung = await one.app.inject("/v1/tenants/demo/devices/d3");
   assert.deepEqual([hung.statusCode, hung.json().code], [503, "owner-unreachable"]);
+});
+
+test("where a worker is that does not answer is in the log, once until it answers again, and in no answer", async (t) => {
+  const lines: { level: number; url?: string }[] = [];
+  const logger = pino({}, { write: (text) => lines.push(JSON.parse(text) as { level: number; url?: string }) });
+  const { app, queries } = apiOverFakes(t, { logger });
+  let isAway = true;
+  const other = createServer((_request, response) => (isAway ? response.destroy() : response.end("{}"))).listen(0, "127.0.0.1");
+  t.after(() => void other.close().closeAllConnections());
+  await new Promise((resolve) => other.once("listening", resolve));
+  const { port } = other.address() as AddressInfo;
+  const url = `http://127.0.0.1:${port}`;
+  const members = [...queries.info.members, { workerId: "w2", url, tasks: ["0_1"], standbys: [] }];
+  queries.info = { ...queries.info, members };
+  queries.location = () => ({ kind: "remote", url, workerId: "w2" });
+  const paths = ["devices/d3", "devices/d3/ledger", "devices", "devices?partial=true"].map((path) => `/v1/tenants/demo/${path}`);
+  for (const path of paths) {
+    const { body } = await app.inject(path);
+    assert.match(body, /does not answer/);
+    assert.ok(!body.includes(String(port)), body);
+  }
+  isAway = false;
+  assert.equal((await app.inject(paths[0])).statusCode, 200);
+  assert.deepEqual(
+    lines.map((line) => [line.level, line.url]),
+    [
+      [40, url],
+      [30, url],
+    ],
+  );
 });
 
 test("a redirect of the owner is not followed: it could carry the token away", async (t) => {
