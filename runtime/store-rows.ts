@@ -1,6 +1,6 @@
 /** Committed rows of tasks, and of copies of them, as queries see them: by key, by window, in order. */
 import { storeNamed } from "../state/store.ts";
-import { parseWindowCursor, rowCursor, StateUnavailableError, type ScanOptions, type StoreReader, type StoreRow } from "./queries.ts";
+import { parseWindowCursor, StateUnavailableError, type StoreReader } from "./queries.ts";
 import type { StandbyTask } from "./standby-task.ts";
 import type { Task } from "./task.ts";
 import { isStateError } from "./task-opener.ts";
@@ -31,15 +31,6 @@ export function standbyReader(standby: StandbyTask): StoreReader {
       throw new StateUnavailableError(`the standby of task ${standby.taskId} was closed while it was asked`, RETRY_AFTER_MS);
     }
   });
-}
-
-/** Rows of all of these in one order. */
-export async function scanAll(readers: readonly StoreReader[], store: string, options: ScanOptions): Promise<readonly StoreRow[]> {
-  const rows: { row: StoreRow; cursor: Buffer }[] = [];
-  for (const reader of readers)
-    for (const row of await reader.scan(store, options)) rows.push({ row, cursor: Buffer.from(rowCursor(row)) });
-  rows.sort((a, b) => Buffer.compare(a.cursor, b.cursor));
-  return rows.slice(0, options.limit).map(({ row }) => row);
 }
 
 function readerOf(

@@ -2,6 +2,7 @@
 import { partitionForKey } from "../eventlog/records/murmur2.ts";
 import { storeNamed, type StoreSpec } from "../state/store.ts";
 import type { Topology } from "../topology/topology.ts";
+import { mergedScan } from "./merged-scan.ts";
 import {
   StateUnavailableError,
   type CopiesOf,
@@ -21,7 +22,7 @@ import {
 import type { Restorer } from "./restorer.ts";
 import { StandbyTask } from "./standby-task.ts";
 import type { StandbyTasks } from "./standby-tasks.ts";
-import { RETRY_AFTER_MS, scanAll, standbyReader, taskReader } from "./store-rows.ts";
+import { RETRY_AFTER_MS, standbyReader, taskReader } from "./store-rows.ts";
 import type { Task } from "./task.ts";
 import { taskIdOf } from "./task-id.ts";
 import type { TaskManager } from "./task-manager.ts";
@@ -138,7 +139,7 @@ export class WorkerQueries implements Queries {
     const tasks = this.#tasksWith(store);
     const waiting = tasks.find((task) => !task.isUp);
     if (waiting !== undefined) throw new StateUnavailableError(`task ${waiting.taskId} is ${waiting.status}`, RETRY_AFTER_MS);
-    return scanAll(tasks.map(taskReader), store, options);
+    return mergedScan(tasks.map(taskReader), store, options);
   }
 
   tasksOf(store: string): readonly string[] | undefined {
@@ -157,7 +158,7 @@ export class WorkerQueries implements Queries {
         taskId: source.taskId,
         stalenessMs: source instanceof StandbyTask ? Math.ceil(source.stalenessMs) : 0,
       })),
-      scan: (options) => scanAll(readers, store, options),
+      scan: (options) => mergedScan(readers, store, options),
     };
   }
 
