@@ -7,11 +7,15 @@ import { ClassicLevel } from "classic-level";
 import { EmbeddedLog } from "../../../eventlog/embedded/embedded-log.ts";
 import { CleanupList } from "../../support/cleanup.ts";
 import { fillDisk, mountDisk, noSmallDisk } from "../../support/small-disk.ts";
+import { waitUntilDrained } from "../../support/telemetry.ts";
+import { wrappedLog } from "../../support/wrapped-log.ts";
+import { setUp } from "../runtime/support/counting-worker.ts";
 import { makeTopic, readTexts, values, write } from "../../contract/eventlog-helpers.ts";
 import { openLog, tempDir } from "./embedded-helpers.ts";
 
 const REFUSED = { code: "write-failed", action: "fatal" };
 const UNKNOWN = { code: "unknown-outcome", action: "unknown-outcome" };
+const KEYS = 5;
 /** More than a full disk has left in its last page. */
 const LARGE = "x".repeat(100_000);
 
@@ -122,3 +126,33 @@ test("deleting a topic of more rows than one write takes deletes them all", asyn
   const keys = await level.keys().all();
   assert.ok(keys.length < 10, `${keys.length} rows are left`);
 });
+
+test(
+  "a worker on a log whose write failed ends and says why; on the log opened anew another goes on, and nothing is lost or doubled",
+  { timeout: 30_000 },
+  async (t) => {
+    const dir = await tempDir(t);
+    const first = await EmbeddedLog.open({ dir });
+    const setup = await setUp(t, { engine: "memory", own: { log: first, prefix: "" } });
+    const worker = setup.worker();
+    await worker.start();
+    await setup.feed(KEYS, 3);
+    await waitUntilDrained(first, setup.applicationId, setup.source);
+    const ended = assert.rejects(worker.finished, /takes no writes since one failed .*No space left on device/);
+    const writer = first.plainWriter({});
+    // what is sent here is written, and the worker's commit of it is not
+    writer.send({ topic: setup.source, partition: 0 }, Buffer.from("k0"), Buffer.from("k0"), undefined, 1, (error) => {
+      if (error === undefined) failNextWrite(t, "No space left on device");
+    });
+    await ended;
+    await first.close();
+
+    const second = await openLog(t, { dir });
+    const again = await setUp(t, { engine: "memory", own: { log: wrappedLog(second, { close: () => Promise.resolve() }), prefix: "" } });
+    await again.worker().start();
+    await waitUntilDrained(second, again.applicationId, again.source);
+    const counts = await again.counts();
+    assert.deepEqual(counts.get("k0"), [1, 2, 3, 4]);
+    for (let key = 1; key < KEYS; key++) assert.deepEqual(counts.get(`k${key}`), [1, 2, 3]);
+  },
+);
