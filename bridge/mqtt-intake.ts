@@ -11,7 +11,7 @@ import type { Duplex } from "node:stream";
 import { connect, type IClientOptions, type ISubscriptionMap, type MqttClient } from "mqtt";
 import type { IConnackPacket } from "mqtt-packet";
 import type { Logger } from "pino";
-import { pauseMs } from "./back-off.ts";
+import { pauseMs } from "../eventlog/back-off.ts";
 import { BridgeError } from "./errors.ts";
 import type { ResolvedMqttSettings } from "./ingress-settings.ts";
 import { ConnectionTap } from "./wire/connection-tap.ts";

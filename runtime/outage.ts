@@ -3,6 +3,7 @@
  * since a commit last went through: an hour without anything to commit is no outage.
  */
 import { setTimeout as delay } from "node:timers/promises";
+import { pauseMs } from "../eventlog/back-off.ts";
 
 /** Doubled with each attempt: a log that was away for a moment costs a moment. */
 const FIRST_WAIT_MS = 200;
@@ -27,11 +28,9 @@ export class Outage {
     if (waitMs > 0) await delay(waitMs, undefined, { signal }).catch(() => undefined); // aborted: the worker stops
   }
 
-  /** Before attempt `attempt` (from 0); `random` is in [0, 1). */
-  static waitMs(attempt: number, random: number): number {
-    if (attempt === 0) return 0;
-    const most = Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(attempt - 1, 10));
-    return Math.round(most * (1 - random / 2));
+  /** Before attempt `attempt` (from 0); `cut` in [0, 1): the share of what may be cut. */
+  static waitMs(attempt: number, cut: number): number {
+    return attempt === 0 ? 0 : pauseMs(attempt, FIRST_WAIT_MS, MAX_WAIT_MS, () => 1 - cut);
   }
 
   /** Attempts to recover since a commit last went through. */

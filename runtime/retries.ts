@@ -3,6 +3,7 @@
  * begins and once when it is over.
  */
 import type { Logger } from "pino";
+import { pauseMs } from "../eventlog/back-off.ts";
 
 /** Doubled with each attempt. */
 const FIRST_PAUSE_MS = 2_000;
@@ -17,12 +18,12 @@ interface Failing {
 export class Retries {
   readonly #failing = new Map<string, Failing>();
   readonly #logger: Logger;
-  readonly #random: () => number;
+  readonly #cut: () => number;
 
-  /** @param random in [0, 1) */
-  constructor(logger: Logger, random: () => number = Math.random) {
+  /** @param cut in [0, 1): the share of what may be cut of a pause */
+  constructor(logger: Logger, cut: () => number = Math.random) {
     this.#logger = logger;
-    this.#random = random;
+    this.#cut = cut;
   }
 
   /** Names that failed and neither worked nor were forgotten since. */
@@ -30,16 +31,15 @@ export class Retries {
     return [...this.#failing.keys()];
   }
 
-  /** Returns the pause before the next attempt, ms: half of it is random, so that those that failed of one thing do not come in step. */
+  /** Returns the pause before the next attempt, ms. */
   failed(name: string, error: unknown, what: string): number {
     let failing = this.#failing.get(name);
     if (failing === undefined) this.#failing.set(name, (failing = { since: performance.now(), attempts: 0 }));
     failing.attempts++;
-    const most = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(failing.attempts - 1, 10));
-    const pauseMs = Math.round(most * (1 - this.#random() / 2));
     const { attempts } = failing;
-    this.#logger[attempts === 1 ? "warn" : "debug"]({ err: error, name, attempts, pauseMs }, `${what}: tried again until it works`);
-    return pauseMs;
+    const waitMs = pauseMs(attempts, FIRST_PAUSE_MS, MAX_PAUSE_MS, () => 1 - this.#cut());
+    this.#logger[attempts === 1 ? "warn" : "debug"]({ err: error, name, attempts, pauseMs: waitMs }, `${what}: tried again until it works`);
+    return waitMs;
   }
 
   worked(name: string, what: string): void {

@@ -19,7 +19,7 @@
  */
 import { deviceKey } from "../../processors/formats/names.ts";
 import type { Command, CommandAck, CommandReason, CommandStatus } from "../../processors/formats/commands.ts";
-import { pauseMs } from "../back-off.ts";
+import { pauseMs } from "../../eventlog/back-off.ts";
 import type { CommandBounds } from "./command-settings.ts";
 import { DueHeap } from "../due-heap.ts";
 import { OpenCommand, type PublishOutcome } from "./open-command.ts";

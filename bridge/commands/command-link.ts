@@ -6,7 +6,7 @@
 import { connect, type IClientOptions, type MqttClient } from "mqtt";
 import type { IConnackPacket, Packet } from "mqtt-packet";
 import type { Logger } from "pino";
-import { pauseMs } from "../back-off.ts";
+import { pauseMs } from "../../eventlog/back-off.ts";
 import { FIRST_FAILURE } from "../reason-codes.ts";
 import { within } from "../within.ts";
 import type { ResolvedMqttSettings } from "../ingress-settings.ts";

@@ -6,7 +6,7 @@
  */
 import type { Logger } from "pino";
 import { TokenBucket, rateLimit, type RateLimit } from "../admission/token-bucket.ts";
-import { pauseMs } from "../back-off.ts";
+import { pauseMs } from "../../eventlog/back-off.ts";
 import type { StoredMessage } from "./message.ts";
 import type { UplinkSettings } from "./settings.ts";
 import type { Store } from "./store.ts";

@@ -7,7 +7,7 @@
  *                '-----------'-- deviceOnline()
  */
 import type { ShadowDocument } from "../../processors/formats/shadow.ts";
-import { pauseMs } from "../back-off.ts";
+import { pauseMs } from "../../eventlog/back-off.ts";
 import type { PublishOutcome } from "../commands/open-command.ts";
 import { DueHeap } from "../due-heap.ts";
 import { PendingDelta } from "./pending-delta.ts";

@@ -1,4 +1,4 @@
-import { pauseMs } from "../../bridge/back-off.ts";
+import { pauseMs } from "../../eventlog/back-off.ts";
 
 /** Of one worker; a fault that a restart mends is gone before that. */
 export const MAX_RESTARTS = 6;
