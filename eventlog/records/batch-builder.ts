@@ -9,10 +9,9 @@ import { varintSize, varlongSize, writeVarint, writeVarlong } from "./varint.ts"
  * of times. `buffer` is the builder's own: valid until the builder is appended to or cleared, which gives it to others.
  */
 export interface PendingBatch {
+  /** Begins with the header; may be longer than the batch. */
   readonly buffer: Buffer;
-  /** Where the header begins; the records follow 61 bytes on. */
-  readonly start: number;
-  readonly end: number;
+  readonly byteLength: number;
   readonly recordCount: number;
   readonly baseTimestamp: number;
   readonly maxTimestamp: number;
@@ -137,8 +136,7 @@ export class BatchBuilder {
   #openBatch(): PendingBatch {
     return {
       buffer: this.#buffer,
-      start: 0,
-      end: this.#position,
+      byteLength: this.#position,
       recordCount: this.#batchRecords,
       baseTimestamp: this.#baseTimestamp,
       maxTimestamp: this.#maxTimestamp,

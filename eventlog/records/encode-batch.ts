@@ -34,15 +34,15 @@ export interface BatchStamp {
 export function encodeBatch(pending: PendingBatch, stamp: BatchStamp): Buffer {
   const compression = stamp.compression ?? "none";
   if (compression !== "none") {
-    const compressed = compress(compression, pending.buffer.subarray(pending.start + HEADER_BYTES, pending.end));
-    if (compressed.length < pending.end - pending.start - HEADER_BYTES) {
+    const compressed = compress(compression, pending.buffer.subarray(HEADER_BYTES, pending.byteLength));
+    if (compressed.length < pending.byteLength - HEADER_BYTES) {
       const bytes = Buffer.allocUnsafeSlow(HEADER_BYTES + compressed.length);
       compressed.copy(bytes, HEADER_BYTES);
       fillHeader(bytes, pending, stamp, COMPRESSION_ID[compression]);
       return bytes;
     }
   }
-  const bytes = pending.buffer.subarray(pending.start, pending.end);
+  const bytes = pending.buffer.subarray(0, pending.byteLength);
   fillHeader(bytes, pending, stamp, COMPRESSION_ID.none);
   return bytes;
 }

@@ -54,11 +54,11 @@ export async function writeInRounds(records: RecordSet, context: RoundsContext):
     .filter((builder) => builder.recordCount > 0)
     .map(({ topic, partition, batches }): Lane => ({ topic, partition, batches, next: 0, baseOffset: -1, nextOffset: -1 }));
   for (const { topic, partition, batches } of lanes) {
-    const tooLarge = batches.find(({ start, end }) => end - start > MAX_BATCH_BYTES);
+    const tooLarge = batches.find(({ byteLength }) => byteLength > MAX_BATCH_BYTES);
     if (tooLarge !== undefined)
       throw new LogError("record-too-large", `a record for ${topic}/${partition} is over ${MAX_BATCH_BYTES} bytes`, {
         partitions: [{ topic, partition }],
-        refused: { bytes: tooLarge.end - tooLarge.start, records: tooLarge.recordCount },
+        refused: { bytes: tooLarge.byteLength, records: tooLarge.recordCount },
       });
   }
   const started = performance.now();
@@ -136,8 +136,7 @@ async function allDone(work: readonly Promise<void>[]): Promise<void> {
 }
 
 function pendingBytes(lane: Lane): number {
-  const batch = lane.batches[lane.next];
-  return batch.end - batch.start;
+  return lane.batches[lane.next].byteLength;
 }
 
 async function sendRequest(leader: number, lanes: readonly Lane[], context: RoundsContext, failures: LogError[]): Promise<void> {

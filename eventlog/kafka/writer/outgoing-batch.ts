@@ -43,7 +43,7 @@ export class OutgoingBatch {
   }
 
   get byteLength(): number {
-    return this.pending.end - this.pending.start;
+    return this.pending.byteLength;
   }
 
   /** Tells everyone. `baseOffset` is -1 with an error, or when the broker only knows that it has the batch. */

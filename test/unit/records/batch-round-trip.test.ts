@@ -32,7 +32,7 @@ function roundTrip(
   let nextOffset = 1000;
   for (const pending of builder.batches) {
     const bytes = encodeBatch(pending, { baseOffset: nextOffset, compression });
-    sizes.push(pending.end - pending.start);
+    sizes.push(pending.byteLength);
     const [batch] = parseBatches(bytes, 0, bytes.length, { partialTail: "error" });
     const view = batch.records();
     assert.equal(view.count, pending.recordCount);
