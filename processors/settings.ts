@@ -3,12 +3,16 @@ import { z } from "zod";
 import { DEFAULT_TOPICS } from "./formats/names.ts";
 import { SHADOW_BOUNDS, SHADOW_TOPICS } from "./formats/shadow.ts";
 
-/** Kafka's own rule for topic names. */
-const topicName = z
-  .string()
-  .min(1)
-  .max(249)
-  .regex(/^[a-zA-Z0-9._-]+$/, 'may only hold letters, digits, ".", "_" and "-"');
+/** Kafka's own rule for names: neither a topic level nor a wildcard of MQTT, so no device's name at a broker either. */
+export function plainName(maxChars: number) {
+  return z
+    .string()
+    .min(1)
+    .max(maxChars)
+    .regex(/^[a-zA-Z0-9._-]+$/, 'may only hold letters, digits, ".", "_" and "-"');
+}
+/** As long as Kafka lets them be. */
+export const topicName = plainName(249);
 const positiveMs = z.int().positive();
 /** Names of rules, metrics and attributes: bounded so that rows and alerts stay small. Characters. */
 const name = z.string().min(1).max(128);

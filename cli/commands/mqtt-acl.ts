@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { GatewayAccess } from "../../bridge/gateway-access.ts";
 import { commandContext, type CommonOptions } from "../command-options.ts";
+import { secretText } from "../config/secrets.ts";
 import { EXIT } from "../exit-codes.ts";
 import { CommandFailure } from "../failure.ts";
 import { parseDeviceList } from "../mqtt-acl/device-list.ts";
@@ -33,9 +34,8 @@ export function run(options: MqttAclOptions): number {
   return EXIT.ok;
 }
 
-/** Without the newline that editors leave at the end. */
 function passwordIn(file: string): string {
-  const password = readFileSync(file, "utf8").trimEnd();
+  const password = secretText(readFileSync(file));
   if (password === "") throw new CommandFailure("no-password", `${file} is empty`);
   return password;
 }

@@ -1,20 +1,17 @@
 /** `mqtt.gateways`: the gateways that connect at the broker, for `sluice mqtt-acl` and the webhook. docs/admission.md explains them. */
 import { z } from "zod";
 import { gatewayProblem } from "../../bridge/gateway-access.ts";
+import { plainName } from "../../processors/settings.ts";
 
-/** Names no topic level, wildcard or device: a user called like a device would be one. */
-const plainName = z
-  .string()
-  .min(1)
-  .max(100)
-  .regex(/^[a-zA-Z0-9._-]+$/, 'may only hold letters, digits, ".", "_" and "-"');
+/** A user called like a device would be one. */
+const gatewayName = plainName(100);
 
 const gatewaySchema = z
   .strictObject({
     /** Its user name at the broker, or the CN of its certificate. */
-    user: plainName,
+    user: gatewayName,
     /** Its gateway.id; absent: `user`. */
-    id: plainName.optional(),
+    id: gatewayName.optional(),
     /** `tenant|deviceId` each. */
     devices: z.array(z.string()).max(100_000).default([]),
     /** All of their devices. */

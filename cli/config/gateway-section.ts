@@ -1,5 +1,6 @@
 /** The `gateway` section. docs/edge.md explains it. */
 import { z } from "zod";
+import { plainName } from "../../processors/settings.ts";
 
 const MIB = 1024 * 1024;
 const filePath = z.string().min(1);
@@ -74,12 +75,7 @@ const downlinkSchema = z
 export const gatewaySchema = z
   .strictObject({
     /** Different for each gateway: it is in every record, and the client id at an upstream broker. */
-    id: z
-      .string()
-      .min(1)
-      .max(100)
-      .regex(/^[a-zA-Z0-9._-]+$/, 'may only hold letters, digits, ".", "_" and "-"')
-      .default("gateway"),
+    id: plainName(100).default("gateway"),
     listen: listenSchema,
     store: storeSchema,
     uplink: uplinkSchema,

@@ -2,12 +2,7 @@
 import { z } from "zod";
 import { ADMISSION_DEFAULTS } from "../../bridge/admission/settings.ts";
 import { templateProblem } from "../../bridge/topic-templates.ts";
-
-const topicName = z
-  .string()
-  .min(1)
-  .max(249)
-  .regex(/^[a-zA-Z0-9._-]+$/, 'may only hold letters, digits, ".", "_" and "-"');
+import { topicName } from "../../processors/settings.ts";
 
 const templateSchema = z
   .union([z.string().min(1).max(1024), z.strictObject({ template: z.string().min(1).max(1024), tenant: z.string() })])

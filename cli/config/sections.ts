@@ -5,14 +5,10 @@ import { scaleOutProblem } from "../../bridge/scale-out/settings.ts";
 import { DEFAULT_FILTERS } from "../../bridge/topic-templates.ts";
 import { brokerGatewaysSchema } from "./broker-gateways.ts";
 import { COMMAND_TOPICS, MAX_COMMAND_LIFE_MS } from "../../processors/formats/commands.ts";
-import { processingSchema, schemaRegistrySchema } from "../../processors/settings.ts";
+import { plainName, processingSchema, schemaRegistrySchema, topicName } from "../../processors/settings.ts";
 
-/** Group, internal topics and transactional ids are named after it: Kafka's rule for topic names, with room for suffixes. */
-const applicationName = z
-  .string()
-  .min(1)
-  .max(100)
-  .regex(/^[a-zA-Z0-9._-]+$/, 'may only hold letters, digits, ".", "_" and "-"');
+/** Group, internal topics and transactional ids are named after it: room for suffixes. */
+const applicationName = plainName(100);
 
 const hostAndPort = z.string().regex(/^(\[[^\]]+\]|[^:[\]]+):\d{1,5}$/, "must be host:port");
 const filePath = z.string().min(1);
@@ -189,12 +185,6 @@ export const ingressSchema = z
       .optional(),
   })
   .prefault({});
-
-const topicName = z
-  .string()
-  .min(1)
-  .max(249)
-  .regex(/^[a-zA-Z0-9._-]+$/, 'may only hold letters, digits, ".", "_" and "-"');
 
 /** Commands to devices: taken by the workers' HTTP API and by `sluice command`, carried out beside the ingress. */
 export const commandsSchema = z
