@@ -14,9 +14,8 @@ export class AlertsPanel {
   #onFiring;
   #tenant;
   #firing = new Map();
-  /** How many firings the stream has told of; and for each alert that fires, the number of its own. */
-  #told = 0;
-  #toldAs = new Map();
+  /** Of these the stream has told since all were asked for; one question at a time. */
+  #since = new Map();
   #cleared = new Map();
   #cards = new Map();
   #render = onFrame(() => this.#draw(), 100);
@@ -34,20 +33,18 @@ export class AlertsPanel {
   reset(tenant) {
     this.#tenant = tenant;
     this.#firing.clear();
-    this.#toldAs.clear();
+    this.#since.clear();
     this.#cleared.clear();
     this.#render();
   }
 
   /** What fires now, whatever the stream missed. One that fired or cleared since the question stays as it is. */
   async load(tenant) {
-    const asked = this.#told;
+    this.#since.clear();
     const { devices, next } = await this.#client.get(`${tenantPath(tenant, "alerts")}?limit=1000&partial=true`);
     if (tenant !== this.#tenant) return;
     const firing = devices.flatMap((device) => device.active).filter((alert) => !(this.#cleared.get(alert.id)?.ts >= alert.ts));
-    const since = [...this.#firing.values()].filter((alert) => this.#toldAs.get(alert.id) > asked);
-    this.#firing = new Map([...firing, ...since].map((alert) => [alert.id, alert]));
-    for (const id of this.#toldAs.keys()) if (!this.#firing.has(id)) this.#toldAs.delete(id);
+    this.#firing = new Map([...firing, ...this.#since.values()].map((alert) => [alert.id, alert]));
     this.isWhole = next === null;
     this.#render();
   }
@@ -55,10 +52,10 @@ export class AlertsPanel {
   onAlert(alert) {
     if (alert.state === "firing") {
       this.#firing.set(alert.id, alert);
-      this.#toldAs.set(alert.id, ++this.#told);
+      this.#since.set(alert.id, alert);
     } else {
       this.#firing.delete(alert.id);
-      this.#toldAs.delete(alert.id);
+      this.#since.delete(alert.id);
       this.#cleared.set(alert.id, alert);
       if (this.#cleared.size > MAX_CLEARED) this.#cleared.delete(this.#cleared.keys().next().value);
     }

@@ -163,7 +163,8 @@ export class DeviceSession {
         // With any other reason the client wants its will to be sent [MQTT-3.14.4-3], or has failed.
         if ((packet.reasonCode ?? 0) === 0) this.#will = undefined;
         // A session that ends with its connection cannot be made to last [3.14.2.2.2].
-        if (this.memory.lifeMs > 0) this.memory.lifeMs = lifeMsOf(packet.properties?.sessionExpiryInterval ?? this.memory.lifeMs / 1000);
+        if (packet.properties?.sessionExpiryInterval !== undefined && this.memory.lifeMs > 0)
+          this.memory.lifeMs = lifeMsOf(packet.properties.sessionExpiryInterval);
         this.#state = "ending";
         this.socket.end();
         return;
