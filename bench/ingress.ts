@@ -11,11 +11,12 @@
  */
 import { parseArgs } from "node:util";
 import { sluice, telegraf } from "../test/faults/bridge/bridges.ts";
-import { CleanupList } from "../test/support/cleanup.ts";
+import type { Cleanup } from "../test/support/cleanup.ts";
 import { benchKafka } from "./bench-kafka.ts";
 import { conditions } from "./conditions.ts";
 import { drain, latency, type DrainFigures, type LatencyFigures, type Setting } from "./ingress-phases.ts";
 import { report } from "./report.ts";
+import { withCleanup } from "./with-cleanup.ts";
 
 const { values } = parseArgs({
   options: {
@@ -48,7 +49,7 @@ const contenders = values.bridge.split(",").flatMap((bridge): Contender[] => {
 });
 
 /** The rounds alternate between the bridges: what the machine does meanwhile meets both. */
-async function main(cleanup: CleanupList): Promise<void> {
+async function main(cleanup: Cleanup): Promise<void> {
   const { kafka, log } = await benchKafka(cleanup, { heapMiB: 768, config: {} });
   const results: ({ readonly bridge: string } & DrainFigures & LatencyFigures)[] = [];
   for (let round = 0; round < Number(values.rounds); round++) {
@@ -74,18 +75,4 @@ async function main(cleanup: CleanupList): Promise<void> {
   report.log(JSON.stringify({ bench: "ingress", ...conditions(values), results }));
 }
 
-async function withCleanup<T>(work: (t: CleanupList) => Promise<T>): Promise<T> {
-  const t = new CleanupList();
-  try {
-    return await work(t);
-  } finally {
-    await t.run();
-  }
-}
-
-const cleanup = new CleanupList();
-try {
-  await main(cleanup);
-} finally {
-  await cleanup.run();
-}
+await withCleanup(main);

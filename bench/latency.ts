@@ -8,7 +8,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import type { KafkaLog } from "../eventlog/kafka/kafka-log.ts";
-import { CleanupList } from "../test/support/cleanup.ts";
+import type { Cleanup } from "../test/support/cleanup.ts";
 import { spawnCli, type CliProcess } from "../test/support/spawn-cli.ts";
 import { createJobTopics, jobTopics, partitionsOf } from "../test/support/telemetry.ts";
 import { tempDir } from "../test/support/temp-dir.ts";
@@ -19,6 +19,7 @@ import { percentiles } from "./percentiles.ts";
 import { cpuSeconds, peakRssMiB } from "./process-usage.ts";
 import { report } from "./report.ts";
 import { SteadyLoad } from "./steady-load.ts";
+import { withCleanup } from "./with-cleanup.ts";
 
 const { values } = parseArgs({
   options: {
@@ -75,7 +76,7 @@ class Probe {
   }
 }
 
-async function measure(log: KafkaLog, brokers: readonly string[], commitIntervalMs: number, t: CleanupList): Promise<void> {
+async function measure(log: KafkaLog, brokers: readonly string[], commitIntervalMs: number, t: Cleanup): Promise<void> {
   const topics = jobTopics();
   await createJobTopics(log, topics, PARTITIONS);
   const config = {
@@ -112,11 +113,8 @@ async function measure(log: KafkaLog, brokers: readonly string[], commitInterval
   await worker.stop();
 }
 
-const cleanup = new CleanupList();
-try {
+await withCleanup(async (cleanup) => {
   const { kafka, log } = await benchKafka(cleanup);
   report.log(conditions({ kafka: "4.3.1, one broker, same machine, -Xmx1024m", guarantee: values.guarantee }));
   for (const interval of values["commit-interval"].split(",")) await measure(log, kafka.bootstrap, Number(interval), cleanup);
-} finally {
-  await cleanup.run();
-}
+});

@@ -10,7 +10,7 @@
  */
 import { parseArgs } from "node:util";
 import type { KafkaLog } from "../eventlog/kafka/kafka-log.ts";
-import { CleanupList } from "../test/support/cleanup.ts";
+import type { Cleanup } from "../test/support/cleanup.ts";
 import type { Kafka } from "../test/support/kafka.ts";
 import { spawnCli } from "../test/support/spawn-cli.ts";
 import { committedSum, createJobTopics, jobTopics, partitionsOf, writeRaw } from "../test/support/telemetry.ts";
@@ -21,7 +21,8 @@ import { conditions } from "./conditions.ts";
 import { MemorySamples } from "./memory-samples.ts";
 import { cpuSeconds } from "./process-usage.ts";
 import { report } from "./report.ts";
-import { recentBaseMs, streamData } from "./stream-data.ts";
+import { recentBaseMs, streamData, type StreamData } from "./stream-data.ts";
+import { withCleanup } from "./with-cleanup.ts";
 
 const { values } = parseArgs({
   options: {
@@ -42,14 +43,9 @@ const SAMPLES_PER_LINE = 5;
 const PIECE_EVERY_MS = 10;
 const DEADLINE_MS = 600_000;
 
-const cleanup = new CleanupList();
-try {
-  await main();
-} finally {
-  await cleanup.run();
-}
+await withCleanup(main);
 
-async function main(): Promise<void> {
+async function main(cleanup: Cleanup): Promise<void> {
   const slowBytes = Number(values["slow-kib"]) * 1024;
   const { kafka, log } = await benchKafka(cleanup, { heapMiB: 1024, proxied: slowBytes > 0 });
   const raw = jobTopics().raw;
@@ -62,7 +58,7 @@ async function main(): Promise<void> {
   const rows: Record<string, Awaited<ReturnType<typeof drain>>> = {};
   for (const memoryMiB of values["memory-mib"].split(",").map(Number)) {
     process.stderr.write(`draining under ${memoryMiB} MiB...\n`);
-    rows[`${memoryMiB} MiB`] = await drain(kafka, log, raw, data.total, data.distinct, memoryMiB);
+    rows[`${memoryMiB} MiB`] = await drain(cleanup, kafka, log, raw, data, memoryMiB);
   }
   const where = conditions({ kafka: "4.3.1, one broker, same machine, -Xmx1024m", ...values });
   if (values.json) process.stdout.write(`${JSON.stringify({ conditions: where, rows })}\n`);
@@ -73,7 +69,7 @@ async function main(): Promise<void> {
   if (Object.values(rows).some(({ ok }) => !ok)) process.exitCode = 1;
 }
 
-async function drain(kafka: Kafka, log: KafkaLog, raw: string, total: number, distinct: number, memoryMiB: number) {
+async function drain(cleanup: Cleanup, kafka: Kafka, log: KafkaLog, raw: string, { total, distinct }: StreamData, memoryMiB: number) {
   const topics = { ...jobTopics(), raw };
   await createJobTopics(log, topics, Number(values.partitions));
   const applicationId = uniqueName("memory");

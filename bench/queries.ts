@@ -6,7 +6,7 @@
  */
 import { Agent, get } from "node:http";
 import { parseArgs } from "node:util";
-import { CleanupList } from "../test/support/cleanup.ts";
+import type { Cleanup } from "../test/support/cleanup.ts";
 import { spawnCli } from "../test/support/spawn-cli.ts";
 import { createJobTopics, jobTopics, waitUntilDrained, writeRaw } from "../test/support/telemetry.ts";
 import { tempDir } from "../test/support/temp-dir.ts";
@@ -17,6 +17,7 @@ import { percentiles } from "./percentiles.ts";
 import { cpuSeconds } from "./process-usage.ts";
 import { report } from "./report.ts";
 import { recentBaseMs, streamData } from "./stream-data.ts";
+import { withCleanup } from "./with-cleanup.ts";
 
 const { values } = parseArgs({
   options: {
@@ -74,7 +75,7 @@ async function load(agent: Agent, base: string, path: (n: number) => string, sec
   return { requests: latenciesMs.length, latenciesMs };
 }
 
-async function main(t: CleanupList): Promise<void> {
+async function main(t: Cleanup): Promise<void> {
   const { kafka, log } = await benchKafka(t);
   const topics = jobTopics();
   await createJobTopics(log, topics, PARTITIONS);
@@ -105,9 +106,4 @@ async function main(t: CleanupList): Promise<void> {
   await worker.stop();
 }
 
-const cleanup = new CleanupList();
-try {
-  await main(cleanup);
-} finally {
-  await cleanup.run();
-}
+await withCleanup(main);

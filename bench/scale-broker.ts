@@ -8,12 +8,13 @@ import { parseArgs } from "node:util";
 import type { Assignor, GroupListener } from "../eventlog/port.ts";
 import { taskAssignor } from "../runtime/assignor.ts";
 import { decodeAssignment, encodeSubscription } from "../runtime/group-protocol.ts";
-import { CleanupList } from "../test/support/cleanup.ts";
+import type { Cleanup } from "../test/support/cleanup.ts";
 import { waitFor } from "../test/support/wait-for.ts";
 import { benchKafka } from "./bench-kafka.ts";
 import { conditions } from "./conditions.ts";
 import { report } from "./report.ts";
 import { tasksOf } from "./scale-group.ts";
+import { withCleanup } from "./with-cleanup.ts";
 
 const { values } = parseArgs({
   options: {
@@ -27,14 +28,9 @@ const workers = Number(values.workers);
 /** Long: what is asked here is whether the group forms, not whether this process keeps so many alive. */
 const SESSION_TIMEOUT_MS = 60_000;
 
-const cleanup = new CleanupList();
-try {
-  await main();
-} finally {
-  await cleanup.run();
-}
+await withCleanup(main);
 
-async function main(): Promise<void> {
+async function main(cleanup: Cleanup): Promise<void> {
   const config = { "group.initial.rebalance.delay.ms": "3000", ...(JSON.parse(values["broker-config"]) as Record<string, string>) };
   const { kafka, log } = await benchKafka(cleanup, { config });
   const errors = new Map<string, number>();

@@ -7,10 +7,9 @@
  *         [--job peers]      what the peers do and no more (peer-job.ts), in place of the whole IoT job
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import type { KafkaLog } from "../eventlog/kafka/kafka-log.ts";
-import { CleanupList } from "../test/support/cleanup.ts";
+import type { Cleanup } from "../test/support/cleanup.ts";
 import { spawnCli } from "../test/support/spawn-cli.ts";
 import { committedSum, createJobTopics, jobTopics } from "../test/support/telemetry.ts";
 import { tempDir } from "../test/support/temp-dir.ts";
@@ -18,9 +17,11 @@ import { uniqueName } from "../test/support/unique-name.ts";
 import { waitFor } from "../test/support/wait-for.ts";
 import { benchKafka } from "./bench-kafka.ts";
 import { conditions } from "./conditions.ts";
+import { jobMain } from "./job-main.ts";
 import { cpuSeconds, peakRssMiB, residentMemory, type ResidentMemory } from "./process-usage.ts";
 import { report } from "./report.ts";
 import { SteadyLoad } from "./steady-load.ts";
+import { withCleanup } from "./with-cleanup.ts";
 
 const { values } = parseArgs({
   options: {
@@ -35,7 +36,6 @@ const { values } = parseArgs({
 const PARTITIONS = 4;
 /** Ten minutes at 50,000/s would be 12 GB of raw and normalized records. A partition keeps so much. */
 const KEPT_LOG = { "log.retention.bytes": String(256 << 20), "log.segment.bytes": String(64 << 20) };
-const PEER_JOB = fileURLToPath(new URL("peer-job.ts", import.meta.url));
 
 interface Sample extends ResidentMemory {
   readonly seconds: number;
@@ -45,14 +45,9 @@ interface Sample extends ResidentMemory {
   readonly cores: number;
 }
 
-const cleanup = new CleanupList();
-try {
-  await main();
-} finally {
-  await cleanup.run();
-}
+await withCleanup(main);
 
-async function main(): Promise<void> {
+async function main(cleanup: Cleanup): Promise<void> {
   const [rate, seconds] = [Number(values.rate), Number(values.minutes) * 60];
   const own = { heapMiB: 1024, config: KEPT_LOG };
   const { kafka, log } = await benchKafka(cleanup, process.env.KAFKA_BROKERS === undefined ? own : undefined);
@@ -68,7 +63,7 @@ async function main(): Promise<void> {
       state: { dir: tempDir(cleanup, "steady-state") },
       http: { port: 0 },
     },
-    main: values.job === "peers" ? PEER_JOB : undefined,
+    main: jobMain(values.job),
   });
   const load = new SteadyLoad(log, topics.raw, PARTITIONS);
   await load.run(1, 1);

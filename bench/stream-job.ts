@@ -7,11 +7,10 @@
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import type { KafkaLog } from "../eventlog/kafka/kafka-log.ts";
 import type { AggregateRecord, NormalizedRecord } from "../processors/formats/records.ts";
-import { CleanupList } from "../test/support/cleanup.ts";
+import type { Cleanup } from "../test/support/cleanup.ts";
 import { spawnCli, type CliProcess } from "../test/support/spawn-cli.ts";
 import { committedSum, createJobTopics, jobTopics, readTopic, writeRaw } from "../test/support/telemetry.ts";
 import { tempDir } from "../test/support/temp-dir.ts";
@@ -19,9 +18,11 @@ import { uniqueName } from "../test/support/unique-name.ts";
 import { waitFor } from "../test/support/wait-for.ts";
 import { benchKafka } from "./bench-kafka.ts";
 import { conditions } from "./conditions.ts";
+import { jobMain } from "./job-main.ts";
 import { report } from "./report.ts";
 import { cpuSeconds, peakRssMiB } from "./process-usage.ts";
 import { recentBaseMs, streamData } from "./stream-data.ts";
+import { withCleanup } from "./with-cleanup.ts";
 
 const { values } = parseArgs({
   options: {
@@ -35,16 +36,10 @@ const { values } = parseArgs({
   },
 });
 const POLL_MS = 20;
-const PEER_JOB = fileURLToPath(new URL("peer-job.ts", import.meta.url));
 
-const cleanup = new CleanupList();
-try {
-  await main();
-} finally {
-  await cleanup.run();
-}
+await withCleanup(main);
 
-async function main(): Promise<void> {
+async function main(cleanup: Cleanup): Promise<void> {
   const { kafka, log } = await benchKafka(cleanup);
   const topics = jobTopics();
   await createJobTopics(log, topics, Number(values.partitions));
@@ -63,7 +58,7 @@ async function main(): Promise<void> {
     state: { dir: stateDir },
     http: { port: 0 },
   };
-  const start = (): Promise<CliProcess> => spawnCli(cleanup, ["worker"], { config, main: values.job === "peers" ? PEER_JOB : undefined });
+  const start = (): Promise<CliProcess> => spawnCli(cleanup, ["worker"], { config, main: jobMain(values.job) });
   const brokerPid = kafka.pids.at(0);
 
   process.stderr.write("draining...\n");

@@ -11,11 +11,8 @@ export const DEVICES = ["acme/d/a", "acme/d/b", "evil/d/x"] as const;
 /** Connects (MQTT 5, without reconnecting) as one of the names. */
 export type Login = (name: string, options?: IClientOptions) => Promise<MqttClient>;
 
-export async function assertDoors(login: Login): Promise<void> {
-  const die = async (username: string, topic: string, payload: string): Promise<unknown> => {
-    const client = await login(username, { will: { topic, payload: Buffer.from(payload), qos: 1, retain: true } }).catch(() => undefined);
-    return client?.stream.destroy();
-  };
+/** What Sluice hears of any device, `topic payload` each. */
+export async function listenAsService(login: Login): Promise<{ service: MqttClient; seen: string[] }> {
   const service = await login(SERVICE);
   const seen: string[] = [];
   service.on("message", (topic, payload) => seen.push(`${topic} ${payload.toString()}`));
@@ -23,12 +20,24 @@ export async function assertDoors(login: Login): Promise<void> {
     DEVICE_PUBLISHES.map((door) => `t/+/d/+/${door}`),
     { qos: 1 },
   );
+  return { service, seen };
+}
+
+/** A refusal is no error here. */
+export function attempt(client: MqttClient, topic: string, payload: string): Promise<unknown> {
+  return client.publishAsync(topic, payload, { qos: 1 }).catch((error: unknown) => error);
+}
+
+export async function assertDoors(login: Login): Promise<void> {
+  const die = async (username: string, topic: string, payload: string): Promise<unknown> => {
+    const client = await login(username, { will: { topic, payload: Buffer.from(payload), qos: 1, retain: true } }).catch(() => undefined);
+    return client?.stream.destroy();
+  };
+  const { service, seen } = await listenAsService(login);
   const victim = await login("acme/d/a");
   const commands: string[] = [];
   victim.on("message", (topic, payload) => commands.push(`${topic} ${payload.toString()}`));
   for (const door of DEVICE_READS) await victim.subscribeAsync(`t/acme/d/a/${door}`, { qos: 1 });
-  const attempt = (client: MqttClient, topic: string, payload: string): Promise<unknown> =>
-    client.publishAsync(topic, payload, { qos: 1 }).catch((error: unknown) => error);
 
   for (const name of ["evil/d/x", "acme/d/b"]) {
     const attacker = await login(name);

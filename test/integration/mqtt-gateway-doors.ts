@@ -1,9 +1,8 @@
 /** Tries every door of a broker that knows gateways by name: those of a gateway's own devices are open, those of others are not. */
 import assert from "node:assert/strict";
-import type { MqttClient } from "mqtt";
 import { DEVICE_PUBLISHES, DEVICE_READS } from "../../bridge/device-access.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { SERVICE, type Login } from "./mqtt-doors.ts";
+import { attempt, listenAsService, type Login } from "./mqtt-doors.ts";
 
 /** As `mqtt.gateways` names them: one of a device, one of a whole tenant. */
 export const GATEWAYS = [
@@ -17,15 +16,7 @@ const OF_GATEWAYS = {
 } as const;
 
 export async function assertGatewayDoors(login: Login): Promise<void> {
-  const service = await login(SERVICE);
-  const seen: string[] = [];
-  service.on("message", (topic, payload) => seen.push(`${topic} ${payload.toString()}`));
-  await service.subscribeAsync(
-    DEVICE_PUBLISHES.map((door) => `t/+/d/+/${door}`),
-    { qos: 1 },
-  );
-  const attempt = (client: MqttClient, topic: string, payload: string): Promise<unknown> =>
-    client.publishAsync(topic, payload, { qos: 1 }).catch((error: unknown) => error);
+  const { service, seen } = await listenAsService(login);
 
   for (const [name, { own, others, gap }] of Object.entries(OF_GATEWAYS)) {
     const gateway = await login(name);
