@@ -4,7 +4,8 @@
  * - Active tasks: sticky and balanced (loads differ by at most one), preferring workers that have the state.
  * - A task goes nowhere where its state is much further behind than elsewhere: it stays, or goes to the one that has the state, and
  *   the worker it is meant for warms up first (KIP-441).
- * - Standbys: on other disks than the task and each other, on other racks where there are any, and sticky.
+ * - Standbys: on other disks than the task and each other, on other racks where there are any, sticky, and those of one worker's tasks
+ *   spread over the others, which share them when it is gone.
  */
 import type { TaskId } from "./task-id.ts";
 
@@ -192,8 +193,12 @@ function placeStandbys(group: Group, active: Lists, replicas: number): Lists {
   const evenShare = Math.ceil((stateful.length * Math.min(replicas, workers.length - 1)) / workers.length);
   const copies = (worker: Worker): number => listOf(standbys, worker).length;
   const load = (worker: Worker): number => copies(worker) + listOf(active, worker).length;
+  /** Of the same worker's tasks: with copies of all of them on one, whoever shares its tasks when it is gone restores his from nothing. */
+  const copiesOf = new Map(workers.map((owner) => [owner, new Map<Worker, number>()] as const));
   for (const task of stateful) {
     const owner = runsAt.get(task.id);
+    const copiesBy = (owner && copiesOf.get(owner)) ?? new Map<Worker, number>();
+    const together = (worker: Worker): number => copiesBy.get(worker) ?? 0;
     const used = owner === undefined ? [] : [owner];
     for (let replica = 0; replica < replicas; replica++) {
       const others = workers.filter((worker) => used.every((other) => other.stateId !== worker.stateId));
@@ -202,9 +207,15 @@ function placeStandbys(group: Group, active: Lists, replicas: number): Lists {
       const starts = (worker: Worker): number => Number(!(copies(worker) < evenShare && hasCopy(group, worker, task)));
       const best = least(
         others,
-        (a, b) => sameRack(a) - sameRack(b) || starts(a) - starts(b) || load(a) - load(b) || group.lag(a, task) - group.lag(b, task),
+        (a, b) =>
+          sameRack(a) - sameRack(b) ||
+          starts(a) - starts(b) ||
+          together(a) - together(b) ||
+          load(a) - load(b) ||
+          group.lag(a, task) - group.lag(b, task),
       );
       listOf(standbys, best).push(task.id);
+      copiesBy.set(best, together(best) + 1);
       used.push(best);
     }
   }

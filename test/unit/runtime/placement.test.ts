@@ -87,6 +87,38 @@ describe("placement", () => {
     assert.deepEqual(holders(9), ["b", "c", "d"], "no more than there are workers");
   });
 
+  test("copies of one worker's tasks are spread: whoever goes, the others share its tasks and have their state", () => {
+    for (const [workers, count] of [
+      [3, 6],
+      [3, 12],
+      [4, 12],
+      [5, 40],
+    ]) {
+      const names = Array.from({ length: workers }, (_, index) => `w${index}`);
+      const owners = ids(count).map((id, index) => [id, names[Math.floor((index * workers) / count)]] as const);
+      const owned = (name: string): string[] => owners.flatMap(([id, owner]) => (owner === name ? [id] : []));
+      const all = tasks(count);
+      const copies = placeTasks(
+        names.map((name) => worker(name, { owned: owned(name) })),
+        all,
+        { standbyReplicas: 1 },
+      );
+      for (const gone of names) {
+        const left = names
+          .filter((name) => name !== gone)
+          .map((name) => ({ ...holding(name, [...standbys(copies, name)], END), owned: owned(name), running: owned(name) }));
+        const after = placeTasks(left, all, { standbyReplicas: 1 });
+        const loads = left.map(({ memberId }) => active(after, memberId).length);
+        assert.ok(Math.max(...loads) - Math.min(...loads) <= 1, `${workers} workers, ${gone} gone: ${loads.join()}`);
+        assert.deepEqual(
+          left.flatMap(({ memberId }) => warmups(after, memberId)),
+          [],
+          "nobody warms up",
+        );
+      }
+    }
+  });
+
   test("a task without changelogs has no copies and never waits", () => {
     const stateless = tasks(2, 0).map((task) => ({ ...task, stateful: false }));
     const placement = placeTasks([worker("a", { owned: ids(2) }), worker("b")], stateless, { standbyReplicas: 1 });
