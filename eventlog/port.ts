@@ -26,6 +26,11 @@ export interface FetchedBatch extends TopicPartition {
   readonly nextOffset: number;
   readonly highWatermark: number;
   readonly lastStableOffset: number;
+  /**
+   * Once, when nobody will look at `records` any more: what they are views of may go back to the system at once. Without a call it
+   * goes when the garbage collector finds it, which is much later. Absent where that makes no difference.
+   */
+  release?(): void;
 }
 
 export interface ReaderOptions {

@@ -19,7 +19,7 @@ export class DeviceRow {
   ledger: LedgerRow | undefined = undefined;
   state: DeviceStateRow | undefined = undefined;
   /** By definition, in the order in which they first had one. */
-  readonly windows: OpenWindows[] = [];
+  windows: readonly OpenWindows[] = [];
 
   constructor(tenant: string, deviceId: string) {
     this.tenant = tenant;
@@ -34,7 +34,7 @@ export class DeviceRow {
 
   addWindows(sizeMs: number): OpenWindows {
     const added = new OpenWindows(sizeMs);
-    this.windows.push(added);
+    this.windows = [...this.windows, added]; // an array without room to spare, as for most of what a device has
     return added;
   }
 
@@ -82,7 +82,8 @@ const deviceRowSerde: Serde<DeviceRow> = {
     const has = version === 1 ? HAS_LEDGER : reader.u8();
     if ((has & HAS_LEDGER) !== 0) row.ledger = readLedger(reader, tenant, deviceId);
     if ((has & HAS_STATE) !== 0) row.state = readDeviceState(reader, tenant, deviceId);
-    if (version > 1) for (let count = reader.varint(); count > 0; count--) row.windows.push(readOpenWindows(reader, row.state?.names));
+    if (version > 1)
+      for (let count = reader.varint(); count > 0; count--) row.windows = [...row.windows, readOpenWindows(reader, row.state?.names)];
     reader.expectEnd();
     return row;
   },

@@ -3,7 +3,11 @@ import type { ByteReader } from "../state/byte-reader.ts";
 import type { ByteWriter } from "../state/byte-writer.ts";
 import { readWindow, writeWindow, type WindowRow } from "./window-row.ts";
 
-/** Numbers per window in `#others`, in this order. */
+/** Places in the numbers of a device's windows. */
+const DUE_AT = 0;
+const LATEST_START = 1;
+const FIRST_OTHER = 2;
+/** Of each other window, in this order; by start. */
 const START = 0;
 const SINCE = 1;
 const IS_STUB = 2;
@@ -12,71 +16,90 @@ const STRIDE = 3;
 export class OpenWindows {
   /** Names the definition: no two have one size. */
   readonly sizeMs: number;
-  /** Receive time at which one of them may have gone idle, at the earliest; 0 when none is open. Epoch ms. */
-  dueAt = 0;
-  /** Of the latest window, later than all others that are open. NaN when there is none. Epoch ms. */
-  latestStart = NaN;
   latest: WindowRow | undefined = undefined;
-  /** By start. One array of as many numbers as there must be: most devices of a large fleet only wait. */
-  #others: number[] = [];
+  /** Of those that are not the latest. */
+  count = 0;
+  /**
+   * One array of unboxed numbers (it begins with a fraction for that), as long as it ever had to be: most devices of a large fleet only wait,
+   * and the others have as many windows now as a moment ago.
+   */
+  #numbers: number[] = [0.5, NaN];
 
   constructor(sizeMs: number) {
     this.sizeMs = sizeMs;
+    this.dueAt = 0;
   }
 
-  /** Of those that are not the latest. */
-  get count(): number {
-    return this.#others.length / STRIDE;
+  /** Receive time at which one of them may have gone idle, at the earliest; 0 when none is open. Epoch ms. */
+  get dueAt(): number {
+    return this.#numbers[DUE_AT];
+  }
+
+  set dueAt(receiveTime: number) {
+    this.#numbers[DUE_AT] = receiveTime;
+  }
+
+  /** Of the latest window, later than all others that are open. NaN when there is none. Epoch ms. */
+  get latestStart(): number {
+    return this.#numbers[LATEST_START];
   }
 
   start(index: number): number {
-    return this.#others[index * STRIDE + START];
+    return this.#numbers[FIRST_OTHER + index * STRIDE + START];
   }
 
   /** Receive time of the window's last record. */
   since(index: number): number {
-    return this.#others[index * STRIDE + SINCE];
+    return this.#numbers[FIRST_OTHER + index * STRIDE + SINCE];
   }
 
   /** Closed idle, and kept without a row so that later records for it are known to be late. */
   isStub(index: number): boolean {
-    return this.#others[index * STRIDE + IS_STUB] === 1;
+    return this.#numbers[FIRST_OTHER + index * STRIDE + IS_STUB] === 1;
   }
 
   /** Among those that are not the latest; -1: none. */
   find(start: number): number {
-    const others = this.#others;
-    for (let at = others.length - STRIDE; at >= 0; at -= STRIDE) if (others[at + START] === start) return at / STRIDE;
+    for (let index = this.count - 1; index >= 0; index--) if (this.start(index) === start) return index;
     return -1;
   }
 
   insert(start: number, since: number, isStub: boolean): void {
-    const others = this.#others;
-    let at = others.length;
-    while (at > 0 && others[at - STRIDE + START] > start) at -= STRIDE;
-    const added = [start, since, isStub ? 1 : 0];
-    this.#others = others.length === 0 ? added : others.slice(0, at).concat(added, others.slice(at));
+    const end = FIRST_OTHER + this.count * STRIDE;
+    // concat() makes an array without room to spare
+    if (end === this.#numbers.length) this.#numbers = this.#numbers.concat([start, since, 0]);
+    const numbers = this.#numbers;
+    let at = end;
+    for (; at > FIRST_OTHER && numbers[at - STRIDE + START] > start; at -= STRIDE)
+      for (let i = at - STRIDE; i < at; i++) numbers[i + STRIDE] = numbers[i];
+    numbers[at + START] = start;
+    numbers[at + SINCE] = since;
+    numbers[at + IS_STUB] = isStub ? 1 : 0;
+    this.count++;
   }
 
   used(index: number, since: number): void {
-    this.#others[index * STRIDE + SINCE] = since;
+    this.#numbers[FIRST_OTHER + index * STRIDE + SINCE] = since;
   }
 
   becomeStub(index: number): void {
-    this.#others[index * STRIDE + IS_STUB] = 1;
+    this.#numbers[FIRST_OTHER + index * STRIDE + IS_STUB] = 1;
   }
 
   remove(index: number): void {
-    this.#others.splice(index * STRIDE, STRIDE);
+    const numbers = this.#numbers;
+    const end = FIRST_OTHER + this.count * STRIDE;
+    for (let at = FIRST_OTHER + (index + 1) * STRIDE; at < end; at++) numbers[at - STRIDE] = numbers[at];
+    this.count--;
   }
 
   setLatest(start: number, row: WindowRow): void {
-    this.latestStart = start;
+    this.#numbers[LATEST_START] = start;
     this.latest = row;
   }
 
   removeLatest(): void {
-    this.latestStart = NaN;
+    this.#numbers[LATEST_START] = NaN;
     this.latest = undefined;
   }
 

@@ -59,8 +59,8 @@ class Validate implements Processor<string | null, TelemetryEvent, ValidateOutpu
     this.#valid.forward(forwarded);
   }
 
-  prefetch(sourceKey: unknown): void {
-    if (typeof sourceKey === "string") this.#devices.touch(sourceKey);
+  prefetch(sourceKeys: readonly unknown[], count: number): void {
+    this.#devices.touch(sourceKeys, count);
   }
 
   #check(key: string | null, event: TelemetryEvent): Problem | undefined {

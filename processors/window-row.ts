@@ -32,7 +32,7 @@ const NUMBERS_PER_LINE = 8;
 
 export class WindowRow {
   /** One array of unboxed numbers (it begins with a fraction for that): at many devices, what an event costs is the memory it touches. */
-  readonly stats: number[] = [0.5];
+  readonly stats: number[];
   /** Shared between rows: replaced, never changed. */
   names: readonly string[];
   /** Emitted, and kept so that later records for the window are known to be late. Holds no metrics then. */
@@ -40,8 +40,17 @@ export class WindowRow {
 
   constructor(names: readonly string[], lastReceiveTs: number) {
     this.names = names;
+    this.stats = blankStats(names.length);
     this.lastReceiveTs = lastReceiveTs;
-    this.#extend();
+  }
+
+  /** Begins another window with the memory of this one; false, and nothing done, when that has other metrics. */
+  restart(names: readonly string[], lastReceiveTs: number): boolean {
+    if (this.names !== names || this.closed) return false;
+    const { stats } = this;
+    for (let at = 0; at < stats.length; at++) stats[at] = 0;
+    this.lastReceiveTs = lastReceiveTs;
+    return true;
   }
 
   /** Receive time of the partition at the window's last record. Epoch ms. */
@@ -150,6 +159,18 @@ export class WindowRow {
 function finite(value: number): number {
   if (value - value === 0) return value;
   return value === -Infinity ? -Number.MAX_VALUE : Number.MAX_VALUE;
+}
+
+/** By number of metrics: stats of nothing yet. A slice of one is an array without room to spare. */
+const BLANK_STATS: (number[] | undefined)[] = [];
+
+function blankStats(metrics: number): number[] {
+  let blank = BLANK_STATS[metrics];
+  if (blank === undefined) {
+    blank = BLANK_STATS[metrics] = [0.5];
+    while (blank.length < FIRST_METRIC + metrics * STRIDE) blank.push(0);
+  }
+  return blank.slice();
 }
 
 const VERSION = 1;

@@ -11,6 +11,9 @@ import { WindowRow, type WindowRows } from "./window-row.ts";
 /** A store takes no negative starts, and clocks before 1970 exist: what is added to a start in the row's key. ms. */
 export const STORED_START_OFFSET = 2 * MAX_TIME_MS;
 
+/** Windows close one by one, shortly before others begin. */
+const MAX_SPARE_ROWS = 256;
+
 /** The clocks at a record, itself counted in. Epoch ms. */
 export interface Clocks {
   /** Of the record's device. */
@@ -31,6 +34,8 @@ export abstract class WindowSet {
   readonly #rows: WindowRows;
   readonly #aggregates: Output<string, AggregateRecord>;
   readonly #counters: WindowCounters;
+  /** Of windows that are closed, for those that begin: a row lives long enough for the old generation of V8's heap, whose collections are dear. */
+  readonly #spare: WindowRow[] = [];
 
   constructor(settings: WindowSettings, rows: WindowRows, aggregates: Output<string, AggregateRecord>, counters: WindowCounters) {
     this.sizeMs = settings.sizeMs;
@@ -81,7 +86,9 @@ export abstract class WindowSet {
 
   /** The first event of a window. */
   protected rowOf(event: TelemetryEvent, receiveTime: number): WindowRow {
-    const row = new WindowRow(event.metrics.names, receiveTime);
+    const { names } = event.metrics;
+    const spare = this.#spare.pop();
+    const row = spare?.restart(names, receiveTime) === true ? spare : new WindowRow(names, receiveTime);
     this.take(row, event, receiveTime);
     return row;
   }
@@ -103,6 +110,7 @@ export abstract class WindowSet {
     this.put(key, start, stub);
   }
 
+  /** The row must be nobody's any more: it becomes that of another window. */
   protected emit(key: string, start: number, row: WindowRow | undefined): void {
     if (row === undefined || row.closed) return;
     const end = start + this.sizeMs;
@@ -116,6 +124,7 @@ export abstract class WindowSet {
       metrics: row.aggregates(),
     };
     this.#aggregates.forward({ key, value, timestamp: Math.max(0, end) });
+    if (this.#spare.length < MAX_SPARE_ROWS) this.#spare.push(row);
   }
 
   protected forget(key: string, start: number): void {

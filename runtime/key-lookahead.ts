@@ -8,6 +8,9 @@ const AHEAD = 32;
 /** The key's serde threw: it will again when the record is processed, and then it counts. */
 export const UNREADABLE = Symbol("unreadable");
 
+/** As Processor.prefetch(). */
+export type Prefetch = (keys: readonly unknown[], count: number) => void;
+
 export class KeyLookahead {
   readonly #keys: unknown[] = new Array<unknown>(AHEAD).fill(null);
   /** Records [#from, #until) of the batch at the head of the queue are decoded. */
@@ -19,21 +22,20 @@ export class KeyLookahead {
     this.#until = 0;
   }
 
-  /** The record's key; null for none. Decodes the next ones when it must, and gives each to `prefetch`. */
-  key(view: RecordsView, index: number, serde: Serde<unknown>, prefetch: (key: unknown) => void): unknown {
+  /** The record's key; null for none. Decodes the next ones when it must, and gives them to `prefetch`. */
+  key(view: RecordsView, index: number, serde: Serde<unknown>, prefetch: Prefetch): unknown {
     if (index >= this.#until) this.#fill(view, index, serde, prefetch);
     const key = this.#keys[index - this.#from];
     return key === UNREADABLE ? serde.read(view.bytes, view.keyStarts[index], view.keyEnds[index]) : key;
   }
 
-  #fill(view: RecordsView, index: number, serde: Serde<unknown>, prefetch: (key: unknown) => void): void {
+  #fill(view: RecordsView, index: number, serde: Serde<unknown>, prefetch: Prefetch): void {
     const keys = this.#keys;
     const until = Math.min(view.count, index + AHEAD);
     for (let i = index; i < until; i++) keys[i - index] = readKey(view, i, serde);
     this.#from = index;
     this.#until = until;
-    // apart from the decoding: short steps with independent loads, which the processor then overlaps
-    for (let i = 0; i < until - index; i++) if (keys[i] !== UNREADABLE && keys[i] !== null) prefetch(keys[i]);
+    prefetch(keys, until - index);
   }
 }
 

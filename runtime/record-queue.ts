@@ -13,6 +13,8 @@ export class RecordQueue {
   readonly partition: number;
   readonly lookahead = new KeyLookahead();
   readonly #batches: FetchedBatch[] = [];
+  /** Of which every record is processed; the task's cursor may be at the last one still. */
+  readonly #finished: FetchedBatch[] = [];
   /** Of the batch at the head. */
   #index = 0;
   #bufferedBytes = 0;
@@ -110,6 +112,14 @@ export class RecordQueue {
     if (this.#index >= this.#batches[0].records.count) this.#skipFinished();
   }
 
+  /** The cursor has moved on. */
+  releaseFinished(): void {
+    const finished = this.#finished;
+    if (finished.length === 0) return;
+    for (let i = 0; i < finished.length; i++) finished[i].release?.();
+    finished.length = 0;
+  }
+
   /** Batches without (more) records move the position past control batches and compacted tails. */
   #skipFinished(): void {
     while (this.#batches.length > 0 && this.#index >= this.#batches[0].records.count) {
@@ -117,6 +127,7 @@ export class RecordQueue {
       if (done === undefined) return;
       this.position = Math.max(this.position, done.nextOffset);
       this.#bufferedBytes -= sizeOf(done);
+      this.#finished.push(done);
       this.#index = 0;
       if (this.#aheadBatch > 0) this.#aheadBatch--;
       else this.#aheadIndex = 0;

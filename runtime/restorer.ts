@@ -126,7 +126,10 @@ export class Restorer {
     while (this.#active.size > 0 && !this.#closed) {
       try {
         const batches = (await this.#reader?.poll(POLL_WAIT_MS)) ?? [];
-        for (const batch of batches) await this.#apply(batch);
+        for (const batch of batches) {
+          await this.#apply(batch);
+          batch.release?.();
+        }
         for (const [task, active] of [...this.#active]) await this.#finishIfDone(task, active);
       } catch (error) {
         for (const active of this.#active.values()) active.reject(error);

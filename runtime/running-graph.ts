@@ -11,7 +11,7 @@ export class RunningGraph {
   readonly entries = new Map<string, EdgeOutput>();
   readonly #processors: Processor<unknown, unknown, Outputs>[] = [];
   readonly #flushing: { flush(): void }[] = [];
-  readonly #prefetching: { prefetch(sourceKey: unknown): void }[] = [];
+  readonly #prefetching: { prefetch(sourceKeys: readonly unknown[], count: number): void }[] = [];
   readonly #readingAhead: { readAhead(sourceKey: unknown): void }[] = [];
   readonly #edges: EdgeOutput[] = [];
 
@@ -22,7 +22,8 @@ export class RunningGraph {
       const processor = node.spec.create();
       receivers.set(node.name, processor);
       this.#processors.push(processor);
-      if (processor.prefetch !== undefined) this.#prefetching.push(processor as { prefetch(sourceKey: unknown): void });
+      if (processor.prefetch !== undefined)
+        this.#prefetching.push(processor as { prefetch(sourceKeys: readonly unknown[], count: number): void });
       if (processor.readAhead !== undefined) this.#readingAhead.push(processor as { readAhead(sourceKey: unknown): void });
       if (processor.flush !== undefined) this.#flushing.push(processor as { flush(): void });
       outputsOf.set(node.name, new Map([...node.outputs].map(([name, children]) => [name, new EdgeOutput(node.name, children)])));
@@ -49,9 +50,9 @@ export class RunningGraph {
     for (const processor of this.#processors) await processor.open?.();
   }
 
-  prefetch(key: unknown): void {
+  prefetch(keys: readonly unknown[], count: number): void {
     const processors = this.#prefetching;
-    for (let i = 0; i < processors.length; i++) processors[i].prefetch(key);
+    for (let i = 0; i < processors.length; i++) processors[i].prefetch(keys, count);
   }
 
   get readsAhead(): boolean {

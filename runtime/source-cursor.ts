@@ -32,8 +32,10 @@ export class SourceCursor implements SourceRecord {
     return this.#view === undefined ? null : this.#view.value(this.#index);
   }
 
+  /** Copies: they go where the record goes, and an output may be held until the commit. */
   headers(): RecordHeader[] {
-    return this.#view === undefined ? [] : this.#view.headers(this.#index);
+    if (this.#view === undefined) return [];
+    return this.#view.headers(this.#index).map(({ key, value }) => ({ key, value: value && Buffer.from(value) }));
   }
 
   headerText(key: string): string | undefined {

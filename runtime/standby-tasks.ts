@@ -226,7 +226,10 @@ export class StandbyTasks {
   async #run(): Promise<void> {
     while (!this.#stop.signal.aborted) {
       try {
-        for (const batch of (await this.#reader?.poll(POLL_WAIT_MS)) ?? []) await this.#apply(batch);
+        for (const batch of (await this.#reader?.poll(POLL_WAIT_MS)) ?? []) {
+          await this.#apply(batch);
+          batch.release?.();
+        }
         this.#retries.worked(READING, "standbys can read their changelogs again");
         await this.#flushDue();
       } catch (error) {

@@ -79,7 +79,7 @@ export class Task implements TaskServices {
   readonly #background = new BackgroundWork();
   readonly #graph: RunningGraph;
   readonly #readAhead = (key: unknown): void => this.#graph.readAhead(key);
-  readonly #prefetch = (key: unknown): void => this.#graph.prefetch(key);
+  readonly #prefetch = (keys: readonly unknown[], count: number): void => this.#graph.prefetch(keys, count);
   /** Next changelog offset of each store, as far as this worker has committed. */
   readonly changelogPositions = new Map<string, number>();
   streamTime = -1;
@@ -298,6 +298,7 @@ export class Task implements TaskServices {
     if (timestamp > this.receiveTime) this.receiveTime = timestamp;
     if (source.streamTime === "record" && timestamp > this.streamTime) this.streamTime = timestamp;
     this.source.moveTo(queue.topic, queue.partition, view, index);
+    if (index === 0) for (let i = 0; i < this.queues.length; i++) this.queues[i].releaseFinished();
     const stage = source.name;
     let kind: "decode" | "processing" = "decode";
     try {

@@ -24,7 +24,7 @@ export interface Output<K, V> {
   forward(record: StreamRecord<K, V>): void;
 }
 
-/** The source record that is being processed (also inside punctuators: the last one). Views are valid during process() only. */
+/** The source record that is being processed (also inside punctuators: the last one). keyBytes() and valueBytes() are views, valid during process() only. */
 export interface SourceRecord {
   readonly topic: string;
   readonly partition: number;
@@ -80,10 +80,11 @@ export interface Processor<KIn, VIn, O extends Outputs = Outputs> {
   open?(): Promise<void>;
   process(record: StreamRecord<KIn, VIn>): void;
   /**
-   * The key of a source record that is some records away from being processed: a chance to bring near what it will
-   * need, without changing anything. At many keys most of an event's time is waiting for memory.
+   * The first `count` are keys of the next source records: a chance to bring near what these will need, without changing
+   * anything. At many keys most of an event's time is waiting for memory. Not strings or whatever the source's serde makes: no
+   * key, or an unreadable one.
    */
-  prefetch?(sourceKey: unknown): void;
+  prefetch?(sourceKeys: readonly unknown[], count: number): void;
   /**
    * The key of a source record that is far from being processed: a chance to call prefetch() of stores whose rows it will
    * need. Not called while the rows that are asked for are in memory anyway.

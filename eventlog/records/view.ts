@@ -3,8 +3,8 @@ import type { RecordHeader } from "../port.ts";
 import { decodeHeaders } from "./decode-headers.ts";
 
 /**
- * Positions index `bytes`. A start of -1 means null (no key, or a tombstone value). The buffer belongs to the
- * fetch response: valid as long as the view is referenced, but slices pin the whole response, so copy what is kept.
+ * Positions index `bytes`. A start of -1 means null (no key, or a tombstone value). The buffer belongs to the fetch response: valid
+ * until the batch is released (FetchedBatch.release), and slices of one that never is pin the whole response. So copy what is kept.
  */
 export class RecordsView {
   readonly bytes: Buffer;

@@ -1,10 +1,11 @@
-/** One live connection to one broker: kafkajs's socket, framing and authentication; our own encoding and decoding. */
+/** One live connection to one broker: kafkajs's socket and authentication; our own framing, encoding and decoding. */
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { LogError } from "../../errors.ts";
 import type { KafkaRequest } from "../wire/request.ts";
 import { WireReader } from "../wire/wire-reader.ts";
 import { WireWriter } from "../wire/wire-writer.ts";
+import { AnswerFrames } from "./answer-frames.ts";
 import { Broker, ConnectionPool, type KafkaJsConnection, type SocketFactory } from "./kafkajs.ts";
 import { kafkaJsLogger } from "./kafkajs-logger.ts";
 import type { Address, ConnectionSettings } from "./options.ts";
@@ -13,6 +14,9 @@ import type { Address, ConnectionSettings } from "./options.ts";
 const KAFKAJS_REQUEST_TIMEOUT_MS = 1;
 /** kafkajs wraps whatever fails during SASL alike; this is not the broker saying no. */
 const INTERRUPTED = /timed out|connection|closed|ECONN|EPIPE/i;
+const CORRELATION_ID_BYTES = 4;
+/** At once, by one connection. Twice what Node's own buffers take. */
+const READ_BYTES = 128 * 1024;
 const KEEP_ALIVE_MS = 60_000;
 /**
  * A SASL session is not used in its last part (KIP-368): what comes after its end costs the connection. Java's clients authenticate again
@@ -55,6 +59,7 @@ export class BrokerLink {
       authenticationTimeout: settings.connectionTimeoutMs,
     });
     const where = `${address.host}:${address.port}`;
+    cutIntoAnswers(connection, where);
     // kafkajs bounds the TCP connect, but not SASL's round trips.
     const boundMs = 2 * settings.connectionTimeoutMs;
     const startedAt = performance.now();
@@ -185,6 +190,24 @@ function sessionUsableUntil(startedAt: number, { sessionLifetime }: KafkaJsConne
   return lifetimeMs === 0 ? Infinity : startedAt + lifetimeMs - Math.min(MAX_SESSION_SPARE_MS, lifetimeMs * SESSION_SPARE);
 }
 
+/** Nothing but answers comes: SASL's tokens are in answers too since Kafka 1.0. */
+function cutIntoAnswers(connection: KafkaJsConnection, where: string): void {
+  const frames = new AnswerFrames((answer) => {
+    const payload = answer.subarray(CORRELATION_ID_BYTES);
+    connection.requestQueue.fulfillRequest({ size: answer.length, correlationId: answer.readInt32BE(0), payload });
+  });
+  connection.processData = (chunk) => {
+    try {
+      frames.push(chunk);
+    } catch (error) {
+      void shut(
+        connection,
+        new LogError("unavailable", `${where} does not answer as Kafka does: ${(error as Error).message}`, { cause: error }),
+      );
+    }
+  };
+}
+
 /** kafkajs sets a timer with a negative time after every answer (a 1 ms timer and a warning on Node 24), even with nothing queued. */
 function silenceNegativeTimers(connection: KafkaJsConnection): void {
   const queue = connection.requestQueue;
@@ -194,10 +217,20 @@ function silenceNegativeTimers(connection: KafkaJsConnection): void {
   };
 }
 
-/** kafkajs's own leaves Nagle's algorithm on, which with delayed acknowledgements costs up to 40 ms a request. */
+/**
+ * kafkajs's own leaves Nagle's algorithm on, which with delayed acknowledgements costs up to 40 ms a request. Without TLS what is read comes in
+ * one buffer, again and again: AnswerFrames copies it, and a new one for each read would be garbage for V8's old generation.
+ */
 const socketFactory: SocketFactory = ({ host, port, ssl, onConnect }): Socket => {
   const target = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS };
-  if (ssl === null || ssl === undefined) return connectTcp(target, onConnect);
+  if (ssl === null || ssl === undefined) {
+    const onread = {
+      buffer: Buffer.allocUnsafeSlow(READ_BYTES),
+      callback: (count: number, buffer: Uint8Array) => socket.emit("data", (buffer as Buffer).subarray(0, count)),
+    };
+    const socket: Socket = connectTcp({ ...target, onread }, onConnect);
+    return socket;
+  }
   const socket = connectTls({ ...target, ...(isIP(host) === 0 ? { servername: host } : {}), ...(ssl === true ? {} : ssl) }, onConnect);
   socket.setNoDelay(true);
   return socket;

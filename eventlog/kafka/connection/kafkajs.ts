@@ -1,5 +1,5 @@
 /**
- * The parts of kafkajs 2.2.4 that are used: sockets with TLS, framing, the request queue, ApiVersions and SASL.
+ * The parts of kafkajs 2.2.4 that are used: sockets with TLS, the request queue, ApiVersions and SASL.
  * Deep imports without types (the package has no exports map), hence the exact pin and the interfaces below.
  */
 import { createRequire } from "node:module";
@@ -10,6 +10,8 @@ export interface KafkaJsRequestQueue {
   /** Lower bound of every request's time-out. */
   requestTimeout: number;
   readonly pending: readonly unknown[];
+  /** An answer: of what is left after its correlation id. */
+  fulfillRequest(answer: { correlationId: number; payload: Buffer; size: number }): void;
   scheduleCheckPendingRequests(): void;
   push(request: {
     entry: {
@@ -32,6 +34,8 @@ export interface KafkaJsConnection {
   readonly socket: Socket | undefined;
   /** ms; 0: it does not end. */
   readonly sessionLifetime: { toNumber(): number };
+  /** What the socket brings. */
+  processData(chunk: Buffer): void;
   nextCorrelationId(): number;
   rejectRequests(error: Error): void;
   /** Waits for the answers still due, then ends the socket. */

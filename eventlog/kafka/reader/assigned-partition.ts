@@ -61,7 +61,7 @@ export class AssignedPartition {
       } finally {
         if (out.length > before) this.position = out[out.length - 1].nextOffset;
       }
-      if (this.#chunks[0].bytesLeft === 0) this.#chunks.shift();
+      if (this.#chunks[0].bytesLeft === 0) this.#chunks.shift()?.finished();
     }
     return taken;
   }

@@ -3,23 +3,30 @@ import type { FetchedBatch } from "../../port.ts";
 import { AbortedFilter } from "../../records/aborted-filter.ts";
 import { parseBatches } from "../../records/parse-batches.ts";
 import type { ParsedBatch } from "../../records/parsed-batch.ts";
-import { EMPTY_RECORDS } from "../../records/view.ts";
+import { EMPTY_RECORDS, type RecordsView } from "../../records/view.ts";
 import type { FetchPartitionResponse } from "../requests/fetch.ts";
+import { free, type FetchedAnswer } from "./fetched-answer.ts";
 
 /** A batch on its way to the caller; `nextOffset` may still move past empty batches behind it. */
 export type OutgoingBatch = { -readonly [Field in keyof FetchedBatch]: FetchedBatch[Field] };
 
 export class FetchedChunk {
   readonly #response: FetchPartitionResponse;
+  readonly #answer: FetchedAnswer;
   readonly #fetchOffset: number;
   readonly #maxBatchBytes: number | undefined;
   readonly #batches: Generator<ParsedBatch, void>;
   readonly #filter: AbortedFilter;
   #bytesLeft: number;
 
-  /** @param maxBatchBytes see ReaderOptions */
-  constructor(response: FetchPartitionResponse, fetchOffset: number, maxBatchBytes?: number) {
+  /**
+   * @param answer that the response is a part of
+   * @param maxBatchBytes see ReaderOptions
+   */
+  constructor(response: FetchPartitionResponse, answer: FetchedAnswer, fetchOffset: number, maxBatchBytes?: number) {
     this.#response = response;
+    this.#answer = answer;
+    answer.share();
     this.#maxBatchBytes = maxBatchBytes;
     this.#fetchOffset = fetchOffset;
     this.#batches = parseBatches(response.records);
@@ -54,9 +61,27 @@ export class FetchedChunk {
         last.nextOffset = batch.nextOffset;
         continue;
       }
-      last = { topic, partition, records, nextOffset: batch.nextOffset, highWatermark, lastStableOffset };
+      const release = this.#lend(records);
+      last = { topic, partition, records, nextOffset: batch.nextOffset, highWatermark, lastStableOffset, release };
       out.push(last);
     }
     return taken;
+  }
+
+  /** Everything is handed out. */
+  finished(): void {
+    this.#answer.giveBack();
+  }
+
+  /** For FetchedBatch.release(). */
+  #lend(records: RecordsView): (() => void) | undefined {
+    if (records.count === 0) return undefined;
+    const answer = records.bytes.buffer === this.#response.records.buffer ? this.#answer : undefined;
+    answer?.share();
+    return () => {
+      if (answer === undefined) free(records.bytes.buffer);
+      else answer.giveBack();
+      for (const column of [records.offsets, records.timestamps, records.keyStarts]) free(column.buffer);
+    };
   }
 }

@@ -8,6 +8,7 @@ import type { Connections } from "../connection/connections.ts";
 import { isTransient, NONE, protocolError, UNKNOWN_TOPIC_OR_PARTITION } from "../protocol-errors.ts";
 import { fetchRequest, type FetchPartitionResponse } from "../requests/fetch.ts";
 import { AssignedPartition } from "./assigned-partition.ts";
+import { FetchedAnswer } from "./fetched-answer.ts";
 import { FetchedChunk, type OutgoingBatch } from "./fetched-chunk.ts";
 import { offsetAfter } from "./whole-batches.ts";
 
@@ -225,6 +226,8 @@ export class KafkaReader implements LogReader {
   }
 
   #accept(partitions: readonly AssignedPartition[], answers: readonly FetchPartitionResponse[]): void {
+    if (answers.length === 0) return;
+    const whole = new FetchedAnswer(answers[0].records);
     for (const answer of answers) {
       const id = partitionId(answer.topic, answer.partition);
       const one = this.#partitions.get(id);
@@ -237,7 +240,7 @@ export class KafkaReader implements LogReader {
       if (answer.records.length === 0) continue;
       const next = offsetAfter(answer.records);
       if (next !== undefined) {
-        one.buffer(new FetchedChunk(answer, one.fetchOffset, this.#maxBatchBytes), next);
+        one.buffer(new FetchedChunk(answer, whole, one.fetchOffset, this.#maxBatchBytes), next);
         this.#toBack(id);
       } else if (one === partitions[0]) {
         // KIP-74: the first partition gets its first batch whole, whatever its size.
