@@ -147,7 +147,7 @@ class Dedupe implements Processor<string, TelemetryEvent, DedupeOutputs> {
     if (row.boots.length > 0) row.reboots++;
     if (row.boots.length >= this.#settings.boots) this.#giveUp(row);
     const boot = new BootRow(bootId, implicit);
-    row.boots.unshift(boot);
+    row.boots = [boot, ...row.boots]; // an array without room to spare
     return boot;
   }
 
