@@ -24,8 +24,8 @@ RUN mkdir -p /var/lib/sluice /app/.compiled && chown node:node /var/lib/sluice /
 USER node
 VOLUME /var/lib/sluice
 # Fills the compile cache, with the flags of the real start: it goes by them.
-RUN ["node", "--max-semi-space-size=8", "--disable-warning=TimeoutNegativeWarning", "cli/main.ts", "--help"]
+RUN ["node", "--max-semi-space-size=8", "--no-allocation-site-pretenuring", "--disable-warning=TimeoutNegativeWarning", "cli/main.ts", "--help"]
 EXPOSE 8080 8081
 # Node as process 1 gets SIGTERM and stops cleanly: commit, checkpoint, leave the group.
-ENTRYPOINT ["node", "--max-semi-space-size=8", "--disable-warning=TimeoutNegativeWarning", "cli/main.ts"]
+ENTRYPOINT ["node", "--max-semi-space-size=8", "--no-allocation-site-pretenuring", "--disable-warning=TimeoutNegativeWarning", "cli/main.ts"]
 CMD ["--help"]

@@ -11,9 +11,11 @@ export const NODE_MAJOR = 24;
 
 /**
  * Of every process of ours. V8 lets the young generation grow to 128 MiB, which a worker fills for nothing (docs/performance.md, "Memory").
+ * What it saw survive while a backlog was waiting it makes in the old generation from then on, with all that hangs on it: every batch of a
+ * worker that has long caught up, until a collection of everything (docs/performance.md, "Latency").
  * And kafkajs, when nothing throttles it, asks for a timer at minus now and gets one at once: a warning at each start that nobody can act on.
  */
-export const NODE_FLAGS = ["--max-semi-space-size=8", "--disable-warning=TimeoutNegativeWarning"];
+export const NODE_FLAGS = ["--max-semi-space-size=8", "--no-allocation-site-pretenuring", "--disable-warning=TimeoutNegativeWarning"];
 
 /**
  * Of every process of ours that runs on glibc: free buffers go back to the system. Its own rule keeps a freed block of any size up to
