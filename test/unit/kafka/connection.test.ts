@@ -3,7 +3,8 @@ import { createServer, type AddressInfo } from "node:net";
 import { test } from "node:test";
 import { pino } from "pino";
 import { LogError } from "../../../eventlog/errors.ts";
-import { parseAddress } from "../../../eventlog/kafka/connection/options.ts";
+import { BrokerLink } from "../../../eventlog/kafka/connection/broker-link.ts";
+import { connectionSettings, parseAddress } from "../../../eventlog/kafka/connection/options.ts";
 import { retrying } from "../../../eventlog/kafka/connection/retry.ts";
 import {
   assignmentUserData,
@@ -49,6 +50,19 @@ test("user data goes through the group protocol untouched", () => {
   assert.deepEqual(assignmentUserData(encodeAssignment(data)), data);
   assert.equal(assignmentUserData(Buffer.alloc(0)).length, 0);
   assert.notDeepEqual(encodeSubscription([], data, 0), encodeSubscription([], data, 1));
+});
+
+test("whoever answers with what is no answer of Kafka's is no broker: the connection is given up at once, and nothing is waited for", async (t) => {
+  const server = createServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.on("data", () => socket.write("HTTP/1.1 400 Bad Request\r\n\r\n")); // a length of 1.2 GB
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const settings = connectionSettings({ brokers: [], clientId: "test", logger, connectionTimeoutMs: 60_000 });
+  const opened = BrokerLink.open({ host: "127.0.0.1", port }, settings);
+  await assert.rejects(opened, ({ code, message }: LogError) => code === "unavailable" && /does not answer as Kafka does/.test(message));
 });
 
 test("a broker that accepts connections and never answers is given up after the time-outs, and close() leaves nothing behind", async (t) => {
