@@ -7,6 +7,7 @@ import { ByteWriter } from "../state/byte-writer.ts";
 import { ROW_FORMAT_VERSION } from "../state/row-format.ts";
 import type { StoreSpec } from "../state/store.ts";
 import { DeviceRow, deviceRowStore } from "../processors/device-row.ts";
+import { OpenWindows } from "../processors/open-windows.ts";
 import { DeviceStateRow } from "../processors/device-state-row.ts";
 import { deviceKey } from "../processors/formats/names.ts";
 import { BootRow, LedgerRow } from "../processors/ledger.ts";
@@ -63,7 +64,7 @@ export function* fleetRows(devices: number, window: WindowSettings, clock: Fleet
         const row = new DeviceRow(TENANT, deviceId(device));
         row.ledger = ledger(device, clock, ts);
         row.state = state(device, ts);
-        const windows = row.addWindows(window.sizeMs);
+        const windows = row.addWindows(new OpenWindows(window.sizeMs));
         windows.dueAt = ts + window.idleMs;
         windows.setLatest(start, windowRow(start, (ts - start) / SAMPLE_MS + 1, ts));
         windows.insert(start - window.graceMs, ts, false);

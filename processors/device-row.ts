@@ -10,7 +10,7 @@ import { keyValueStore, type KeyValueStore } from "../state/store.ts";
 import { readDeviceState, writeDeviceState, type DeviceStateRow } from "./device-state-row.ts";
 import { STORES } from "./formats/records.ts";
 import { readLedger, writeLedger, type LedgerRow } from "./ledger.ts";
-import { OpenWindows, readOpenWindows, writeOpenWindows } from "./open-windows.ts";
+import { readOpenWindows, writeOpenWindows, type OpenWindows } from "./open-windows.ts";
 
 export class DeviceRow {
   readonly tenant: string;
@@ -32,8 +32,7 @@ export class DeviceRow {
     return undefined;
   }
 
-  addWindows(sizeMs: number): OpenWindows {
-    const added = new OpenWindows(sizeMs);
+  addWindows(added: OpenWindows): OpenWindows {
     this.windows = [...this.windows, added]; // an array without room to spare, as for most of what a device has
     return added;
   }
@@ -82,8 +81,7 @@ const deviceRowSerde: Serde<DeviceRow> = {
     const has = version === 1 ? HAS_LEDGER : reader.u8();
     if ((has & HAS_LEDGER) !== 0) row.ledger = readLedger(reader, tenant, deviceId);
     if ((has & HAS_STATE) !== 0) row.state = readDeviceState(reader, tenant, deviceId);
-    if (version > 1)
-      for (let count = reader.varint(); count > 0; count--) row.windows = [...row.windows, readOpenWindows(reader, row.state?.names)];
+    if (version > 1) for (let count = reader.varint(); count > 0; count--) row.addWindows(readOpenWindows(reader, row.state?.names));
     reader.expectEnd();
     return row;
   },

@@ -9,7 +9,7 @@ import { DeviceRow, type DeviceRows } from "./device-row.ts";
 import { DueKeys, type DueKey } from "./due-keys.ts";
 import type { TelemetryEvent } from "./event.ts";
 import type { AggregateRecord } from "./formats/records.ts";
-import type { OpenWindows } from "./open-windows.ts";
+import { OpenWindows } from "./open-windows.ts";
 import type { WindowSettings } from "./settings.ts";
 import type { WindowRow, WindowRows } from "./window-row.ts";
 import { WindowSet, type Clocks, type WindowCounters } from "./window-set.ts";
@@ -79,7 +79,7 @@ export class DeviceWindows extends WindowSet {
     if (start + this.finalAfterMs <= clocks.deviceTime) return false;
     const found = this.#deviceOf(record);
     const device = found.value ?? new DeviceRow(event.device?.tenant ?? "", event.device?.deviceId ?? "");
-    const windows = device.windowsOf(this.sizeMs) ?? device.addWindows(this.sizeMs);
+    const windows = device.windowsOf(this.sizeMs) ?? device.addWindows(new OpenWindows(this.sizeMs));
     if (windows.latest !== undefined && windows.latestStart === start) this.take(windows.latest, event, receiveTime);
     else {
       const index = windows.find(start);

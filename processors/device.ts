@@ -48,6 +48,7 @@ export class Device {
 export class DeviceTable {
   readonly #profileOf: ProfileMatcher;
   readonly #devices = new Map<string, Device>();
+  /** Of touch(), by level. */
   readonly #ahead = {
     devices: [] as (Device | undefined)[],
     rows: [] as (RowHandle<DeviceRow> | undefined)[],
@@ -86,7 +87,10 @@ export class DeviceTable {
       latest[i] = windows[i]?.latest;
     }
     for (let i = 0; i < count; i++) {
-      const [ledger, boot, state, row] = [ledgers[i], boots[i], states[i], latest[i]];
+      const ledger = ledgers[i];
+      const boot = boots[i];
+      const state = states[i];
+      const row = latest[i];
       if (ledger !== undefined) sum += ledger.lastTs;
       if (boot !== undefined) sum += boot.max;
       if (state !== undefined) sum += state.ts;

@@ -17,8 +17,7 @@ export class OpenWindows {
   /** Names the definition: no two have one size. */
   readonly sizeMs: number;
   latest: WindowRow | undefined = undefined;
-  /** Of those that are not the latest. */
-  count = 0;
+  #count = 0;
   /**
    * One array of unboxed numbers (it begins with a fraction for that), as long as it ever had to be: most devices of a large fleet only wait,
    * and the others have as many windows now as a moment ago.
@@ -28,6 +27,11 @@ export class OpenWindows {
   constructor(sizeMs: number) {
     this.sizeMs = sizeMs;
     this.dueAt = 0;
+  }
+
+  /** Of those that are not the latest. */
+  get count(): number {
+    return this.#count;
   }
 
   /** Receive time at which one of them may have gone idle, at the earliest; 0 when none is open. Epoch ms. */
@@ -75,7 +79,7 @@ export class OpenWindows {
     numbers[at + START] = start;
     numbers[at + SINCE] = since;
     numbers[at + IS_STUB] = isStub ? 1 : 0;
-    this.count++;
+    this.#count++;
   }
 
   used(index: number, since: number): void {
@@ -90,7 +94,7 @@ export class OpenWindows {
     const numbers = this.#numbers;
     const end = FIRST_OTHER + this.count * STRIDE;
     for (let at = FIRST_OTHER + (index + 1) * STRIDE; at < end; at++) numbers[at - STRIDE] = numbers[at];
-    this.count--;
+    this.#count--;
   }
 
   setLatest(start: number, row: WindowRow): void {

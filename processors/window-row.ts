@@ -161,7 +161,7 @@ function finite(value: number): number {
   return value === -Infinity ? -Number.MAX_VALUE : Number.MAX_VALUE;
 }
 
-/** By number of metrics: stats of nothing yet. A slice of one is an array without room to spare. */
+/** By number of metrics, MAX_METRICS at most: stats of nothing yet. A slice of one is an array without room to spare. */
 const BLANK_STATS: (number[] | undefined)[] = [];
 
 function blankStats(metrics: number): number[] {

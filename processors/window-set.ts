@@ -11,7 +11,7 @@ import { WindowRow, type WindowRows } from "./window-row.ts";
 /** A store takes no negative starts, and clocks before 1970 exist: what is added to a start in the row's key. ms. */
 export const STORED_START_OFFSET = 2 * MAX_TIME_MS;
 
-/** Windows close one by one, shortly before others begin. */
+/** Rows; windows close one by one, shortly before others begin. */
 const MAX_SPARE_ROWS = 256;
 
 /** The clocks at a record, itself counted in. Epoch ms. */

@@ -9,10 +9,12 @@ const AHEAD = 32;
 export const UNREADABLE = Symbol("unreadable");
 
 /** As Processor.prefetch(). */
-export type Prefetch = (keys: readonly unknown[], count: number) => void;
+export type Prefetch = (sourceKeys: readonly unknown[], count: number) => void;
 
 export class KeyLookahead {
   readonly #keys: unknown[] = new Array<unknown>(AHEAD).fill(null);
+  /** Those that there are and that can be read: for `prefetch`. */
+  readonly #near: unknown[] = new Array<unknown>(AHEAD).fill(null);
   /** Records [#from, #until) of the batch at the head of the queue are decoded. */
   #from = 0;
   #until = 0;
@@ -22,7 +24,7 @@ export class KeyLookahead {
     this.#until = 0;
   }
 
-  /** The record's key; null for none. Decodes the next ones when it must, and gives them to `prefetch`. */
+  /** The record's key; null for none. Decodes the next ones when it must, and gives each to `prefetch`. */
   key(view: RecordsView, index: number, serde: Serde<unknown>, prefetch: Prefetch): unknown {
     if (index >= this.#until) this.#fill(view, index, serde, prefetch);
     const key = this.#keys[index - this.#from];
@@ -32,10 +34,16 @@ export class KeyLookahead {
   #fill(view: RecordsView, index: number, serde: Serde<unknown>, prefetch: Prefetch): void {
     const keys = this.#keys;
     const until = Math.min(view.count, index + AHEAD);
-    for (let i = index; i < until; i++) keys[i - index] = readKey(view, i, serde);
+    const near = this.#near;
+    let count = 0;
+    for (let i = index; i < until; i++) {
+      const key = (keys[i - index] = readKey(view, i, serde));
+      if (key !== UNREADABLE && key !== null) near[count++] = key;
+    }
     this.#from = index;
     this.#until = until;
-    prefetch(keys, until - index);
+    // apart from the decoding: short steps with independent loads, which the processor then overlaps
+    prefetch(near, count);
   }
 }
 

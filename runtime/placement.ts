@@ -193,7 +193,10 @@ function placeStandbys(group: Group, active: Lists, replicas: number): Lists {
   const evenShare = Math.ceil((stateful.length * Math.min(replicas, workers.length - 1)) / workers.length);
   const copies = (worker: Worker): number => listOf(standbys, worker).length;
   const load = (worker: Worker): number => copies(worker) + listOf(active, worker).length;
-  /** Of the same worker's tasks: with copies of all of them on one, whoever shares its tasks when it is gone restores his from nothing. */
+  /**
+   * By owner: how many copies of its tasks each of the others has. Were all of them on one, another that gets a task of the owner's when
+   * that is gone would restore it from nothing.
+   */
   const copiesOf = new Map(workers.map((owner) => [owner, new Map<Worker, number>()] as const));
   for (const task of stateful) {
     const owner = runsAt.get(task.id);

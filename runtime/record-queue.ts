@@ -114,10 +114,7 @@ export class RecordQueue {
 
   /** The cursor has moved on. */
   releaseFinished(): void {
-    const finished = this.#finished;
-    if (finished.length === 0) return;
-    for (let i = 0; i < finished.length; i++) finished[i].release?.();
-    finished.length = 0;
+    for (const batch of this.#finished.splice(0)) batch.release?.();
   }
 
   /** Batches without (more) records move the position past control batches and compacted tails. */

@@ -2,6 +2,7 @@
 import type { Subtopology } from "../topology/graph.ts";
 import type { Outputs, Processor } from "../topology/processor.ts";
 import { EdgeOutput } from "./edge-output.ts";
+import type { Prefetch } from "./key-lookahead.ts";
 import type { OutputCollector } from "./output-collector.ts";
 import { SinkRunner } from "./sink-runner.ts";
 import { TaskContext, type TaskServices } from "./task-context.ts";
@@ -11,7 +12,7 @@ export class RunningGraph {
   readonly entries = new Map<string, EdgeOutput>();
   readonly #processors: Processor<unknown, unknown, Outputs>[] = [];
   readonly #flushing: { flush(): void }[] = [];
-  readonly #prefetching: { prefetch(sourceKeys: readonly unknown[], count: number): void }[] = [];
+  readonly #prefetching: { readonly prefetch: Prefetch }[] = [];
   readonly #readingAhead: { readAhead(sourceKey: unknown): void }[] = [];
   readonly #edges: EdgeOutput[] = [];
 
@@ -22,8 +23,7 @@ export class RunningGraph {
       const processor = node.spec.create();
       receivers.set(node.name, processor);
       this.#processors.push(processor);
-      if (processor.prefetch !== undefined)
-        this.#prefetching.push(processor as { prefetch(sourceKeys: readonly unknown[], count: number): void });
+      if (processor.prefetch !== undefined) this.#prefetching.push(processor as { readonly prefetch: Prefetch });
       if (processor.readAhead !== undefined) this.#readingAhead.push(processor as { readAhead(sourceKey: unknown): void });
       if (processor.flush !== undefined) this.#flushing.push(processor as { flush(): void });
       outputsOf.set(node.name, new Map([...node.outputs].map(([name, children]) => [name, new EdgeOutput(node.name, children)])));
@@ -50,9 +50,9 @@ export class RunningGraph {
     for (const processor of this.#processors) await processor.open?.();
   }
 
-  prefetch(keys: readonly unknown[], count: number): void {
+  prefetch(sourceKeys: readonly unknown[], count: number): void {
     const processors = this.#prefetching;
-    for (let i = 0; i < processors.length; i++) processors[i].prefetch(keys, count);
+    for (let i = 0; i < processors.length; i++) processors[i].prefetch(sourceKeys, count);
   }
 
   get readsAhead(): boolean {

@@ -15,6 +15,7 @@ import type { Punctuation, PunctuationClock } from "../topology/processor.ts";
 import { BackgroundWork } from "./background-work.ts";
 import { RECORD_TOO_LARGE, type DeadLetters, type RefusedRecord } from "./dead-letters.ts";
 import { RuntimeError } from "./errors.ts";
+import type { Prefetch } from "./key-lookahead.ts";
 import type { OutputCollector } from "./output-collector.ts";
 import type { RecordLimit } from "./partition-counts.ts";
 import { Punctuators } from "./punctuators.ts";
@@ -79,7 +80,7 @@ export class Task implements TaskServices {
   readonly #background = new BackgroundWork();
   readonly #graph: RunningGraph;
   readonly #readAhead = (key: unknown): void => this.#graph.readAhead(key);
-  readonly #prefetch = (keys: readonly unknown[], count: number): void => this.#graph.prefetch(keys, count);
+  readonly #prefetch: Prefetch = (sourceKeys, count) => this.#graph.prefetch(sourceKeys, count);
   /** Next changelog offset of each store, as far as this worker has committed. */
   readonly changelogPositions = new Map<string, number>();
   streamTime = -1;

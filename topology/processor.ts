@@ -80,9 +80,8 @@ export interface Processor<KIn, VIn, O extends Outputs = Outputs> {
   open?(): Promise<void>;
   process(record: StreamRecord<KIn, VIn>): void;
   /**
-   * The first `count` are keys of the next source records: a chance to bring near what these will need, without changing
-   * anything. At many keys most of an event's time is waiting for memory. Not strings or whatever the source's serde makes: no
-   * key, or an unreadable one.
+   * The first `count` are the keys of source records that are some records away from being processed, those that can be read: a
+   * chance to bring near what they will need, without changing anything. At many keys most of an event's time is waiting for memory.
    */
   prefetch?(sourceKeys: readonly unknown[], count: number): void;
   /**

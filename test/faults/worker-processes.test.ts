@@ -16,6 +16,8 @@ const WORKERS = 2;
 const EVENTS_PER_STEP = 8_000;
 const STEPS = 3;
 const HOST = "host";
+/** From the end of a process' stderr to its own. */
+const LAST_MOMENT = { deadlineMs: 2_000, intervalMs: 5 };
 const STEP = { deadlineMs: 60_000, intervalMs: 50 };
 /** Replayed per task after a clean stop: what a checkpoint holds is not read again. */
 const RESTORED = /"restored":(\d+),.*"task restored"/g;
@@ -59,7 +61,7 @@ test("kill -9 of the supervisor: its workers stop cleanly, and one worker, then 
   await job.write(EVENTS_PER_STEP);
   await job.drained();
   await job.fleet.kill(HOST); // until nobody writes to its stderr: the last of a worker's end is still to come then
-  await waitFor("its workers have ended", () => !pidsOf(several).some(isAlive), STEP);
+  await waitFor("its workers have ended", () => !pidsOf(several).some(isAlive), LAST_MOMENT);
   for (let index = 0; index < WORKERS; index++)
     assert.match(several.stderr(), new RegExp(`"worker":${index},"by":"supervisor is gone","msg":"asked to stop"`));
   assert.doesNotMatch(several.stderr(), /did not stop|could not commit/);

@@ -4,7 +4,7 @@ import { BatchBuilder } from "../../../eventlog/records/batch-builder.ts";
 import { encodeBatch } from "../../../eventlog/records/encode-batch.ts";
 import { parseBatches } from "../../../eventlog/records/parse-batches.ts";
 import type { RecordsView } from "../../../eventlog/records/view.ts";
-import { KeyLookahead, UNREADABLE } from "../../../runtime/key-lookahead.ts";
+import { KeyLookahead } from "../../../runtime/key-lookahead.ts";
 import type { Serde } from "../../../state/serde.ts";
 import { serdes } from "../../../state/serdes.ts";
 
@@ -27,7 +27,10 @@ test("each record gets its own key, each key is prefetched once and before its r
     );
     if (key !== null) assert.ok(prefetched.includes(key));
   }
-  assert.deepEqual(prefetched, keys);
+  assert.deepEqual(
+    prefetched,
+    keys.filter((key) => key !== null),
+  );
 });
 
 test("another batch is read anew, and processing may begin in its middle", () => {
@@ -56,5 +59,5 @@ test("a key that cannot be read throws at its own record, not at those before it
   assert.equal(key(0), "a");
   assert.throws(() => key(1), /unreadable/);
   assert.equal(key(2), "c");
-  assert.deepEqual(prefetched, ["a", UNREADABLE, "c"]);
+  assert.deepEqual(prefetched, ["a", "c"]);
 });
