@@ -40,6 +40,16 @@ export interface DrainFigures {
 export interface LatencyFigures {
   readonly p50Ms: number;
   readonly p99Ms: number;
+  /** CPU time of the bridge's processes, in percent of one core. */
+  readonly cpuPercent: number;
+}
+
+export interface Pace {
+  /** Messages a second, of all devices. */
+  readonly rate: number;
+  /** At this rate before anything is measured. */
+  readonly warmUpSeconds: number;
+  readonly seconds: number;
 }
 
 const PARTITIONS = 4;
@@ -185,15 +195,17 @@ async function moment(stand: Stand): Promise<{ readonly atMs: number; readonly r
 }
 
 /** From a device's publish until a reader of the raw topic has the message. */
-export async function latency(t: Cleanup, setting: Setting, rate: number, seconds: number): Promise<LatencyFigures> {
+export async function latency(t: Cleanup, setting: Setting, { rate, warmUpSeconds, seconds }: Pace): Promise<LatencyFigures> {
   const stand = await Stand.start(t, setting);
   const { log } = setting;
   const reader = log.reader({ isolation: "read_committed" });
   reader.assign(await log.admin.listOffsets(await partitionsOf(log, stand.raw), "latest", "read_committed"));
   const latenciesMs: number[] = [];
-  const loads = plansOf(setting, "pace", rate * seconds, rate).map((plan) => stand.load(plan));
+  const total = (warmUpSeconds + seconds) * rate;
+  const loads = plansOf(setting, "pace", total, rate).map((plan) => stand.load(plan));
   const wanted = loads.reduce((sum, load) => sum + load.messages, 0);
-  const deadline = performance.now() + seconds * 1_000 + DEADLINE_MS;
+  const deadline = performance.now() + (warmUpSeconds + seconds) * 1_000 + DEADLINE_MS;
+  let warm: { readonly atMs: number; readonly cpuS: number; readonly messages: number } | undefined;
   while (latenciesMs.length < wanted) {
     if (performance.now() > deadline) throw new Error(`${latenciesMs.length} of ${wanted} messages came through`);
     for (const { records } of await reader.poll(100)) {
@@ -203,8 +215,12 @@ export async function latency(t: Cleanup, setting: Setting, rate: number, second
         if (deviceId.startsWith("pace-")) latenciesMs.push(nowMs - sentMs);
       }
     }
+    if (warm === undefined && latenciesMs.length >= warmUpSeconds * rate)
+      warm = { atMs: performance.now(), cpuS: stand.cpuSeconds(), messages: latenciesMs.length };
   }
+  const { atMs = NaN, cpuS = NaN, messages = 0 } = warm ?? {};
+  const cpuPercent = Math.round(((stand.cpuSeconds() - cpuS) / (performance.now() - atMs)) * 100_000);
   await reader.close();
   await stand.stopBridges();
-  return percentiles(latenciesMs, { p50Ms: 0.5, p99Ms: 0.99 });
+  return { ...percentiles(latenciesMs.slice(messages), { p50Ms: 0.5, p99Ms: 0.99 }), cpuPercent };
 }

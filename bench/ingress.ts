@@ -2,8 +2,8 @@
  * What carries MQTT to Kafka, on the same Kafka in one run: how fast a queue that waits at Mosquitto is drained, per second and per CPU
  * second of the bridge's processes, and how long a message takes at a steady rate. Our ingress, and Telegraf beside it.
  *
- *     npm run bench:ingress -- [--bridge sluice,telegraf] [--telegraf PATH] [--messages 200000] [--rate 2000] [--seconds 20] [--rounds 2]
- *         [--replicas 1] [--config '{"mqtt":{...}}'] [--qos 1] [--clients 50] [--devices 1000] [--tenants 1] [--admission]
+ *     npm run bench:ingress -- [--bridge sluice,telegraf] [--telegraf PATH] [--messages 200000] [--rate 2000] [--warm-up 15]
+ *         [--seconds 20] [--rounds 2] [--replicas 1] [--config '{"mqtt":{...}}'] [--qos 1] [--clients 50] [--devices 1000] [--tenants 1] [--admission]
  *
  * `--replicas` and `--config` are for our ingress: so many processes, each with these sections over the usual ones, in which `{replica}`
  * (from 0) and `{replicas}` are filled in. `--admission` adds our ingress as it checks each message: rounds alternate between it without and
@@ -14,7 +14,7 @@ import { sluice, telegraf } from "../test/faults/bridge/bridges.ts";
 import type { Cleanup } from "../test/support/cleanup.ts";
 import { benchKafka } from "./bench-kafka.ts";
 import { conditions } from "./conditions.ts";
-import { drain, latency, type DrainFigures, type LatencyFigures, type Setting } from "./ingress-phases.ts";
+import { drain, latency, type DrainFigures, type LatencyFigures, type Pace, type Setting } from "./ingress-phases.ts";
 import { report } from "./report.ts";
 import { withCleanup } from "./with-cleanup.ts";
 
@@ -25,6 +25,7 @@ const { values } = parseArgs({
     messages: { type: "string", default: "200000" },
     rate: { type: "string", default: "2000" },
     seconds: { type: "string", default: "20" },
+    "warm-up": { type: "string", default: "15" },
     rounds: { type: "string", default: "2" },
     replicas: { type: "string", default: "1" },
     config: { type: "string", default: "{}" },
@@ -51,6 +52,7 @@ const contenders = values.bridge.split(",").flatMap((bridge): Contender[] => {
 /** The rounds alternate between the bridges: what the machine does meanwhile meets both. */
 async function main(cleanup: Cleanup): Promise<void> {
   const { kafka, log } = await benchKafka(cleanup, { heapMiB: 768, config: {} });
+  const pace: Pace = { rate: Number(values.rate), warmUpSeconds: Number(values["warm-up"]), seconds: Number(values.seconds) };
   const results: ({ readonly bridge: string } & DrainFigures & LatencyFigures)[] = [];
   for (let round = 0; round < Number(values.rounds); round++) {
     for (const { bridge, isOurs, admission } of contenders) {
@@ -67,7 +69,7 @@ async function main(cleanup: Cleanup): Promise<void> {
         tenants: Number(values.tenants),
       };
       const drained = await withCleanup((t) => drain(t, setting, Number(values.messages)));
-      const paced = await withCleanup((t) => latency(t, setting, Number(values.rate), Number(values.seconds)));
+      const paced = await withCleanup((t) => latency(t, setting, pace));
       results.push({ bridge, ...drained, ...paced });
     }
   }

@@ -76,6 +76,8 @@ export interface IngressStats {
 
 /** Devices whose route is remembered: about 500 bytes each, so 100 MiB at the most. */
 const MAX_CACHED_TOPICS = 200_000;
+/** Under load records gather while the write before them is on its way, so a longer wait carries no more of them and delays all. */
+const LINGER_MS = 1;
 
 interface Parts {
   readonly writer: PlainWriter;
@@ -185,7 +187,7 @@ export class Ingress {
     const gatewayTime = trustGatewayTime && new GatewayTime(trustGatewayTime);
     const { maxValueBytes } = validation;
     // Both windows fit, each one message over: so the forwarder's own bounds act, and never the writer's.
-    const writer = log.plainWriter({ maxBufferedBytes: windowBytes + qos0Bytes + 2 * maxValueBytes });
+    const writer = log.plainWriter({ lingerMs: LINGER_MS, maxBufferedBytes: windowBytes + qos0Bytes + 2 * maxValueBytes });
     const intake: MqttIntake = new MqttIntake(
       this.#mqtt,
       {
