@@ -1,8 +1,8 @@
 /**
  * What carries MQTT to Kafka, on the same Kafka in one run: how fast a queue that waits at Mosquitto is drained, per second and per CPU
- * second of the bridge's processes, and how long a message takes at a steady rate. Our ingress, and Telegraf beside it.
+ * second of the bridge's processes, and how long a message takes at a steady rate. Our ingress, and peers beside it.
  *
- *     npm run bench:ingress -- [--bridge sluice,telegraf] [--telegraf PATH] [--messages 200000] [--rate 2000] [--warm-up 15]
+ *     npm run bench:ingress -- [--bridge sluice,telegraf,node-sketch] [--telegraf PATH] [--messages 200000] [--rate 2000] [--warm-up 15]
  *         [--seconds 20] [--rounds 2] [--replicas 1] [--config '{"mqtt":{...}}'] [--qos 1] [--clients 50] [--devices 1000] [--tenants 1] [--admission]
  *
  * `--replicas` and `--config` are for our ingress: so many processes, each with these sections over the usual ones, in which `{replica}`
@@ -10,7 +10,7 @@
  * with limits of tenant, device and payload that nothing comes near to, and an open registry. Telegraf: `go install github.com/influxdata/telegraf/cmd/telegraf@v1.37.2`.
  */
 import { parseArgs } from "node:util";
-import { sluice, telegraf } from "../test/faults/bridge/bridges.ts";
+import { nodeSketch, sluice, telegraf, type BridgeKind } from "../test/faults/bridge/bridges.ts";
 import type { Cleanup } from "../test/support/cleanup.ts";
 import { benchKafka } from "./bench-kafka.ts";
 import { conditions } from "./conditions.ts";
@@ -39,14 +39,19 @@ const { values } = parseArgs({
 
 interface Contender {
   readonly bridge: string;
+  readonly kind: BridgeKind;
   readonly isOurs: boolean;
   readonly admission: boolean;
 }
 
+const KINDS: Readonly<Partial<Record<string, BridgeKind>>> = { sluice, telegraf: telegraf(values.telegraf), "node-sketch": nodeSketch };
+
 const contenders = values.bridge.split(",").flatMap((bridge): Contender[] => {
-  const isOurs = bridge === "sluice";
-  const plain = { bridge, isOurs, admission: false };
-  return isOurs && values.admission ? [plain, { bridge: `${bridge}, admission`, isOurs, admission: true }] : [plain];
+  const kind = KINDS[bridge];
+  if (kind === undefined) throw new Error(`--bridge ${bridge}: one of ${Object.keys(KINDS).join(", ")}`);
+  const isOurs = kind === sluice;
+  const plain = { bridge, kind, isOurs, admission: false };
+  return isOurs && values.admission ? [plain, { ...plain, bridge: `${bridge}, admission`, admission: true }] : [plain];
 });
 
 /** The rounds alternate between the bridges: what the machine does meanwhile meets both. */
@@ -55,9 +60,9 @@ async function main(cleanup: Cleanup): Promise<void> {
   const pace: Pace = { rate: Number(values.rate), warmUpSeconds: Number(values["warm-up"]), seconds: Number(values.seconds) };
   const results: ({ readonly bridge: string } & DrainFigures & LatencyFigures)[] = [];
   for (let round = 0; round < Number(values.rounds); round++) {
-    for (const { bridge, isOurs, admission } of contenders) {
+    for (const { bridge, kind, isOurs, admission } of contenders) {
       const setting: Setting = {
-        kind: isOurs ? sluice : telegraf(values.telegraf),
+        kind,
         log,
         kafka: kafka.bootstrapServers,
         replicas: isOurs ? Number(values.replicas) : 1,

@@ -1,6 +1,7 @@
-/** What can stand between MQTT broker and Kafka in a rig: our ingress, or Telegraf in its place for comparison. Each in a process of its own. */
+/** What can stand between MQTT broker and Kafka in a rig: our ingress, or a peer in its place for comparison. Each in a process of its own. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { Cleanup } from "../../support/cleanup.ts";
 import { spawnGuarded } from "../../support/child-process.ts";
 import { spawnCli } from "../../support/spawn-cli.ts";
@@ -32,7 +33,7 @@ export interface BridgeProcess {
 }
 
 export interface BridgeKind {
-  readonly name: "sluice" | "telegraf";
+  readonly name: "sluice" | "telegraf" | "node-sketch";
   /** Protocol it speaks to the broker: 4 is MQTT 3.1.1. */
   readonly mqttVersion: 4 | 5;
   start(t: Cleanup, setup: BridgeSetup): Promise<BridgeProcess>;
@@ -73,14 +74,33 @@ export const sluice: BridgeKind = {
  * @param command the binary; `go install github.com/influxdata/telegraf/cmd/telegraf@v1.37.2` makes it
  */
 export function telegraf(command: string): BridgeKind {
+  return peer("telegraf", 4, (setup, dir) => {
+    const configFile = join(dir, "telegraf.conf");
+    writeFileSync(configFile, telegrafConfig(setup));
+    return [command, "--config", configFile];
+  });
+}
+
+/** QoS 1 only. */
+export const nodeSketch: BridgeKind = peer("node-sketch", 5, ({ name, mqttPort, kafka, topics }) => [
+  process.execPath,
+  fileURLToPath(new URL("../../../bench/peers/node-sketch.ts", import.meta.url)),
+  `mqtt://127.0.0.1:${mqttPort}`,
+  name,
+  kafka,
+  topics.raw,
+]);
+
+/** @param commandOf what to run; `dir` is its own */
+function peer(name: BridgeKind["name"], mqttVersion: 4 | 5, commandOf: (setup: BridgeSetup, dir: string) => string[]): BridgeKind {
   return {
-    name: "telegraf",
-    mqttVersion: 4,
+    name,
+    mqttVersion,
     async start(t, setup) {
-      const dir = tempDir(t, "telegraf");
-      const [configFile, logFile] = [join(dir, "telegraf.conf"), join(dir, "telegraf.log")];
-      writeFileSync(configFile, telegrafConfig(setup));
-      const child = await spawnGuarded(command, ["--config", configFile], { logFile });
+      const dir = tempDir(t, name);
+      const logFile = join(dir, "log");
+      const [command, ...args] = commandOf(setup, dir);
+      const child = await spawnGuarded(command, args, { logFile });
       const signal = (name: NodeJS.Signals): void => {
         if (child.running()) process.kill(child.pid, name);
       };
