@@ -205,7 +205,8 @@ export async function latency(t: Cleanup, setting: Setting, { rate, warmUpSecond
   const loads = plansOf(setting, "pace", total, rate).map((plan) => stand.load(plan));
   const wanted = loads.reduce((sum, load) => sum + load.messages, 0);
   const deadline = performance.now() + (warmUpSeconds + seconds) * 1_000 + DEADLINE_MS;
-  let warm: { readonly atMs: number; readonly cpuS: number; readonly messages: number } | undefined;
+  const now = () => ({ atMs: performance.now(), cpuS: stand.cpuSeconds(), messages: latenciesMs.length });
+  let from = now();
   while (latenciesMs.length < wanted) {
     if (performance.now() > deadline) throw new Error(`${latenciesMs.length} of ${wanted} messages came through`);
     for (const { records } of await reader.poll(100)) {
@@ -215,12 +216,11 @@ export async function latency(t: Cleanup, setting: Setting, { rate, warmUpSecond
         if (deviceId.startsWith("pace-")) latenciesMs.push(nowMs - sentMs);
       }
     }
-    if (warm === undefined && latenciesMs.length >= warmUpSeconds * rate)
-      warm = { atMs: performance.now(), cpuS: stand.cpuSeconds(), messages: latenciesMs.length };
+    if (from.messages === 0 && latenciesMs.length >= warmUpSeconds * rate) from = now();
   }
-  const { atMs = NaN, cpuS = NaN, messages = 0 } = warm ?? {};
-  const cpuPercent = Math.round(((stand.cpuSeconds() - cpuS) / (performance.now() - atMs)) * 100_000);
+  const to = now();
+  const cpuPercent = Math.round(((to.cpuS - from.cpuS) / (to.atMs - from.atMs)) * 100_000);
   await reader.close();
   await stand.stopBridges();
-  return { ...percentiles(latenciesMs.slice(messages), { p50Ms: 0.5, p99Ms: 0.99 }), cpuPercent };
+  return { ...percentiles(latenciesMs.slice(from.messages), { p50Ms: 0.5, p99Ms: 0.99 }), cpuPercent };
 }

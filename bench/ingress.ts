@@ -10,11 +10,12 @@
  * with limits of tenant, device and payload that nothing comes near to, and an open registry. Telegraf: `go install github.com/influxdata/telegraf/cmd/telegraf@v1.37.2`.
  */
 import { parseArgs } from "node:util";
-import { nodeSketch, sluice, telegraf, type BridgeKind } from "../test/faults/bridge/bridges.ts";
+import { sluice, telegraf, type BridgeKind } from "../test/faults/bridge/bridges.ts";
 import type { Cleanup } from "../test/support/cleanup.ts";
 import { benchKafka } from "./bench-kafka.ts";
 import { conditions } from "./conditions.ts";
 import { drain, latency, type DrainFigures, type LatencyFigures, type Pace, type Setting } from "./ingress-phases.ts";
+import { nodeSketch } from "./peers/peers.ts";
 import { report } from "./report.ts";
 import { withCleanup } from "./with-cleanup.ts";
 
@@ -44,11 +45,11 @@ interface Contender {
   readonly admission: boolean;
 }
 
-const KINDS: Readonly<Partial<Record<string, BridgeKind>>> = { sluice, telegraf: telegraf(values.telegraf), "node-sketch": nodeSketch };
+const KINDS: readonly BridgeKind[] = [sluice, telegraf(values.telegraf), nodeSketch];
 
 const contenders = values.bridge.split(",").flatMap((bridge): Contender[] => {
-  const kind = KINDS[bridge];
-  if (kind === undefined) throw new Error(`--bridge ${bridge}: one of ${Object.keys(KINDS).join(", ")}`);
+  const kind = KINDS.find(({ name }) => name === bridge);
+  if (kind === undefined) throw new Error(`--bridge ${bridge}: one of ${KINDS.map(({ name }) => name).join(", ")}`);
   const isOurs = kind === sluice;
   const plain = { bridge, kind, isOurs, admission: false };
   return isOurs && values.admission ? [plain, { ...plain, bridge: `${bridge}, admission`, admission: true }] : [plain];

@@ -61,7 +61,7 @@ const DEFAULTS = {
   keepaliveS: 30,
   // A long weekend and its repair: telemetry waits at the broker as long as its own queue limits allow.
   sessionExpiryS: 7 * 24 * 3600,
-  // A write takes a millisecond's wait and up to 10 ms at the log: 2,000 outstanding carry 200,000 messages a second.
+  // 2,000 outstanding carry 200,000 messages a second where a write takes 10 ms, the wait for company included.
   windowMessages: 2000,
   windowBytes: 8 * 1024 * 1024,
   qos0Messages: 10_000,

@@ -89,16 +89,11 @@ class AggregateHistory implements Processor<string, AggregateRecord, Record<stri
 
   process({ key, value }: StreamRecord<string, AggregateRecord>): void {
     const { start, end } = value.window;
-    const sizeMs = end - start;
-    const rowKey = historyKey(key, sizeMs, start);
-    if (!this.#mayBeOlder(start, sizeMs)) return this.#history.put(rowKey, value);
-    const before = this.#history.get(rowKey);
+    const rowKey = historyKey(key, end - start, start);
+    // A newer window in the row is at least a whole ring later. Most windows close long before: a look into the store is a read from disk.
+    const mayBeOlder = start + HISTORY_SLOTS * (end - start) <= this.#context.streamTime();
     // Yesterday's upload must not push out today's windows.
-    if (before === undefined || before.window.start <= start) this.#history.put(rowKey, value);
-  }
-
-  /** The row's next newer window is a whole ring later. Most windows close long before: they need no look into the store, which is a read from disk. */
-  #mayBeOlder(start: number, sizeMs: number): boolean {
-    return start + HISTORY_SLOTS * sizeMs <= this.#context.streamTime();
+    if (mayBeOlder && (this.#history.get(rowKey)?.window.start ?? -Infinity) > start) return;
+    this.#history.put(rowKey, value);
   }
 }

@@ -61,7 +61,7 @@ async function send(): Promise<void> {
 }
 
 client.on("connect", () => {
-  client.subscribe("t/+/d/+/telemetry", { qos: 1 }, () => process.stdout.write("subscribed\n"));
+  client.subscribe("t/+/d/+/telemetry", { qos: 1 });
 });
 
 process.once("SIGTERM", () => {

@@ -1,7 +1,6 @@
 /** What can stand between MQTT broker and Kafka in a rig: our ingress, or a peer in its place for comparison. Each in a process of its own. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Cleanup } from "../../support/cleanup.ts";
 import { spawnGuarded } from "../../support/child-process.ts";
 import { spawnCli } from "../../support/spawn-cli.ts";
@@ -33,7 +32,7 @@ export interface BridgeProcess {
 }
 
 export interface BridgeKind {
-  readonly name: "sluice" | "telegraf" | "node-sketch";
+  readonly name: string;
   /** Protocol it speaks to the broker: 4 is MQTT 3.1.1. */
   readonly mqttVersion: 4 | 5;
   start(t: Cleanup, setup: BridgeSetup): Promise<BridgeProcess>;
@@ -81,18 +80,8 @@ export function telegraf(command: string): BridgeKind {
   });
 }
 
-/** QoS 1 only. */
-export const nodeSketch: BridgeKind = peer("node-sketch", 5, ({ name, mqttPort, kafka, topics }) => [
-  process.execPath,
-  fileURLToPath(new URL("../../../bench/peers/node-sketch.ts", import.meta.url)),
-  `mqtt://127.0.0.1:${mqttPort}`,
-  name,
-  kafka,
-  topics.raw,
-]);
-
 /** @param commandOf what to run; `dir` is its own */
-function peer(name: BridgeKind["name"], mqttVersion: 4 | 5, commandOf: (setup: BridgeSetup, dir: string) => string[]): BridgeKind {
+export function peer(name: string, mqttVersion: 4 | 5, commandOf: (setup: BridgeSetup, dir: string) => string[]): BridgeKind {
   return {
     name,
     mqttVersion,
@@ -101,11 +90,11 @@ function peer(name: BridgeKind["name"], mqttVersion: 4 | 5, commandOf: (setup: B
       const logFile = join(dir, "log");
       const [command, ...args] = commandOf(setup, dir);
       const child = await spawnGuarded(command, args, { logFile });
-      const signal = (name: NodeJS.Signals): void => {
-        if (child.running()) process.kill(child.pid, name);
+      const send = (signal: NodeJS.Signals): void => {
+        if (child.running()) process.kill(child.pid, signal);
       };
       const stop = async (): Promise<void> => {
-        signal("SIGCONT");
+        send("SIGCONT");
         await child.stop();
       };
       t.after(stop);
@@ -118,8 +107,8 @@ function peer(name: BridgeKind["name"], mqttVersion: 4 | 5, commandOf: (setup: B
         async kill() {
           await child.kill("SIGKILL");
         },
-        freeze: () => signal("SIGSTOP"),
-        thaw: () => signal("SIGCONT"),
+        freeze: () => send("SIGSTOP"),
+        thaw: () => send("SIGCONT"),
       };
     },
   };

@@ -32,3 +32,37 @@ test("slots of windows before 1970 are slots too", () => {
   assert.equal(historyKey("k", 1_000, -1_000), "k|1000|59");
   assert.equal(historyKey("k", 1_000, 61_000), "k|1000|1");
 });
+
+test("only a window that a newer one may have overtaken is looked up: another look is a read from disk", () => {
+  const rows = new Map<string, AggregateRecord>();
+  const looks: string[] = [];
+  const store = {
+    get: (key: string) => (looks.push(key), rows.get(key)),
+    put: (key: string, value: AggregateRecord) => rows.set(key, value),
+  };
+  let streamTime = T0;
+  const history = aggregateHistory().create();
+  history.init?.({ store: () => store, streamTime: () => streamTime } as never);
+  const close = (start: number): void => {
+    const value = {
+      v: 1,
+      tenant: "demo",
+      deviceId: "d1",
+      window: { type: "tumbling", start, end: start + 1_000 },
+      final: true,
+      metrics: {},
+    } as const;
+    history.process({ key: KEY, value, timestamp: start });
+  };
+  const ringMs = HISTORY_SLOTS * 1_000;
+  close(T0);
+  streamTime = T0 + ringMs - 1;
+  close(T0);
+  assert.deepEqual(looks, []);
+  streamTime = T0 + ringMs;
+  close(T0 + ringMs);
+  assert.deepEqual(looks, []);
+  close(T0);
+  assert.deepEqual(looks, [historyKey(KEY, 1_000, T0)]);
+  assert.equal(rows.get(historyKey(KEY, 1_000, T0))?.window.start, T0 + ringMs);
+});
