@@ -4,17 +4,19 @@
  * event time is the clock when the record is built, 5 % are duplicates, the first seconds do not count, the second rate meets the same worker.
  *
  *     npm run bench:latency -- [--rates 5000,20000] [--commit-interval 100,20] [--seconds 25] [--warm-up 10] [--guarantee exactly-once]
+ *         [--job peers]      what the peers do and no more (peer-job.ts), in place of the whole IoT job
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import type { KafkaLog } from "../eventlog/kafka/kafka-log.ts";
 import type { Cleanup } from "../test/support/cleanup.ts";
+import type { Kafka } from "../test/support/kafka.ts";
 import { spawnCli, type CliProcess } from "../test/support/spawn-cli.ts";
-import { createJobTopics, jobTopics, partitionsOf } from "../test/support/telemetry.ts";
+import { createJobTopics, partitionsOf } from "../test/support/telemetry.ts";
 import { tempDir } from "../test/support/temp-dir.ts";
-import { uniqueName } from "../test/support/unique-name.ts";
-import { benchKafka } from "./bench-kafka.ts";
+import { benchJob, benchKafka, KAFKA_CONDITIONS } from "./bench-kafka.ts";
 import { conditions } from "./conditions.ts";
+import { jobMain } from "./job-main.ts";
 import { percentiles } from "./percentiles.ts";
 import { cpuSeconds, peakRssMiB } from "./process-usage.ts";
 import { report } from "./report.ts";
@@ -28,6 +30,7 @@ const { values } = parseArgs({
     seconds: { type: "string", default: "25" },
     "warm-up": { type: "string", default: "10" },
     guarantee: { type: "string", default: "exactly-once" },
+    job: { type: "string", default: "iot" },
   },
 });
 const PARTITIONS = 4;
@@ -76,19 +79,19 @@ class Probe {
   }
 }
 
-async function measure(log: KafkaLog, brokers: readonly string[], commitIntervalMs: number, t: Cleanup): Promise<void> {
-  const topics = jobTopics();
+async function measure(log: KafkaLog, kafka: Kafka, commitIntervalMs: number, t: Cleanup): Promise<void> {
+  const { applicationId, topics } = benchJob(t, kafka);
   await createJobTopics(log, topics, PARTITIONS);
   const config = {
-    applicationId: uniqueName("latency"),
-    kafka: { brokers },
+    applicationId,
+    kafka: { brokers: kafka.bootstrap },
     topics,
     processing: { guarantee: values.guarantee, commitIntervalMs },
     state: { dir: tempDir(t, "latency-state") },
     http: { port: 0 },
   };
-  const worker: CliProcess = await spawnCli(t, ["worker"], { config });
-  await worker.waitForOutput(/worker is running|"url":/);
+  const worker: CliProcess = await spawnCli(t, ["worker"], { config, main: jobMain(values.job) });
+  await worker.waitForOutput(/"task restored"/);
   const probe = new Probe(log, topics.normalized);
   probe.start();
   const load = new SteadyLoad(log, topics.raw, PARTITIONS);
@@ -115,6 +118,6 @@ async function measure(log: KafkaLog, brokers: readonly string[], commitInterval
 
 await withCleanup(async (cleanup) => {
   const { kafka, log } = await benchKafka(cleanup);
-  report.log(conditions({ kafka: "4.3.1, one broker, same machine, -Xmx1024m", guarantee: values.guarantee }));
-  for (const interval of values["commit-interval"].split(",")) await measure(log, kafka.bootstrap, Number(interval), cleanup);
+  report.log(conditions({ kafka: KAFKA_CONDITIONS, guarantee: values.guarantee, job: values.job }));
+  for (const interval of values["commit-interval"].split(",")) await measure(log, kafka, Number(interval), cleanup);
 });

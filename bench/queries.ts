@@ -8,10 +8,9 @@ import { Agent, get } from "node:http";
 import { parseArgs } from "node:util";
 import type { Cleanup } from "../test/support/cleanup.ts";
 import { spawnCli } from "../test/support/spawn-cli.ts";
-import { createJobTopics, jobTopics, waitUntilDrained, writeRaw } from "../test/support/telemetry.ts";
+import { createJobTopics, waitUntilDrained, writeRaw } from "../test/support/telemetry.ts";
 import { tempDir } from "../test/support/temp-dir.ts";
-import { uniqueName } from "../test/support/unique-name.ts";
-import { benchKafka } from "./bench-kafka.ts";
+import { benchJob, benchKafka } from "./bench-kafka.ts";
 import { conditions } from "./conditions.ts";
 import { percentiles } from "./percentiles.ts";
 import { cpuSeconds } from "./process-usage.ts";
@@ -77,10 +76,9 @@ async function load(agent: Agent, base: string, path: (n: number) => string, sec
 
 async function main(t: Cleanup): Promise<void> {
   const { kafka, log } = await benchKafka(t);
-  const topics = jobTopics();
+  const { applicationId, topics } = benchJob(t, kafka);
   await createJobTopics(log, topics, PARTITIONS);
   await writeRaw(log, topics.raw, streamData(DEVICES, SAMPLES, recentBaseMs()).events());
-  const applicationId = uniqueName("queries");
   const config = { applicationId, kafka: { brokers: kafka.bootstrap }, topics, state: { dir: tempDir(t, "state") }, http: { port: 0 } };
   const worker = await spawnCli(t, ["worker"], { config });
   const [, url] = await worker.waitForOutput(/"url":"(http:[^"]+)"/);

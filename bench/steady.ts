@@ -11,11 +11,10 @@ import { parseArgs } from "node:util";
 import type { KafkaLog } from "../eventlog/kafka/kafka-log.ts";
 import type { Cleanup } from "../test/support/cleanup.ts";
 import { spawnCli } from "../test/support/spawn-cli.ts";
-import { committedSum, createJobTopics, jobTopics } from "../test/support/telemetry.ts";
+import { committedSum, createJobTopics } from "../test/support/telemetry.ts";
 import { tempDir } from "../test/support/temp-dir.ts";
-import { uniqueName } from "../test/support/unique-name.ts";
 import { waitFor } from "../test/support/wait-for.ts";
-import { benchKafka } from "./bench-kafka.ts";
+import { benchJob, benchKafka, KAFKA_CONDITIONS } from "./bench-kafka.ts";
 import { conditions } from "./conditions.ts";
 import { jobMain } from "./job-main.ts";
 import { cpuSeconds, peakRssMiB, residentMemory, type ResidentMemory } from "./process-usage.ts";
@@ -49,11 +48,10 @@ await withCleanup(main);
 
 async function main(cleanup: Cleanup): Promise<void> {
   const [rate, seconds] = [Number(values.rate), Number(values.minutes) * 60];
-  const own = { heapMiB: 1024, config: KEPT_LOG };
+  const own = { shippedJvm: true, config: KEPT_LOG };
   const { kafka, log } = await benchKafka(cleanup, process.env.KAFKA_BROKERS === undefined ? own : undefined);
-  const topics = jobTopics();
+  const { applicationId, topics } = benchJob(cleanup, kafka);
   await createJobTopics(log, topics, PARTITIONS);
-  const applicationId = uniqueName("steady");
   const worker = await spawnCli(cleanup, ["worker"], {
     config: {
       applicationId,
@@ -80,7 +78,7 @@ async function main(cleanup: Cleanup): Promise<void> {
     peakRssMiB: peakRssMiB(worker.pid),
   };
   await worker.stop();
-  const where = conditions({ kafka: "4.3.1, one broker, same machine, -Xmx1024m", ...values });
+  const where = conditions({ kafka: KAFKA_CONDITIONS, ...values });
   if (values.json) process.stdout.write(`${JSON.stringify({ conditions: where, samples, ...figures })}\n`);
   else {
     report.log(where);

@@ -4,6 +4,7 @@
  *
  *     npm run bench:stream -- [--devices 10000] [--samples 100] [--partitions 4] [--guarantee exactly-once] [--commit-interval 100] [--json]
  *         [--job peers]      what the peers do and no more (peer-job.ts), in place of the whole IoT job
+ *         [--drain-only]     ends after the drain, unchecked: to compare two states of the code by turns
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
@@ -12,11 +13,10 @@ import type { KafkaLog } from "../eventlog/kafka/kafka-log.ts";
 import type { AggregateRecord, NormalizedRecord } from "../processors/formats/records.ts";
 import type { Cleanup } from "../test/support/cleanup.ts";
 import { spawnCli, type CliProcess } from "../test/support/spawn-cli.ts";
-import { committedSum, createJobTopics, jobTopics, readTopic, writeRaw } from "../test/support/telemetry.ts";
+import { committedSum, createJobTopics, readTopic, writeRaw } from "../test/support/telemetry.ts";
 import { tempDir } from "../test/support/temp-dir.ts";
-import { uniqueName } from "../test/support/unique-name.ts";
 import { waitFor } from "../test/support/wait-for.ts";
-import { benchKafka } from "./bench-kafka.ts";
+import { benchJob, benchKafka, KAFKA_CONDITIONS } from "./bench-kafka.ts";
 import { conditions } from "./conditions.ts";
 import { jobMain } from "./job-main.ts";
 import { report } from "./report.ts";
@@ -32,6 +32,7 @@ const { values } = parseArgs({
     guarantee: { type: "string", default: "exactly-once" },
     "commit-interval": { type: "string", default: "100" },
     job: { type: "string", default: "iot" },
+    "drain-only": { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
 });
@@ -41,13 +42,12 @@ await withCleanup(main);
 
 async function main(cleanup: Cleanup): Promise<void> {
   const { kafka, log } = await benchKafka(cleanup);
-  const topics = jobTopics();
+  const { applicationId, topics } = benchJob(cleanup, kafka);
   await createJobTopics(log, topics, Number(values.partitions));
   const data = streamData(Number(values.devices), Number(values.samples), recentBaseMs());
   process.stderr.write(`writing ${data.total} raw events...\n`);
   await writeRaw(log, topics.raw, data.events());
 
-  const applicationId = uniqueName("bench");
   const stateDir = tempDir(cleanup, "bench-state");
   const config = {
     applicationId,
@@ -63,6 +63,12 @@ async function main(cleanup: Cleanup): Promise<void> {
 
   process.stderr.write("draining...\n");
   const drain = await drainBacklog(await start(), log, applicationId, topics.raw, data.total, brokerPid);
+  if (values["drain-only"]) {
+    await drain.worker.kill("SIGKILL");
+    if (values.json) process.stdout.write(`${JSON.stringify(drain.figures)}\n`);
+    else report.table({ [`${values.guarantee}`]: drain.figures });
+    return;
+  }
   process.stderr.write("checking...\n");
   const exact = await check(log, topics.normalized, topics.aggregates, data.distinct);
 
@@ -84,7 +90,7 @@ async function main(cleanup: Cleanup): Promise<void> {
       guarantee: values.guarantee,
       commitIntervalMs: Number(values["commit-interval"]),
     },
-    conditions: conditions({ kafka: "4.3.1, one broker, same machine, -Xmx1024m" }),
+    conditions: conditions({ kafka: KAFKA_CONDITIONS }),
     drain: drain.figures,
     exact,
     restartAfterKill: restart.figures,

@@ -17,14 +17,29 @@ const START_DEADLINE_MS = 90_000;
 /** SIGTERM of a lone broker takes 1-3 s. */
 const STOP_GRACE_MS = 20_000;
 
+/** bin/kafka-server-start.sh and bin/kafka-run-class.sh of Kafka 4.3. */
+const SHIPPED_JVM = [
+  "-Xmx1G",
+  "-Xms1G",
+  "-server",
+  "-XX:+UseG1GC",
+  "-XX:MaxGCPauseMillis=20",
+  "-XX:InitiatingHeapOccupancyPercent=35",
+  "-XX:+ExplicitGCInvokesConcurrent",
+  "-XX:MaxInlineLevel=15",
+  "-Djava.awt.headless=true",
+];
+
 export interface KafkaOptions {
   readonly brokers?: 1 | 3;
   /** Broker properties on top of those of kafka-properties.ts. */
   readonly config?: Readonly<Record<string, string>>;
   /** Users made with the storage, as kafka-storage --add-scram takes them. */
   readonly scram?: readonly string[];
-  /** -Xmx. Default 512; benchmarks use 768. */
+  /** -Xmx. Default 512. */
   readonly heapMiB?: number;
+  /** The JVM as kafka-server-start.sh has it (1 GiB, G1, pauses of 20 ms aimed at), in place of one for little memory; heapMiB does not count. */
+  readonly shippedJvm?: boolean;
   /** Each broker also has a listener behind a proxy (Kafka.proxies). */
   readonly proxied?: boolean;
   /** The cluster does not keep this process alive. */
@@ -153,8 +168,9 @@ class LocalKafka implements Kafka {
   }
 
   #start(index: number): Promise<GuardedChild> {
-    const args = [`-Xmx${this.#options.heapMiB ?? 512}m`, "-Xms128m", "-XX:+UseSerialGC", "-Djava.awt.headless=true", ...this.#java()];
-    return spawnGuarded("java", [...args, "kafka.Kafka", this.#properties(index)], {
+    const { heapMiB = 512, shippedJvm } = this.#options;
+    const jvm = shippedJvm === true ? SHIPPED_JVM : [`-Xmx${heapMiB}m`, "-Xms128m", "-XX:+UseSerialGC", "-Djava.awt.headless=true"];
+    return spawnGuarded("java", [...jvm, ...this.#java(), "kafka.Kafka", this.#properties(index)], {
       logFile: join(this.#dir, `broker-${index}.log`),
       background: this.#options.background,
     });
