@@ -18,7 +18,7 @@ import { benchJob, benchKafka, KAFKA_CONDITIONS } from "./bench-kafka.ts";
 import { conditions } from "./conditions.ts";
 import { jobMain } from "./job-main.ts";
 import { percentiles } from "./percentiles.ts";
-import { cpuSeconds, peakRssMiB } from "./process-usage.ts";
+import { countStolen, cpuSeconds, peakRssMiB } from "./process-usage.ts";
 import { report } from "./report.ts";
 import { SteadyLoad } from "./steady-load.ts";
 import { withCleanup } from "./with-cleanup.ts";
@@ -98,9 +98,10 @@ async function measure(log: KafkaLog, kafka: Kafka, commitIntervalMs: number, t:
   for (const rate of values.rates.split(",").map(Number)) {
     await load.run(rate, Number(values["warm-up"]));
     probe.take();
-    const [startedAt, cpuBefore] = [performance.now(), cpuSeconds(worker.pid)];
+    const [startedAt, cpuBefore, stolen] = [performance.now(), cpuSeconds(worker.pid), countStolen()];
     await load.run(rate, Number(values.seconds));
     const cores = (cpuSeconds(worker.pid) - cpuBefore) / ((performance.now() - startedAt) / 1_000);
+    const stolenPercent = stolen();
     await delay(TAIL_MS);
     const latencies = probe.take();
     report.table({
@@ -109,6 +110,7 @@ async function measure(log: KafkaLog, kafka: Kafka, commitIntervalMs: number, t:
         ...percentiles(latencies, { p50: 0.5, p95: 0.95, p99: 0.99, max: 1 }),
         workerCores: Math.round(cores * 100) / 100,
         peakRssMiB: peakRssMiB(worker.pid),
+        stolenPercent,
       },
     });
   }

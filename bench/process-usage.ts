@@ -1,4 +1,4 @@
-/** CPU time and memory of another process, from /proc (Linux). */
+/** CPU time and memory of another process, and what the host took of the machine's, from /proc (Linux). */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 
@@ -8,6 +8,30 @@ const TICKS_PER_SECOND = Number(execFileSync("getconf", ["CLK_TCK"], { encoding:
 export function cpuSeconds(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1].split(" ");
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
+/** Place of "steal" among the numbers of /proc/stat's first line; the two after it are counted in earlier ones. */
+const STEAL = 7;
+
+/**
+ * A virtual machine's processors are not always its own: begins to count, and the function returned tells how much of the time of all
+ * processors, idle or not, the host has given to others meanwhile. Percent.
+ */
+export function countStolen(): () => number {
+  const before = processorTicks();
+  return () => {
+    const ticks = processorTicks().map((now, i) => now - before[i]);
+    return Math.round((100 * ticks[STEAL]) / ticks.reduce((sum, one) => sum + one, 0));
+  };
+}
+
+function processorTicks(): number[] {
+  const [line] = readFileSync("/proc/stat", "utf8").split("\n", 1);
+  return line
+    .trim()
+    .split(/\s+/)
+    .slice(1, STEAL + 2)
+    .map(Number);
 }
 
 export interface ResidentMemory {

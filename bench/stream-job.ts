@@ -20,7 +20,7 @@ import { benchJob, benchKafka, KAFKA_CONDITIONS } from "./bench-kafka.ts";
 import { conditions } from "./conditions.ts";
 import { jobMain } from "./job-main.ts";
 import { report } from "./report.ts";
-import { cpuSeconds, peakRssMiB } from "./process-usage.ts";
+import { countStolen, cpuSeconds, peakRssMiB } from "./process-usage.ts";
 import { recentBaseMs, streamData } from "./stream-data.ts";
 import { withCleanup } from "./with-cleanup.ts";
 
@@ -118,7 +118,7 @@ async function drainBacklog(worker: CliProcess, log: KafkaLog, group: string, ra
   /** NaN for a broker that KAFKA_BROKERS names. */
   const brokerCpu = (): number => (brokerPid === undefined ? NaN : cpuSeconds(brokerPid));
   const first = await until("the first commit", (sum) => sum > 0);
-  const [startedAt, cpuBefore, brokerBefore] = [performance.now(), cpuSeconds(worker.pid), brokerCpu()];
+  const [startedAt, cpuBefore, brokerBefore, stolen] = [performance.now(), cpuSeconds(worker.pid), brokerCpu(), countStolen()];
   await until("the backlog is drained", (sum) => sum >= total);
   const wallS = (performance.now() - startedAt) / 1000;
   const cpuS = cpuSeconds(worker.pid) - cpuBefore;
@@ -134,6 +134,7 @@ async function drainBacklog(worker: CliProcess, log: KafkaLog, group: string, ra
       wholeProcessEventsPerCpuSecond: Math.round(total / cpuSeconds(worker.pid)),
       brokerCpuS: round(brokerCpu() - brokerBefore),
       peakRssMiB: peakRssMiB(worker.pid),
+      stolenPercent: stolen(),
     },
   };
 }

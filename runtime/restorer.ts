@@ -31,6 +31,10 @@ export interface RestoreSummary {
 
 interface TaskRestore {
   readonly stores: readonly StoreRestore[];
+  /** Its rows are on their way into the engine; others' are read meanwhile. */
+  flushing: Promise<void> | undefined;
+  /** Everything is read: the last flush, then it is done. */
+  finishing: boolean;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -66,7 +70,7 @@ export class Restorer {
     const stores = await this.#plan(task);
     if (stores.some(({ meter }) => !meter.done))
       await new Promise<void>((resolve, reject) => {
-        this.#active.set(task, { stores, resolve, reject });
+        this.#active.set(task, { stores, flushing: undefined, finishing: false, resolve, reject });
         this.#report.began(task.taskId, this.progress(task));
         this.#assign();
         this.#loop ??= this.#run();
@@ -130,10 +134,9 @@ export class Restorer {
           await this.#apply(batch);
           batch.release?.();
         }
-        for (const [task, active] of [...this.#active]) await this.#finishIfDone(task, active);
+        for (const [task, active] of this.#active) this.#finishIfDone(task, active);
       } catch (error) {
-        for (const active of this.#active.values()) active.reject(error);
-        this.#active.clear();
+        this.#fail(error);
       }
     }
     this.#report.stop();
@@ -149,24 +152,53 @@ export class Restorer {
     if (bytes === undefined) return;
     store.meter.advance(batch.nextOffset, records.count, bytes, performance.now());
     this.#options.onRestored(records.count);
-    if (state.restoredBytes >= Math.max(MIN_FLUSH_BYTES, this.#options.maxBytes / this.#active.size)) await this.#flush(store.task);
+    await this.#flushIfFull(store.task);
+  }
+
+  /** Begins a flush at half of the task's share, so that reading goes on beside it, and waits for it at the whole. */
+  async #flushIfFull(task: Task): Promise<void> {
+    const active = this.#active.get(task);
+    if (active === undefined) return;
+    const share = Math.max(MIN_FLUSH_BYTES, this.#options.maxBytes / this.#active.size);
+    if (task.state.restoredBytes >= share) await active.flushing;
+    if (task.state.restoredBytes < share / 2 || active.flushing !== undefined) return;
+    active.flushing = this.#flush(task, active)
+      .catch((error: unknown) => this.#fail(error))
+      .finally(() => (active.flushing = undefined));
   }
 
   #find(batch: FetchedBatch): StoreRestore | undefined {
     for (const active of this.#active.values())
-      for (const store of active.stores) if (store.topic === batch.topic && store.partition === batch.partition) return store;
+      for (const store of active.finishing ? [] : active.stores)
+        if (store.topic === batch.topic && store.partition === batch.partition) return store;
     return undefined;
   }
 
-  #flush(task: Task): Promise<void> {
-    const stores = this.#active.get(task)?.stores ?? [];
+  #flush(task: Task, { stores }: TaskRestore): Promise<void> {
     return task.state.flushRestored(new Map(stores.map(({ store, meter }) => [store, meter.position])));
   }
 
-  async #finishIfDone(task: Task, active: TaskRestore): Promise<void> {
-    if (!this.#active.has(task) || active.stores.some(({ meter }) => !meter.done)) return;
-    await this.#flush(task);
+  #finishIfDone(task: Task, active: TaskRestore): void {
+    if (active.finishing || active.stores.some(({ meter }) => !meter.done)) return;
+    active.finishing = true;
+    void this.#finish(task, active);
+  }
+
+  async #finish(task: Task, active: TaskRestore): Promise<void> {
+    try {
+      await this.#flush(task, active); // after one that is under way
+    } catch (error) {
+      return this.#fail(error);
+    }
+    if (this.#active.get(task) !== active) return; // cancelled, or failed with the others
     this.#active.delete(task);
     active.resolve();
+    this.#reader?.wakeup(); // the loop may wait for records of this task, the last one
+  }
+
+  /** One reader and one loop for all: its end is everybody's. */
+  #fail(error: unknown): void {
+    for (const active of this.#active.values()) active.reject(error);
+    this.#active.clear();
   }
 }

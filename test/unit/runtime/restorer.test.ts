@@ -12,17 +12,11 @@ import { tempDir } from "../../support/temp-dir.ts";
 /** Microtasks of a flush: more than the second restore below needs from its gate to its beginning. */
 const FLUSH_HOPS = 20;
 
+const MAX_BYTES = 16 * 1024 * 1024;
+
 /** What the restorer asks of a task: one store, nothing on disk. */
-function bareTask(partition: number, onFlushed: () => void = () => undefined): Task {
-  const state = {
-    checkpointPosition: () => undefined,
-    restoredBytes: 0,
-    restore: () => undefined,
-    flushRestored: async () => {
-      onFlushed();
-      await microtasks(FLUSH_HOPS);
-    },
-  };
+function bareTask(partition: number, flushRestored: () => Promise<void> = async () => undefined, restoredBytes = 0): Task {
+  const state = { checkpointPosition: () => undefined, restoredBytes, restore: () => undefined, flushRestored };
   return { taskId: `0_${partition}`, partition, stores: [{ name: "s", changelog: true }], state } as unknown as Task;
 }
 
@@ -44,6 +38,17 @@ async function setUp(t: TestContext): Promise<EventLog> {
   return log;
 }
 
+function restorerOf(log: EventLog): Restorer {
+  return new Restorer({
+    log,
+    isolation: "read_committed",
+    changelogOf: () => "s-changelog",
+    logger: pino({ level: "silent" }),
+    onRestored: () => undefined,
+    maxBytes: MAX_BYTES,
+  });
+}
+
 test("a restore that begins in the moment the last one ends is not forgotten (Quix #1067: stuck recovery)", async (t) => {
   const log = await setUp(t);
   const partitions = [0, 1].map((partition) => ({ topic: "s-changelog", partition }));
@@ -55,20 +60,41 @@ test("a restore that begins in the moment the last one ends is not forgotten (Qu
       return at === "latest" ? [ends[partition]] : [{ ...ends[partition], offset: 0 }];
     };
     const admin = { listOffsets: endsOf } as unknown as EventLog["admin"];
-    const restorer = new Restorer({
-      log: { admin, reader: (options: ReaderOptions) => log.reader(options) } as EventLog,
-      isolation: "read_committed",
-      changelogOf: () => "s-changelog",
-      logger: pino({ level: "silent" }),
-      onRestored: () => undefined,
-      maxBytes: 16 * 1024 * 1024,
-    });
+    const restorer = restorerOf({ admin, reader: (options: ReaderOptions) => log.reader(options) } as EventLog);
     const second = restorer.restore(bareTask(1));
-    const first = restorer.restore(bareTask(0, firstEnds.resolve));
+    const flush = (): Promise<void> => {
+      firstEnds.resolve();
+      return microtasks(FLUSH_HOPS);
+    };
+    const first = restorer.restore(bareTask(0, flush));
     const late = setTimeout(() => void restorer.close(), 2_000); // a restore that was forgotten is cancelled
     assert.equal((await first).records, 1);
     assert.equal((await second).records, 1, `${hops} microtasks after the first`);
     clearTimeout(late);
     await restorer.close();
   }
+});
+
+test("a task whose rows are on their way into its engine holds up no other one's restore", { timeout: 20_000 }, async (t) => {
+  const log = await setUp(t);
+  for (const restoredBytes of [0, MAX_BYTES / 4]) {
+    const others = Promise.withResolvers<void>();
+    const restorer = restorerOf(log);
+    const slow = restorer.restore(bareTask(0, () => others.promise, restoredBytes));
+    assert.equal((await restorer.restore(bareTask(1))).records, 1);
+    others.resolve();
+    assert.equal((await slow).records, 1);
+    await restorer.close();
+  }
+});
+
+test("a flush that fails fails the restores under way, and a later one begins anew", async (t) => {
+  const log = await setUp(t);
+  const restorer = restorerOf(log);
+  for (const restoredBytes of [0, MAX_BYTES]) {
+    const full = (): Promise<void> => Promise.reject(new Error("no space left"));
+    await assert.rejects(restorer.restore(bareTask(0, full, restoredBytes)), /no space left/);
+    assert.equal((await restorer.restore(bareTask(0))).records, 1);
+  }
+  await restorer.close();
 });
