@@ -163,7 +163,7 @@ export class Restorer {
     if (task.state.restoredBytes >= share) await active.flushing;
     if (task.state.restoredBytes < share / 2 || active.flushing !== undefined) return;
     active.flushing = this.#flush(task, active)
-      .catch((error: unknown) => this.#fail(error))
+      .catch((error: unknown) => this.#flushFailed(task, active, error))
       .finally(() => (active.flushing = undefined));
   }
 
@@ -188,12 +188,17 @@ export class Restorer {
     try {
       await this.#flush(task, active); // after one that is under way
     } catch (error) {
-      return this.#fail(error);
+      return this.#flushFailed(task, active, error);
     }
     if (this.#active.get(task) !== active) return; // cancelled, or failed with the others
     this.#active.delete(task);
     active.resolve();
     this.#reader?.wakeup(); // the loop may wait for records of this task, the last one
+  }
+
+  /** A task that was cancelled meanwhile may have closed its engine: nobody else's concern. */
+  #flushFailed(task: Task, active: TaskRestore, error: unknown): void {
+    if (this.#active.get(task) === active) this.#fail(error);
   }
 
   /** One reader and one loop for all: its end is everybody's. */

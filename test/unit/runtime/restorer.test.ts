@@ -1,6 +1,7 @@
 /** The reader that restores: regressions of how it begins and ends. */
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { pino } from "pino";
 import { EmbeddedLog } from "../../../eventlog/embedded/embedded-log.ts";
 import type { EventLog, PartitionOffset, ReaderOptions, TopicPartition } from "../../../eventlog/port.ts";
@@ -96,5 +97,50 @@ test("a flush that fails fails the restores under way, and a later one begins an
     await assert.rejects(restorer.restore(bareTask(0, full, restoredBytes)), /no space left/);
     assert.equal((await restorer.restore(bareTask(0))).records, 1);
   }
+  await restorer.close();
+});
+
+test("a cancelled task whose engine closes under its flush fails no other restore", async (t) => {
+  const log = await setUp(t);
+  for (const restoredBytes of [0, MAX_BYTES]) {
+    const restorer = restorerOf(log);
+    const flushes = [0, 1].map(() => ({ begun: Promise.withResolvers<void>(), done: Promise.withResolvers<void>() }));
+    const [gone, other] = flushes.map(({ begun, done }, partition) => {
+      const flush = (): Promise<void> => {
+        begun.resolve();
+        return done.promise;
+      };
+      return bareTask(partition, flush, restoredBytes);
+    });
+    const cancelled = assert.rejects(restorer.restore(gone), /cancelled/);
+    const restored = restorer.restore(other);
+    await Promise.all(flushes.map(({ begun }) => begun.promise));
+    restorer.cancel(gone);
+    await cancelled;
+    flushes[0].done.reject(new Error("the state is closed"));
+    await microtasks(FLUSH_HOPS);
+    flushes[1].done.resolve();
+    assert.equal((await restored).records, 1);
+    await restorer.close();
+  }
+});
+
+test("rows that fill a task's share wait for the flush before more are read", async (t) => {
+  const log = await setUp(t);
+  for (let i = 0; i < 4; i++) await write(log, recordSet("s-changelog", [{ key: "k", value: "v", partition: 0 }]));
+  const restorer = restorerOf(log);
+  const flushed = Promise.withResolvers<void>();
+  const full = bareTask(0, () => flushed.promise, MAX_BYTES);
+  let applied = 0;
+  const secondApplied = Promise.withResolvers<void>();
+  full.state.restore = () => {
+    if (++applied === 2) secondApplied.resolve();
+  };
+  const restored = restorer.restore(full);
+  await secondApplied.promise; // beside the flush that the first began
+  for (let turn = 0; turn < 10; turn++) await nextTurn();
+  assert.equal(applied, 2);
+  flushed.resolve();
+  assert.equal((await restored).records, 5);
   await restorer.close();
 });
