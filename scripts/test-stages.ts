@@ -29,7 +29,7 @@ export const TOTAL_LIMIT_MS = 20 * MINUTE_MS;
 export const stages: readonly Stage[] = [
   { name: "typecheck", limitMs: 0.5 * MINUTE_MS, command: ["tsc", "--noEmit", "-p", "."] }, // 9
   { name: "lint", limitMs: 0.75 * MINUTE_MS, command: ["eslint", "."] }, // 30
-  { name: "format", limitMs: 0.25 * MINUTE_MS, command: ["prettier", "--check", "--log-level=warn", "."] }, // 6
+  { name: "format", limitMs: 0.4 * MINUTE_MS, command: ["prettier", "--check", "--log-level=warn", "."] }, // 6 to 18
   {
     name: "unit",
     limitMs: 2.25 * MINUTE_MS, // 74
@@ -39,7 +39,7 @@ export const stages: readonly Stage[] = [
   },
   {
     name: "guard",
-    limitMs: 0.5 * MINUTE_MS, // 5
+    limitMs: 0.35 * MINUTE_MS, // 5
     files: ["test/guard/**/*.test.ts"],
     testTimeoutMs: 3 * MINUTE_MS,
   },
