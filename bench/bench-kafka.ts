@@ -1,8 +1,8 @@
 /** The Kafka of a benchmark, and a connection to it. */
-import { Kafka as KafkaClient, logLevel } from "kafkajs";
 import { pino } from "pino";
 import { KafkaLog } from "../eventlog/kafka/kafka-log.ts";
 import type { Cleanup } from "../test/support/cleanup.ts";
+import { deleteTopics } from "../test/support/delete-topics.ts";
 import { startKafka, type Kafka, type KafkaOptions } from "../test/support/kafka.ts";
 import { jobTopics } from "../test/support/telemetry.ts";
 import { uniqueName } from "../test/support/unique-name.ts";
@@ -23,16 +23,6 @@ export async function benchKafka(t: Cleanup, options?: KafkaOptions) {
 /** A job's names; on a broker that is not the bench's own what it makes is deleted after: a broker with the leavings of many runs is slower. */
 export function benchJob(t: Cleanup, kafka: Kafka) {
   const applicationId = uniqueName("bench");
-  if (kafka.pids.length === 0) t.after(() => deleteTopics(kafka.bootstrap, applicationId));
+  if (kafka.pids.length === 0) t.after(() => deleteTopics(kafka, (name) => name.startsWith(applicationId)));
   return { applicationId, topics: jobTopics(applicationId) };
-}
-
-async function deleteTopics(brokers: string[], prefix: string): Promise<void> {
-  const admin = new KafkaClient({ brokers, clientId: "bench", logLevel: logLevel.NOTHING }).admin();
-  await admin.connect();
-  try {
-    await admin.deleteTopics({ topics: (await admin.listTopics()).filter((name) => name.startsWith(prefix)) });
-  } finally {
-    await admin.disconnect();
-  }
 }

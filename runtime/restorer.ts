@@ -10,7 +10,7 @@ import { RestoreMeter } from "./restore-meter.ts";
 import { RestoreReport } from "./restore-report.ts";
 import type { Task } from "./task.ts";
 
-/** Each task's share of the rows that may wait at the least: below, the engine's syncs would take longer than its rows. */
+/** A flush takes so much at the least, but for a task's last one, and each task's share is no less: below, the engine's syncs would take longer than its rows. */
 const MIN_FLUSH_BYTES = 256 * 1024;
 const POLL_WAIT_MS = 200;
 
@@ -161,21 +161,25 @@ export class Restorer {
     if (active === undefined) return;
     const share = Math.max(MIN_FLUSH_BYTES, this.#options.maxBytes / this.#active.size);
     if (task.state.restoredBytes >= share) await active.flushing;
-    if (task.state.restoredBytes < share / 2 || active.flushing !== undefined) return;
-    active.flushing = this.#flush(task, active)
-      .catch((error: unknown) => this.#flushFailed(task, active, error))
-      .finally(() => (active.flushing = undefined));
+    if (task.state.restoredBytes >= Math.max(MIN_FLUSH_BYTES, share / 2) && active.flushing === undefined) void this.#flush(task, active);
   }
 
   #find(batch: FetchedBatch): StoreRestore | undefined {
-    for (const active of this.#active.values())
-      for (const store of active.finishing ? [] : active.stores)
-        if (store.topic === batch.topic && store.partition === batch.partition) return store;
+    for (const { stores, finishing } of this.#active.values()) {
+      const found = stores.find(({ topic, partition }) => topic === batch.topic && partition === batch.partition);
+      if (found !== undefined && !finishing) return found;
+    }
     return undefined;
   }
 
-  #flush(task: Task, { stores }: TaskRestore): Promise<void> {
-    return task.state.flushRestored(new Map(stores.map(({ store, meter }) => [store, meter.position])));
+  /** Never rejects: an error is that of the restores. */
+  #flush(task: Task, active: TaskRestore): Promise<void> {
+    const positions = new Map(active.stores.map(({ store, meter }) => [store, meter.position]));
+    active.flushing = task.state
+      .flushRestored(positions)
+      .catch((error: unknown) => this.#flushFailed(task, active, error))
+      .finally(() => (active.flushing = undefined));
+    return active.flushing;
   }
 
   #finishIfDone(task: Task, active: TaskRestore): void {
@@ -185,11 +189,7 @@ export class Restorer {
   }
 
   async #finish(task: Task, active: TaskRestore): Promise<void> {
-    try {
-      await this.#flush(task, active); // after one that is under way
-    } catch (error) {
-      return this.#flushFailed(task, active, error);
-    }
+    await this.#flush(task, active); // after one that is under way
     if (this.#active.get(task) !== active) return; // cancelled, or failed with the others
     this.#active.delete(task);
     active.resolve();

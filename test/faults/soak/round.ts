@@ -2,8 +2,8 @@
 import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { Kafka as KafkaClient, logLevel } from "kafkajs";
 import type { Cleanup } from "../../support/cleanup.ts";
+import { deleteTopics } from "../../support/delete-topics.ts";
 import type { Kafka } from "../../support/kafka.ts";
 import { waitUntilDrained } from "../../support/telemetry.ts";
 import { JobUnderFaults, type Differences } from "../job-under-faults.ts";
@@ -60,7 +60,8 @@ export async function runRound(t: Cleanup, { kafka, seed, seconds, standbys, dir
   };
   tell(`${plan.staticMembers ? "static" : "dynamic"} members, engine ${plan.engines}, ${plan.steps.length} steps`);
   t.after(() => calm(kafka));
-  t.after(() => removeTopics(kafka));
+  // the cluster is the soak's own, and the disk is for the next round
+  t.after(() => deleteTopics(kafka, (name) => !name.startsWith("__")));
   const job = await JobUnderFaults.create(t, {
     kafka,
     partitions: PARTITIONS,
@@ -146,16 +147,4 @@ async function calm(kafka: Kafka): Promise<void> {
   for (const proxy of kafka.proxies) proxy.calm();
   for (const pid of kafka.pids) if (pid > 0) process.kill(pid, "SIGCONT");
   await kafka.restart();
-}
-
-/** The cluster is the soak's own: everything in it is the round's. The disk is for the next one. */
-async function removeTopics(kafka: Kafka): Promise<void> {
-  const admin = new KafkaClient({ brokers: [...kafka.bootstrap], logLevel: logLevel.NOTHING }).admin();
-  await admin.connect();
-  try {
-    const all = await admin.listTopics();
-    await admin.deleteTopics({ topics: all.filter((name) => !name.startsWith("__")) });
-  } finally {
-    await admin.disconnect();
-  }
 }

@@ -39,14 +39,14 @@ async function setUp(t: TestContext): Promise<EventLog> {
   return log;
 }
 
-function restorerOf(log: EventLog): Restorer {
+function restorerOf(log: EventLog, maxBytes = MAX_BYTES): Restorer {
   return new Restorer({
     log,
     isolation: "read_committed",
     changelogOf: () => "s-changelog",
     logger: pino({ level: "silent" }),
     onRestored: () => undefined,
-    maxBytes: MAX_BYTES,
+    maxBytes,
   });
 }
 
@@ -143,4 +143,19 @@ test("rows that fill a task's share wait for the flush before more are read", as
   flushed.resolve();
   assert.equal((await restored).records, 5);
   await restorer.close();
+});
+
+test("a small share's rows go out together, not in halves: a flush costs a sync", async (t) => {
+  const log = await setUp(t);
+  for (const [restoredBytes, expected] of [
+    [256 * 1024 - 1, 1],
+    [256 * 1024, 2],
+  ]) {
+    const restorer = restorerOf(log, 1);
+    let flushes = 0;
+    const flush = async (): Promise<void> => void flushes++;
+    await restorer.restore(bareTask(0, flush, restoredBytes));
+    assert.equal(flushes, expected);
+    await restorer.close();
+  }
 });
