@@ -106,7 +106,8 @@ export class Checkpointer {
   }
 }
 
-function uncheckpointedBytes(tasks: readonly Task[]): number {
+/** Of rows that the tasks' engines do not have yet. */
+export function uncheckpointedBytes(tasks: readonly Task[]): number {
   let bytes = 0;
   for (const task of tasks) bytes += task.state.uncheckpointedBytes;
   return bytes;

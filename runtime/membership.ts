@@ -147,7 +147,7 @@ export class Membership {
     for (const { taskId, position } of standbys.tasks) positions.set(taskId, position);
     // Not what the disk says: a task on its way up is behind until it has been restored (KAFKA-10651).
     for (const { taskId, state } of tasks.tasks) positions.set(taskId, changelogPosition(state));
-    const running = tasks.tasks.filter(({ isUp }) => isUp).map(({ taskId }) => taskId);
+    const running = tasks.up.map(({ taskId }) => taskId);
     for (const taskId of running) positions.delete(taskId);
     return encodeSubscription({
       workerId,

@@ -29,7 +29,10 @@ export interface MemoryBudget {
   readonly gatheredBytes: number;
   /** Committed rows that the state engines do not have yet, of all tasks. */
   readonly uncheckpointedBytes: number;
-  /** Of tasks that restore: fetched and not decoded yet, and as much in rows that the engines do not have yet. */
+  /**
+   * Of tasks that restore: fetched and not decoded yet, and as much in rows that the engines do not have yet; for rows there is also what
+   * the other tasks leave of `uncheckpointedBytes`.
+   */
   readonly restoreBytes: number;
   /** Of all standbys: fetched and not decoded yet. Copies may lag; the running tasks' own fetches come first. */
   readonly standbyFetchBytes: number;

@@ -155,7 +155,7 @@ export class ProcessingLoop {
   async commitAll(): Promise<void> {
     const committer = this.#committer;
     await this.#settledOrThrow();
-    const open = this.#tasks.tasks.filter((task) => task.isUp);
+    const open = this.#tasks.up;
     if (committer.dueInMs(open, false, Infinity) === Infinity) return;
     committer.begin(open);
     await this.#settledOrThrow();

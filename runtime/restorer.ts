@@ -10,7 +10,7 @@ import { RestoreMeter } from "./restore-meter.ts";
 import { RestoreReport } from "./restore-report.ts";
 import type { Task } from "./task.ts";
 
-/** A flush takes so much at the least, but for a task's last one, and each task's share is no less: below, the engine's syncs would take longer than its rows. */
+/** A flush takes so much at the least, and each task's share is no less: below, the engine's syncs would take longer than its rows. */
 const MIN_FLUSH_BYTES = 256 * 1024;
 const POLL_WAIT_MS = 200;
 
@@ -31,10 +31,8 @@ export interface RestoreSummary {
 
 interface TaskRestore {
   readonly stores: readonly StoreRestore[];
-  /** Its rows are on their way into the engine; others' are read meanwhile. */
+  /** Its rows are on their way into the engine; more are read meanwhile. */
   flushing: Promise<void> | undefined;
-  /** Everything is read: the last flush, then it is done. */
-  finishing: boolean;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -45,8 +43,10 @@ export interface RestorerOptions {
   readonly changelogOf: (store: string) => string;
   readonly logger: Logger;
   readonly onRestored: (records: number) => void;
-  /** Fetched at most, and rows of all restoring tasks that wait for the engines: bounds memory, keeps engine batches large. */
-  readonly maxBytes: number;
+  /** Of what is fetched and not decoded yet. */
+  readonly maxFetchedBytes: number;
+  /** Of rows of all restoring tasks that the engines do not have yet; asked again and again. */
+  readonly maxRowBytes: () => number;
 }
 
 export class Restorer {
@@ -64,13 +64,16 @@ export class Restorer {
     );
   }
 
-  /** Resolves when every store of the task stands where its changelog ended at the call. Rejects when cancelled. */
+  /**
+   * Resolves when every store of the task stands where its changelog ended at the call. What came last waits in memory for a checkpoint,
+   * as rows of a commit do. Rejects when cancelled.
+   */
   async restore(task: Task): Promise<RestoreSummary> {
     const startedAt = performance.now();
     const stores = await this.#plan(task);
     if (stores.some(({ meter }) => !meter.done))
       await new Promise<void>((resolve, reject) => {
-        this.#active.set(task, { stores, flushing: undefined, finishing: false, resolve, reject });
+        this.#active.set(task, { stores, flushing: undefined, resolve, reject });
         this.#report.began(task.taskId, this.progress(task));
         this.#assign();
         this.#loop ??= this.#run();
@@ -119,8 +122,8 @@ export class Restorer {
   }
 
   #assign(): void {
-    const { log, isolation, maxBytes } = this.#options;
-    this.#reader ??= log.reader({ isolation, maxBufferedBytes: maxBytes, maxPartitionBytes: 4 * 1024 * 1024 });
+    const { log, isolation, maxFetchedBytes } = this.#options;
+    this.#reader ??= log.reader({ isolation, maxBufferedBytes: maxFetchedBytes, maxPartitionBytes: 4 * 1024 * 1024 });
     const waiting = [...this.#active.values()].flatMap((active) => active.stores).filter(({ meter }) => !meter.done);
     this.#reader.assign(waiting.map(({ topic, partition, meter }) => ({ topic, partition, offset: meter.position })));
     this.#reader.wakeup();
@@ -130,11 +133,13 @@ export class Restorer {
     while (this.#active.size > 0 && !this.#closed) {
       try {
         const batches = (await this.#reader?.poll(POLL_WAIT_MS)) ?? [];
+        let someDone = false;
         for (const batch of batches) {
-          await this.#apply(batch);
+          const store = await this.#apply(batch);
+          someDone ||= store?.meter.done === true;
           batch.release?.();
         }
-        for (const [task, active] of this.#active) this.#finishIfDone(task, active);
+        if (someDone) this.#finishDone();
       } catch (error) {
         this.#fail(error);
       }
@@ -143,60 +148,61 @@ export class Restorer {
     this.#loop = undefined; // in this very turn: a restore that comes now begins another loop
   }
 
-  async #apply(batch: FetchedBatch): Promise<void> {
+  /** Returns the store that went on. */
+  async #apply(batch: FetchedBatch): Promise<StoreRestore | undefined> {
     const store = this.#find(batch);
-    if (store === undefined || batch.nextOffset <= store.meter.position) return;
+    if (store === undefined || batch.nextOffset <= store.meter.position) return undefined;
     const { records } = batch;
     const { state } = store.task;
     const bytes = await replay(state, store.store, records, () => this.#active.has(store.task));
-    if (bytes === undefined) return;
+    if (bytes === undefined) return undefined;
     store.meter.advance(batch.nextOffset, records.count, bytes, performance.now());
     this.#options.onRestored(records.count);
     await this.#flushIfFull(store.task);
+    return store;
   }
 
   /** Begins a flush at half of the task's share, so that reading goes on beside it, and waits for it at the whole. */
   async #flushIfFull(task: Task): Promise<void> {
     const active = this.#active.get(task);
     if (active === undefined) return;
-    const share = Math.max(MIN_FLUSH_BYTES, this.#options.maxBytes / this.#active.size);
+    const share = Math.max(MIN_FLUSH_BYTES, this.#options.maxRowBytes() / this.#active.size);
     if (task.state.restoredBytes >= share) await active.flushing;
-    if (task.state.restoredBytes >= Math.max(MIN_FLUSH_BYTES, share / 2) && active.flushing === undefined) void this.#flush(task, active);
+    if (this.#active.get(task) !== active) return; // cancelled, or failed with the others
+    if (task.state.restoredBytes >= Math.max(MIN_FLUSH_BYTES, share / 2)) active.flushing ??= this.#flush(task, active);
   }
 
   #find(batch: FetchedBatch): StoreRestore | undefined {
-    for (const { stores, finishing } of this.#active.values()) {
+    for (const { stores } of this.#active.values()) {
       const found = stores.find(({ topic, partition }) => topic === batch.topic && partition === batch.partition);
-      if (found !== undefined && !finishing) return found;
+      if (found !== undefined) return found;
     }
     return undefined;
   }
 
   /** Never rejects: an error is that of the restores. */
-  #flush(task: Task, active: TaskRestore): Promise<void> {
-    const positions = new Map(active.stores.map(({ store, meter }) => [store, meter.position]));
-    active.flushing = task.state
-      .flushRestored(positions)
-      .catch((error: unknown) => this.#flushFailed(task, active, error))
-      .finally(() => (active.flushing = undefined));
-    return active.flushing;
+  async #flush(task: Task, active: TaskRestore): Promise<void> {
+    try {
+      await task.state.flushRestored(positionsOf(active));
+    } catch (error) {
+      this.#flushFailed(task, active, error);
+    } finally {
+      active.flushing = undefined;
+    }
   }
 
-  #finishIfDone(task: Task, active: TaskRestore): void {
-    if (active.finishing || active.stores.some(({ meter }) => !meter.done)) return;
-    active.finishing = true;
-    void this.#finish(task, active);
+  /** Of tasks and stores that stand where their changelogs ended nothing more is read. */
+  #finishDone(): void {
+    for (const [task, active] of this.#active) {
+      if (active.stores.some(({ meter }) => !meter.done)) continue;
+      task.state.restored(positionsOf(active));
+      this.#active.delete(task);
+      active.resolve();
+    }
+    this.#assign();
   }
 
-  async #finish(task: Task, active: TaskRestore): Promise<void> {
-    await this.#flush(task, active); // after one that is under way
-    if (this.#active.get(task) !== active) return; // cancelled, or failed with the others
-    this.#active.delete(task);
-    active.resolve();
-    this.#reader?.wakeup(); // the loop may wait for records of this task, the last one
-  }
-
-  /** A task that was cancelled meanwhile may have closed its engine: nobody else's concern. */
+  /** A task that was cancelled meanwhile may have closed its engine; that of one that is done has its rows in the next checkpoint. */
   #flushFailed(task: Task, active: TaskRestore, error: unknown): void {
     if (this.#active.get(task) === active) this.#fail(error);
   }
@@ -206,4 +212,8 @@ export class Restorer {
     for (const active of this.#active.values()) active.reject(error);
     this.#active.clear();
   }
+}
+
+function positionsOf({ stores }: TaskRestore): ReadonlyMap<string, number> {
+  return new Map(stores.map(({ store, meter }) => [store, meter.position]));
 }

@@ -8,6 +8,7 @@ import { LogError } from "../eventlog/errors.ts";
 import { oldestTrouble } from "../eventlog/oldest-trouble.ts";
 import type { GroupMember, Trouble } from "../eventlog/port.ts";
 import type { Topology } from "../topology/topology.ts";
+import { uncheckpointedBytes } from "./checkpointer.ts";
 import { CorruptTasks, isMendedByWipe } from "./corrupt-tasks.ts";
 import { DeadLetters, type DeadLetterOptions } from "./dead-letters.ts";
 import { RuntimeError } from "./errors.ts";
@@ -79,6 +80,16 @@ export class TaskManager {
   /** Those with open state. */
   get tasks(): Task[] {
     return [...this.#slots.values()].flatMap((slot) => (slot.task === undefined ? [] : [slot.task]));
+  }
+
+  /** Restored and not closed. */
+  get up(): Task[] {
+    return this.tasks.filter((task) => task.isUp);
+  }
+
+  /** Of tasks that are up. */
+  get uncheckpointedBytes(): number {
+    return uncheckpointedBytes(this.up);
   }
 
   get running(): Task[] {

@@ -134,7 +134,8 @@ export class Worker {
       changelogOf,
       logger: this.#logger,
       onRestored: (records) => this.#metrics.restored(records),
-      maxBytes: memory.restoreBytes,
+      maxFetchedBytes: memory.restoreBytes,
+      maxRowBytes: () => memory.restoreBytes + Math.max(0, memory.uncheckpointedBytes - this.#tasks.uncheckpointedBytes),
     });
     const directories = new TaskDirectories(options.state.dir, options.applicationId, options.state.engine);
     const fence = new DeadWorkerFence(this.#log.admin, options.applicationId, this.#logger);

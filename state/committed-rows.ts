@@ -24,8 +24,12 @@ export class CommittedRows {
   /** On its way into the engine. */
   #checkpointing: RowTable | undefined;
 
-  constructor(engine: StateEngine, storeIds: readonly Buffer[]) {
+  /** No row of these stores was ever in the engine: there is nothing that a tombstone would have to hide or delete. */
+  #engineIsEmpty: boolean;
+
+  constructor(engine: StateEngine, storeIds: readonly Buffer[], engineIsEmpty: boolean) {
     this.engine = engine;
+    this.#engineIsEmpty = engineIsEmpty;
     this.storeIds = storeIds;
     this.#table = new RowTable(storeIds);
   }
@@ -50,6 +54,12 @@ export class CommittedRows {
     known?: TableRow,
   ): TableRow {
     return this.#table.put(storeIndex, bytes, keyStart, keyEnd, valueStart, valueEnd, known);
+  }
+
+  /** As put(), of a row that nobody knows from an earlier put(). */
+  restore(storeIndex: number, bytes: Buffer, keyStart: number, keyEnd: number, valueStart: number, valueEnd: number): void {
+    if (valueStart < 0 && this.#engineIsEmpty) this.#table.remove(storeIndex, bytes, keyStart, keyEnd);
+    else this.#table.put(storeIndex, bytes, keyStart, keyEnd, valueStart, valueEnd);
   }
 
   /** `engineKey` holds store id and key bytes. False when there is no such row. */
@@ -94,6 +104,7 @@ export class CommittedRows {
     const table = this.#table;
     this.#table = new RowTable(this.storeIds);
     this.#checkpointing = table;
+    this.#engineIsEmpty = false; // a batch that fails may be there all the same
     try {
       await this.engine.batch(operations(table, positions));
     } catch (error) {

@@ -28,6 +28,8 @@ export class RowTable {
   readonly slabs: Buffer[] = [];
   readonly #storeIds: readonly Buffer[];
   readonly #id = ++tables;
+  /** Of rows that remove() took out, by store index: their room, for keys to come. */
+  readonly #free: TableRow[][];
   #slab = Buffer.alloc(0);
   #slabPosition = 0;
   #rows = 0;
@@ -37,6 +39,7 @@ export class RowTable {
   constructor(storeIds: readonly Buffer[]) {
     this.#storeIds = storeIds;
     this.stores = storeIds.map(() => new Map<string, TableRow>());
+    this.#free = storeIds.map(() => []);
   }
 
   get rows(): number {
@@ -64,8 +67,14 @@ export class RowTable {
       const name = bytes.toString("latin1", keyStart, keyEnd);
       row = rows.get(name);
       if (row === undefined) {
-        // No room yet, not even for a tombstone.
-        row = { tableId: this.#id, slab: 0, start: 0, keyEnd: 0, end: -1, limit: -1 };
+        row = this.#freeRow(storeIndex, bytes, keyStart, keyEnd) ?? {
+          tableId: this.#id,
+          slab: 0,
+          start: 0,
+          keyEnd: 0,
+          end: -1,
+          limit: -1, // no room yet, not even for a tombstone
+        };
         rows.set(name, row);
         this.#rows++;
         this.#bytes += ROW_OVERHEAD_BYTES;
@@ -76,6 +85,18 @@ export class RowTable {
     if (valueLength > 0) bytes.copy(this.slabs[row.slab], row.keyEnd, valueStart, valueEnd);
     row.end = valueStart < 0 ? -1 : row.keyEnd + valueLength;
     return row;
+  }
+
+  /** As if the key had never been put; what put() returned for it is void. */
+  remove(storeIndex: number, bytes: Buffer, keyStart: number, keyEnd: number): void {
+    const rows = this.stores[storeIndex];
+    const name = bytes.toString("latin1", keyStart, keyEnd);
+    const row = rows.get(name);
+    if (row === undefined) return;
+    rows.delete(name);
+    this.#rows--;
+    this.#bytes -= ROW_OVERHEAD_BYTES;
+    this.#free[storeIndex].push(row);
   }
 
   /** Takes over the rows of an older table, which must not be used after, where this one has no newer version. */
@@ -96,6 +117,18 @@ export class RowTable {
     // The slab that is filled must be the last one: begin a new one.
     this.#slab = Buffer.alloc(0);
     this.#slabPosition = 0;
+  }
+
+  /** One that remove() took out, its new key written, when there is one and it has room for that. */
+  #freeRow(storeIndex: number, bytes: Buffer, keyStart: number, keyEnd: number): TableRow | undefined {
+    const row = this.#free[storeIndex].pop();
+    if (row === undefined) return undefined;
+    const idLength = this.#storeIds[storeIndex].length;
+    const end = row.start + idLength + (keyEnd - keyStart);
+    if (end > row.limit) return undefined;
+    bytes.copy(this.slabs[row.slab], row.start + idLength, keyStart, keyEnd);
+    row.keyEnd = end;
+    return row;
   }
 
   /** A place for the row in a slab, its key written. */

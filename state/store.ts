@@ -19,8 +19,8 @@ export interface KeyValueStore<K, V> {
   /** All rows, uncommitted ones included, in key-byte order: each page costs a look at all changed rows. For tests and small stores. */
   scan(): AsyncIterable<readonly [K, V]>;
   /**
-   * Each row that has been written to disk, as it is when visited, in key-byte order: all that were there when the task
-   * was opened, except those deleted since. Beside processing, a page at a time. What is visited may not be changed.
+   * Each committed row once, as it is when visited, in no certain order: all that were there when the task was opened, except those
+   * deleted since. Beside processing, a page at a time. What is visited may not be changed.
    */
   scanStored(visit: (key: K, value: V) => void): Promise<void>;
 }

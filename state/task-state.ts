@@ -81,7 +81,7 @@ export class TaskState implements StoreHome {
 
   static async open(options: TaskStateOptions): Promise<TaskState> {
     const { engine, storeIds, positions } = await openTaskEngine(options);
-    return new TaskState(options, new CommittedRows(engine, storeIds), positions);
+    return new TaskState(options, new CommittedRows(engine, storeIds, positions.size === 0), positions);
   }
 
   /** Deletes the data of a task that is not open, e.g. after open() failed with `corrupt-state`. */
@@ -132,7 +132,7 @@ export class TaskState implements StoreHome {
 
   /** A row from the changelog, copied; the newest of a key wins. Before processing only. `valueStart` -1: a tombstone. */
   restore(storeName: string, bytes: Buffer, keyStart: number, keyEnd: number, valueStart: number, valueEnd: number): void {
-    this.rows.put(this.#named(storeName).index, bytes, keyStart, keyEnd, valueStart, valueEnd);
+    this.rows.restore(this.#named(storeName).index, bytes, keyStart, keyEnd, valueStart, valueEnd);
   }
 
   /** Memory held by restored rows that are not flushed. */
@@ -140,11 +140,16 @@ export class TaskState implements StoreHome {
     return this.rows.bytes;
   }
 
-  /** Writes the restored rows and `positions` (next changelog offset by store) to the engine in one atomic batch. */
-  async flushRestored(positions: ReadonlyMap<string, number>): Promise<void> {
+  /** The restored rows stand for `positions` (next changelog offset by store); as committed ones they wait for a checkpoint. */
+  restored(positions: ReadonlyMap<string, number>): void {
     if (this.dirtyRows > 0 || this.#frozen.length > 0) throw new Error("restore and processing do not mix: there are uncommitted rows");
     this.#forgetCached();
     this.#advance(positions);
+  }
+
+  /** Writes the restored rows and `positions` to the engine in one atomic batch. */
+  async flushRestored(positions: ReadonlyMap<string, number>): Promise<void> {
+    this.restored(positions);
     await this.checkpoint();
   }
 

@@ -39,7 +39,7 @@ function putRow(rows: CommittedRows, key: string, value: string | undefined): vo
 test("rows of a checkpoint that failed stay in memory, newer ones win, and the next checkpoint has them all", async () => {
   const engine = new FailingEngine();
   await engine.open();
-  const rows = new CommittedRows(engine, [STORE_ID]);
+  const rows = new CommittedRows(engine, [STORE_ID], true);
   const found = (key: string): string | undefined =>
     rows.findInMemory(0, key) === true ? rows.foundBytes.toString("latin1", rows.foundStart, rows.foundEnd) : undefined;
   for (let i = 0; i < 2_000; i++) putRow(rows, `old-${i}`, "x".repeat(100));

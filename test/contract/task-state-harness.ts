@@ -129,19 +129,21 @@ export class Harness {
     return new Map(["counters", "windows"].map((name) => [name, this.changelogs.get(name)?.length ?? 0]));
   }
 
-  /** Reads the changelogs from the checkpointed positions on, `bulk` records a flush. Returns how many were read. */
+  /** Reads the changelogs from the checkpointed positions on, `bulk` records a flush, as a restore does. Returns how many were read. */
   async restore(bulk = 1_000): Promise<number> {
     let read = 0;
     for (const [name, records] of this.changelogs) {
+      if (name === "scratch") continue;
       for (let at = this.state.checkpointPosition(name) ?? 0; at < records.length; at += bulk) {
         for (const { key, value } of records.slice(at, at + bulk)) {
           const bytes = value === null ? key : Buffer.concat([key, value]);
           this.state.restore(name, bytes, 0, key.length, value === null ? -1 : key.length, value === null ? -1 : bytes.length);
           read++;
         }
-        await this.state.flushRestored(new Map([[name, Math.min(at + bulk, records.length)]]));
+        if (at + bulk < records.length) await this.state.flushRestored(new Map([[name, at + bulk]]));
       }
     }
+    this.state.restored(this.endPositions());
     return read;
   }
 

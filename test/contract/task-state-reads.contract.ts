@@ -106,7 +106,36 @@ export function taskStateReadsContract(engine: EngineName): void {
       for (const name of visited) assert.ok(rows.has(name) || deleted.has(name), name);
     });
 
-    test("scanStored of a window store gives keys and starts; what was never stored is not visited", async (t) => {
+    for (const during of ["a checkpoint", "nothing"])
+      test(`scanStored visits rows that wait in memory too, ${during} meanwhile: each once, as it is at that moment, and none that was deleted`, async (t) => {
+        const harness = await Harness.make(t, engine, { cacheBytes: 1 });
+        const store = harness.state.store(counters);
+        const key = (i: number): string => `k${String(i).padStart(5, "0")}`;
+        for (let i = 0; i < 3_000; i++) store.put(key(i), counter(1));
+        harness.commit();
+        await harness.state.checkpoint();
+        for (let i = 0; i < 6_000; i += 2) store.put(key(i), counter(2));
+        for (let i = 0; i < 6_000; i += 10) store.delete(key(i));
+        harness.commit();
+        const expected = new Map<string, number>();
+        for (let i = 0; i < 6_000; i++) if (i % 10 > 0 && (i < 3_000 || i % 2 === 0)) expected.set(key(i), i % 2 === 0 ? 2 : 1);
+        const visited = new Map<string, number>();
+        let checkpoint: Promise<void> | undefined;
+        await store.scanStored((name, value) => {
+          assert.ok(!visited.has(name), name);
+          visited.set(name, value.count);
+          if (visited.size === 500 && during === "a checkpoint") {
+            store.put(key(5_002), counter(3)); // not visited yet, and it is on its way into the engine
+            harness.commit();
+            checkpoint = harness.state.checkpoint();
+          }
+        });
+        await checkpoint;
+        if (during === "a checkpoint") expected.set(key(5_002), 3);
+        assert.deepEqual(new Map([...visited].sort()), expected);
+      });
+
+    test("scanStored of a window store gives keys and starts; what was never committed is not visited", async (t) => {
       const harness = await Harness.make(t, engine);
       const store = harness.state.store(windows);
       for (const start of [0, 10, 20]) store.put("a", start, counter(start));

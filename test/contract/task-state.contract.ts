@@ -204,34 +204,6 @@ export function taskStateContract(engine: EngineName): void {
       assert.deepEqual([stats?.misses, stats?.hits], [1, 1]);
     });
 
-    test("a restore from the changelog brings every committed row back", async (t) => {
-      const harness = await Harness.make(t, engine);
-      const store = harness.state.store(counters);
-      for (let round = 0; round < 5; round++) {
-        for (let i = 0; i < 100; i++) {
-          if ((i + round) % 6 === 0) store.delete(`k${i}`);
-          else store.put(`k${i}`, counter(round * 1_000 + i));
-          harness.state.store(windows).put(`k${i % 10}`, i * 10, counter(round));
-        }
-        harness.commit();
-      }
-      const before = [await counterRows(harness.state), await windowRows(harness.state)];
-      await harness.close();
-      await harness.open({ directory: `${harness.options.directory}/fresh` });
-      assert.equal(harness.state.checkpointPosition("counters"), undefined);
-      assert.deepEqual(await counterRows(harness.state), []);
-      await harness.restore(64);
-      assert.equal(harness.state.restoredBytes, 0);
-      assert.deepEqual([await counterRows(harness.state), await windowRows(harness.state)], before);
-      assert.equal(harness.state.checkpointPosition("counters"), 500);
-    });
-
-    test("restore into uncommitted work is refused", async (t) => {
-      const { state } = await Harness.make(t, engine);
-      state.store(counters).put("a", counter(1));
-      await assert.rejects(state.flushRestored(new Map([["counters", 1]])), /uncommitted/);
-    });
-
     test("a store without a changelog emits nothing and starts empty", async (t) => {
       const harness = await Harness.make(t, engine);
       harness.state.store(scratch).put("a", "1");

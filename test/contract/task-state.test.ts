@@ -1,13 +1,11 @@
 import { taskStateAheadContract } from "./task-state-ahead.contract.ts";
 import { taskStateContract } from "./task-state.contract.ts";
 import { taskStateReadsContract } from "./task-state-reads.contract.ts";
+import { taskStateRestoreContract } from "./task-state-restore.contract.ts";
 
-taskStateContract("memory");
-taskStateAheadContract("memory");
-taskStateContract("level");
-taskStateAheadContract("level");
-taskStateContract("rocksdb");
-taskStateAheadContract("rocksdb");
-taskStateReadsContract("memory");
-taskStateReadsContract("level");
-taskStateReadsContract("rocksdb");
+for (const engine of ["memory", "level", "rocksdb"] as const) {
+  taskStateContract(engine);
+  taskStateAheadContract(engine);
+  taskStateReadsContract(engine);
+  taskStateRestoreContract(engine);
+}
