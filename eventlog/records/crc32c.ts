@@ -1,100 +1,25 @@
-/**
- * CRC-32C (Castagnoli), the checksum of Kafka's record batches. Slicing-by-8: eight table look-ups for eight bytes,
- * on three stretches of the bytes at once, because each look-up waits for the one before it. Source of the method:
- * Intel's slicing-by-8 paper (Kounavis, Berry 2005); joining stretches as in zlib's crc32_combine.
- */
+/** CRC-32C (Castagnoli), the checksum of Kafka's record batches. */
+import { createRequire } from "node:module";
+import { crc32cByTables } from "./crc32c-tables.ts";
 
-/** Reversed form of the Castagnoli polynomial 0x1EDC6F41 (RFC 3720, appendix B.4). */
-const POLYNOMIAL = 0x82f63b78;
+/** MIT, from napi-rs; prebuilt for Linux (glibc and musl), macOS, Windows and FreeBSD. 5.9 GB/s where the tables reach 1.7. */
+const PACKAGE = "@node-rs/crc32";
 
-/** Bytes of one of the three stretches. */
-const STRETCH_BYTES = 512;
-const STRETCH_WORDS = STRETCH_BYTES / 4;
+/** Below, the call into native code costs more than it saves. */
+const MIN_NATIVE_BYTES = 256;
 
-function makeTables(): Int32Array[] {
-  const tables = Array.from({ length: 8 }, () => new Int32Array(256));
-  for (let byte = 0; byte < 256; byte++) {
-    let crc = byte;
-    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ POLYNOMIAL : crc >>> 1;
-    tables[0][byte] = crc;
-  }
-  for (let slice = 1; slice < 8; slice++) {
-    for (let byte = 0; byte < 256; byte++) {
-      const previous = tables[slice - 1][byte];
-      tables[slice][byte] = tables[0][previous & 0xff] ^ (previous >>> 8);
-    }
-  }
-  return tables;
-}
-
-const [T0, T1, T2, T3, T4, T5, T6, T7] = makeTables();
-
-/** What a crc becomes when a stretch of zeros follows: linear, so one table for each of its four bytes. */
-const [S0, S1, S2, S3] = Array.from({ length: 4 }, (_, place) =>
-  Int32Array.from({ length: 256 }, (_byte, byte) => {
-    let crc = byte << (8 * place);
-    for (let i = 0; i < STRETCH_BYTES; i++) crc = T0[crc & 0xff] ^ (crc >>> 8);
-    return crc;
-  }),
-);
-
-/** Typed arrays are in the machine's byte order, and the stretches need little-endian. */
-const IS_LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+const native = loadNative();
 
 /** The checksum of `bytes[start, end)` as an unsigned 32-bit number. */
 export function crc32c(bytes: Uint8Array, start = 0, end = bytes.length): number {
-  let crc = -1;
-  let i = start;
-  if (IS_LITTLE_ENDIAN && end - start > 4 * STRETCH_BYTES) {
-    for (; ((bytes.byteOffset + i) & 3) !== 0; i++) crc = T0[(crc ^ bytes[i]) & 0xff] ^ (crc >>> 8);
-    const stretches = Math.floor((end - i) / (3 * STRETCH_BYTES));
-    crc = ofStretches(crc, new Int32Array(bytes.buffer, bytes.byteOffset + i, stretches * 3 * STRETCH_WORDS));
-    i += stretches * 3 * STRETCH_BYTES;
-  }
-  for (const blocksEnd = end - 7; i < blocksEnd; i += 8) {
-    crc ^= bytes[i] | (bytes[i + 1] << 8) | (bytes[i + 2] << 16) | (bytes[i + 3] << 24);
-    crc =
-      T7[crc & 0xff] ^
-      T6[(crc >>> 8) & 0xff] ^
-      T5[(crc >>> 16) & 0xff] ^
-      T4[crc >>> 24] ^
-      T3[bytes[i + 4]] ^
-      T2[bytes[i + 5]] ^
-      T1[bytes[i + 6]] ^
-      T0[bytes[i + 7]];
-  }
-  for (; i < end; i++) crc = T0[(crc ^ bytes[i]) & 0xff] ^ (crc >>> 8);
-  return ~crc >>> 0;
+  return native === undefined || end - start < MIN_NATIVE_BYTES ? crc32cByTables(bytes, start, end) : native(bytes.subarray(start, end));
 }
 
-/** A whole number of times three stretches. */
-function ofStretches(crc: number, words: Int32Array): number {
-  for (let block = 0; block < words.length; block += 3 * STRETCH_WORDS) {
-    let second = 0;
-    let third = 0;
-    for (let i = block; i < block + STRETCH_WORDS; i += 2) {
-      crc = eightBytes(crc ^ words[i], words[i + 1]);
-      second = eightBytes(second ^ words[i + STRETCH_WORDS], words[i + STRETCH_WORDS + 1]);
-      third = eightBytes(third ^ words[i + 2 * STRETCH_WORDS], words[i + 2 * STRETCH_WORDS + 1]);
-    }
-    crc = followedByZeros(followedByZeros(crc) ^ second) ^ third;
+/** Undefined for a platform that it is not built for, or an installation without optional packages. */
+function loadNative(): ((bytes: Uint8Array) => number) | undefined {
+  try {
+    return (createRequire(import.meta.url)(PACKAGE) as { crc32c: (bytes: Uint8Array) => number }).crc32c;
+  } catch {
+    return undefined;
   }
-  return crc;
-}
-
-function eightBytes(low: number, high: number): number {
-  return (
-    T7[low & 0xff] ^
-    T6[(low >>> 8) & 0xff] ^
-    T5[(low >>> 16) & 0xff] ^
-    T4[low >>> 24] ^
-    T3[high & 0xff] ^
-    T2[(high >>> 8) & 0xff] ^
-    T1[(high >>> 16) & 0xff] ^
-    T0[high >>> 24]
-  );
-}
-
-function followedByZeros(crc: number): number {
-  return S0[crc & 0xff] ^ S1[(crc >>> 8) & 0xff] ^ S2[(crc >>> 16) & 0xff] ^ S3[crc >>> 24];
 }
