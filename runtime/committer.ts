@@ -12,6 +12,7 @@ import type { CommittedOffset, GroupMember, Trouble } from "../eventlog/port.ts"
 import type { RecordSet } from "../eventlog/records/record-set.ts";
 import { ofTask } from "./corrupt-tasks.ts";
 import type { LogSink } from "./log-sink.ts";
+import type { MemoryBudget } from "./memory-budget.ts";
 import type { OutputCollector } from "./output-collector.ts";
 import { encodeClocks } from "./position-metadata.ts";
 import { refusedOutput, type RefusedOutput } from "./refused-output.ts";
@@ -39,8 +40,8 @@ export interface CommitterOptions {
   readonly changelogOf: (store: string) => string;
   /** The longest a record waits for its commit to begin under load; CATCH_UP_FACTOR times that while far behind. */
   readonly commitIntervalMs: number;
-  /** Output, or changed rows, waiting for a commit: above it one is due, and nothing is processed until it has begun. */
-  readonly maxGatheredBytes: number;
+  /** Of output and changed rows that wait for a commit: above it one is due, and nothing is processed until it has begun. */
+  readonly memory: Pick<MemoryBudget, "gatheredBytes" | "changedBytes">;
   readonly metrics: WorkerMetrics;
   /** Called when a commit went through. */
   readonly onCommitted: (commits: readonly TaskCommit[]) => void;
@@ -98,11 +99,11 @@ export class Committer {
 
   /** Output or changed rows of `tasks` have outgrown their bound: nothing more is processed until a commit takes them. */
   isFull(tasks: Iterable<Task>): boolean {
-    const { collector, maxGatheredBytes } = this.#options;
-    if (collector.set.byteLength >= maxGatheredBytes) return true;
+    const { collector, memory } = this.#options;
+    if (collector.set.byteLength >= memory.gatheredBytes) return true;
     let changedBytes = 0;
     for (const { state } of tasks) changedBytes += DECODED_FACTOR * state.dirtyBytes + ROW_OVERHEAD_BYTES * state.dirtyRows;
-    return changedBytes >= DECODED_FACTOR * maxGatheredBytes;
+    return changedBytes >= DECODED_FACTOR * memory.changedBytes;
   }
 
   /** Milliseconds until a commit is due; 0 for now, Infinity for nothing to commit. `now` is performance.now(). */

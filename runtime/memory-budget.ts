@@ -25,8 +25,10 @@ export interface MemoryBudget {
   readonly fetchBytes: number;
   /** One record batch, opened: its records and their columns. */
   readonly batchBytes: number;
-  /** Output that waits for a commit, and as much in changed rows; at most one such set more is on its way to the log. */
+  /** Output that waits for a commit; at most one such set more is on its way to the log, and its buffers come back as they are written. */
   readonly gatheredBytes: number;
+  /** Changed rows that wait for a commit, encoded; as much again on their way. */
+  readonly changedBytes: number;
   /** Committed rows that the state engines do not have yet, of all tasks. */
   readonly uncheckpointedBytes: number;
   /**
@@ -62,7 +64,8 @@ export function memoryBudget(cacheMiB: number, memoryMiB = defaultMemoryMiB(cach
   return {
     fetchBytes: Math.floor(unit / 2),
     batchBytes: 8 * unit,
-    gatheredBytes: 2 * unit,
+    gatheredBytes: 4 * unit,
+    changedBytes: 2 * unit,
     uncheckpointedBytes: 4 * unit,
     restoreBytes: 2 * unit,
     standbyFetchBytes: unit,

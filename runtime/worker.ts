@@ -187,7 +187,7 @@ export class Worker {
       group: () => this.#membership.group,
       changelogOf,
       commitIntervalMs: options.processing.commitIntervalMs,
-      maxGatheredBytes: memory.gatheredBytes,
+      memory,
       metrics: this.#metrics,
       onCommitted: (commits) => {
         const attempts = this.#outage.over();

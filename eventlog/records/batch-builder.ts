@@ -6,7 +6,8 @@ import { varintSize, varlongSize, writeVarint, writeVarlong } from "./varint.ts"
 
 /**
  * A batch whose records are in place and whose 61-byte header is still blank: `encodeBatch` fills it in, any number
- * of times. `buffer` is the builder's own: valid until the builder is appended to or cleared, which gives it to others.
+ * of times. `buffer` is the builder's own: valid until the builder is appended to, or told that it is written, or cleared, which gives it
+ * to others.
  */
 export interface PendingBatch {
   /** Begins with the header; may be longer than the batch. */
@@ -35,6 +36,8 @@ export class BatchBuilder {
   #closed: PendingBatch[] = [];
   #closedRecords = 0;
   #closedBytes = 0;
+  /** Batches, oldest first, that are written. */
+  #written = 0;
   #batchRecords = 0;
   #baseTimestamp = 0;
   #maxTimestamp = 0;
@@ -115,12 +118,25 @@ export class BatchBuilder {
     if (timestamp > this.#maxTimestamp) this.#maxTimestamp = timestamp;
   }
 
+  /** Some of what was appended has left: only clear() is possible now. */
+  get isPartlyWritten(): boolean {
+    return this.#written > 0;
+  }
+
+  /** The oldest batch that is left is written, and its buffer free for others. Nothing may be appended before clear(). */
+  batchWritten(): void {
+    const batch = this.#closed.at(this.#written++);
+    this.#pool.give(batch?.buffer ?? this.#buffer);
+    if (batch === undefined) this.#buffer = NO_BUFFER;
+  }
+
   /** Empties the builder for reuse. Batches handed out before are no longer valid. */
   clear(): void {
     this.#expectedBytes = this.byteLength;
-    for (const { buffer } of this.#closed) this.#pool.give(buffer);
+    for (let i = this.#written; i < this.#closed.length; i++) this.#pool.give(this.#closed[i].buffer);
     this.#pool.give(this.#buffer);
     this.#buffer = NO_BUFFER;
+    this.#written = 0;
     this.#position = 0;
     this.#closed = [];
     this.#closedRecords = 0;
@@ -128,9 +144,11 @@ export class BatchBuilder {
     this.#batchRecords = 0;
   }
 
-  /** All batches so far, in order; see PendingBatch for how long they are valid. */
+  /** All batches that are not written yet, in order; see PendingBatch for how long they are valid. */
   get batches(): readonly PendingBatch[] {
-    return this.#batchRecords > 0 ? [...this.#closed, this.#openBatch()] : this.#closed;
+    const batches = this.#closed.slice(this.#written);
+    if (this.#batchRecords > 0 && this.#written <= this.#closed.length) batches.push(this.#openBatch());
+    return batches;
   }
 
   #openBatch(): PendingBatch {

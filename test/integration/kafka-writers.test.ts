@@ -5,6 +5,8 @@ import { CoordinatorClient } from "../../eventlog/kafka/connection/coordinator-c
 import { connectionSettings, parseAddress } from "../../eventlog/kafka/connection/options.ts";
 import { KafkaLog } from "../../eventlog/kafka/kafka-log.ts";
 import { initProducer } from "../../eventlog/kafka/init-producer.ts";
+import { BufferPool } from "../../eventlog/records/buffer-pool.ts";
+import { RecordSet } from "../../eventlog/records/record-set.ts";
 import { need } from "../support/need.ts";
 import { sharedKafka } from "../support/shared-kafka.ts";
 import { uniqueName } from "../support/unique-name.ts";
@@ -35,6 +37,41 @@ test("a transactional id taken over fences its old holder, whose data stays invi
     (await readAll(t, log, topic)).map(({ value }) => value),
     ["heir"],
   );
+});
+
+test("buffers of batches that are written go to another set meanwhile, and the set is refused until it is cleared", { skip }, async (t) => {
+  const log = openLog(t, (await sharedKafka()).bootstrap);
+  const topic = await makeTopic(log, 2);
+  const writer = log.txnWriter({ transactionalId: uniqueName("txn"), timeoutMs: 60_000 });
+  t.after(() => writer.close());
+  const pool = new BufferPool();
+  const [one, other] = [0, 1].map(() => new RecordSet(10_000, pool));
+  const fill = (set: RecordSet, round: number): void => {
+    for (let i = 0; i < 60; i++) {
+      const value = Buffer.alloc(1_000, `${round}-${i} `);
+      set.partition(topic, i % 2).append(round, null, 0, 0, value, 0, value.length);
+    }
+  };
+  await writer.open();
+  for (let round = 0; round < 6; round++) {
+    const [set, next] = round % 2 === 0 ? [one, other] : [other, one];
+    if (round === 0) fill(set, 0);
+    writer.begin();
+    const write = writer.write(set);
+    if (round < 5) fill(next, round + 1);
+    await write;
+    assert.ok(pool.freeBytes >= 6 * 10_000, `${pool.freeBytes} bytes are free`);
+    await writer.commit();
+    set.clear();
+  }
+  fill(one, 6);
+  writer.begin();
+  await writer.write(one);
+  await assert.rejects(writer.write(one), { code: "invalid-state" });
+  await assert.rejects(writer.commit(), { code: "transaction-aborted" });
+  const values = (await readAll(t, log, topic)).map(({ value }) => value);
+  const expected = Array.from({ length: 360 }, (_, n) => Buffer.alloc(1_000, `${Math.floor(n / 60)}-${n % 60} `).toString());
+  assert.deepEqual(values.toSorted(), expected.toSorted());
 });
 
 test("abort after a fenced write does not take the id back", { skip }, async (t) => {

@@ -6,7 +6,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { LogError } from "../../errors.ts";
 import type { Compression, TopicPartition, WrittenRange } from "../../port.ts";
-import type { PendingBatch } from "../../records/batch-builder.ts";
+import type { BatchBuilder, PendingBatch } from "../../records/batch-builder.ts";
 import { encodeBatch } from "../../records/encode-batch.ts";
 import type { RecordSet } from "../../records/record-set.ts";
 import { NO_LEADER, type Cluster } from "../connection/cluster.ts";
@@ -40,6 +40,7 @@ export interface RoundsContext {
 
 /** A partition's batches, written one after the other. */
 interface Lane extends TopicPartition {
+  readonly builder: BatchBuilder;
   readonly batches: readonly PendingBatch[];
   next: number;
   baseOffset: number;
@@ -48,11 +49,15 @@ interface Lane extends TopicPartition {
 
 type LanesByLeader = ReadonlyMap<number, Lane[]>;
 
-/** Rejects with the first error that a retry cannot cure; then some batches may have been written. */
+/** Rejects with the first error that a retry cannot cure; then some batches may have been written. Those that are have left the set. */
 export async function writeInRounds(records: RecordSet, context: RoundsContext): Promise<WrittenRange[]> {
-  const lanes = records.builders
-    .filter((builder) => builder.recordCount > 0)
-    .map(({ topic, partition, batches }): Lane => ({ topic, partition, batches, next: 0, baseOffset: -1, nextOffset: -1 }));
+  const builders = records.builders.filter(({ recordCount }) => recordCount > 0);
+  if (builders.some(({ isPartlyWritten }) => isPartlyWritten))
+    throw new LogError("invalid-state", "a set of records that was written must be cleared before it is written again");
+  const lanes = builders.map((builder): Lane => {
+    const { topic, partition, batches } = builder;
+    return { topic, partition, builder, batches, next: 0, baseOffset: -1, nextOffset: -1 };
+  });
   for (const { topic, partition, batches } of lanes) {
     const tooLarge = batches.find(({ byteLength }) => byteLength > MAX_BATCH_BYTES);
     if (tooLarge !== undefined)
@@ -170,6 +175,7 @@ function written(lane: Lane, baseOffset: number, sequences: Sequences): void {
   if (lane.baseOffset < 0) lane.baseOffset = baseOffset;
   lane.nextOffset = baseOffset + records;
   lane.next++;
+  lane.builder.batchWritten();
 }
 
 function mayPass(errorCode: number): boolean {

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import type { Compression, RecordHeader } from "../../../eventlog/port.ts";
 import { BatchBuilder } from "../../../eventlog/records/batch-builder.ts";
+import { BufferPool } from "../../../eventlog/records/buffer-pool.ts";
 import { encodeBatch } from "../../../eventlog/records/encode-batch.ts";
 import { parseBatches } from "../../../eventlog/records/parse-batches.ts";
 import type { RecordsView } from "../../../eventlog/records/view.ts";
@@ -202,4 +203,27 @@ test("a timestamp that is no whole number is refused", () => {
     assert.throws(() => builder.append(timestamp, null, 0, 0, null, 0, 0), RangeError);
   }
   assert.equal(builder.recordCount, 0);
+});
+
+test("a batch that is written leaves, its buffer is another's at once, and clear() gives each buffer once", () => {
+  const pool = new BufferPool();
+  const builder = new BatchBuilder("t", 0, 6_000, pool);
+  const fill = (): void => {
+    for (let i = 0; i < 25; i++) builder.append(0, null, 0, 0, Buffer.alloc(1_000, i), 0, 1_000);
+  };
+  const all = 5;
+  for (const written of [0, 1, all - 1, all]) {
+    fill();
+    const { batches, byteLength } = builder;
+    assert.equal(batches.length, all);
+    for (let i = 0; i < written; i++) builder.batchWritten();
+    assert.deepEqual(builder.batches, batches.slice(written));
+    assert.deepEqual([builder.isPartlyWritten, builder.recordCount, builder.byteLength], [written > 0, 25, byteLength]);
+    builder.clear();
+    assert.deepEqual([builder.isPartlyWritten, builder.recordCount, builder.batches.length], [false, 0, 0]);
+    const taken = Array.from({ length: all }, () => pool.take(6_000));
+    assert.ok(pool.freeBytes < 8_192, `${pool.freeBytes} bytes: one that was outgrown, and none of the batches'`);
+    assert.equal(new Set(taken).size, all);
+    for (const buffer of taken) pool.give(buffer);
+  }
 });
