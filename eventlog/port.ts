@@ -141,7 +141,7 @@ export interface PlainWriter {
     done: (error: Error | undefined) => void,
   ): void;
   ready(): Promise<void>;
-  /** Writes a whole set at once and waits until it is durable (at-least-once commit path). */
+  /** Writes a whole set at once and waits until it is durable (at-least-once commit path). As TxnWriter.write(). */
   write(records: RecordSet): Promise<readonly WrittenRange[]>;
   /** Sends what waits and resolves when everything sent so far is durable or failed. */
   flush(): Promise<void>;

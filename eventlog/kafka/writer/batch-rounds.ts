@@ -16,6 +16,7 @@ import { CONCURRENT_TRANSACTIONS, CORRUPT_MESSAGE, isTransient, NONE, UNKNOWN_TO
 import type { ProducerIdentity } from "../requests/init-producer-id.ts";
 import { produce, produceError } from "./produce.ts";
 import type { Sequences } from "./sequences.ts";
+import { unwrittenBuilders } from "./written-batches.ts";
 
 /** One request's batches together: encoding them is the longest synchronous slice here, and several are needed to fill this. */
 const MAX_REQUEST_BYTES = 4 * 1024 * 1024;
@@ -51,10 +52,7 @@ type LanesByLeader = ReadonlyMap<number, Lane[]>;
 
 /** Rejects with the first error that a retry cannot cure; then some batches may have been written. Those that are have left the set. */
 export async function writeInRounds(records: RecordSet, context: RoundsContext): Promise<WrittenRange[]> {
-  const builders = records.builders.filter(({ recordCount }) => recordCount > 0);
-  if (builders.some(({ isPartlyWritten }) => isPartlyWritten))
-    throw new LogError("invalid-state", "a set of records that was written must be cleared before it is written again");
-  const lanes = builders.map((builder): Lane => {
+  const lanes = unwrittenBuilders(records).map((builder): Lane => {
     const { topic, partition, batches } = builder;
     return { topic, partition, builder, batches, next: 0, baseOffset: -1, nextOffset: -1 };
   });

@@ -24,6 +24,7 @@ import { PartitionQueue } from "./partition-queue.ts";
 import { PlainProducer } from "./plain-producer.ts";
 import { produce, produceError, type ProduceResult } from "./produce.ts";
 import { Tally } from "./tally.ts";
+import { unwrittenBuilders, WrittenBatches } from "./written-batches.ts";
 
 const DEFAULT_LINGER_MS = 5;
 const DEFAULT_MAX_BATCH_BYTES = 512 * 1024;
@@ -98,11 +99,11 @@ export class KafkaPlainWriter implements PlainWriter {
 
   async write(records: RecordSet): Promise<readonly WrittenRange[]> {
     this.#checkOpen();
+    const builders = unwrittenBuilders(records);
     const tally = new Tally(records.recordCount);
-    for (const builder of records.builders) {
-      if (builder.recordCount === 0) continue;
+    for (const builder of builders) {
       const queue = this.#queue(builder);
-      queue.push(builder.batches, tally);
+      queue.push(builder.batches, new WrittenBatches(builder, tally));
       this.#bufferedBytes += builder.byteLength;
       this.#active.add(queue);
     }
