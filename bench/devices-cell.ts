@@ -40,7 +40,7 @@ const events = Number(values.events);
 const commitEvery = Number(values["commit-every"]);
 const engine = values.engine as EngineName;
 
-/** As the worker's restore does. Bytes. */
+/** Of restored rows, a flush. Bytes. */
 const FLUSH_BYTES = 16 << 20;
 /** As the worker's default. */
 const CHECKPOINT_INTERVAL_MS = 5_000;

@@ -106,7 +106,7 @@ export interface TxnWriter {
   /** Fences every earlier holder of the id, this one too, and ends what is open under it. */
   open(): Promise<void>;
   begin(): void;
-  /** Takes the records away as they are written: whatever comes of it, the set is only good for clear() after. */
+  /** Whatever comes of it, the set is only good for clear() after: its buffers may be others' by then. */
   write(records: RecordSet): Promise<readonly WrittenRange[]>;
   sendOffsets(offsets: readonly CommittedOffset[], group: GroupMetadata): Promise<void>;
   commit(): Promise<void>;

@@ -32,14 +32,19 @@ export interface MemoryBudget {
   /** Committed rows that the state engines do not have yet, of all tasks. */
   readonly uncheckpointedBytes: number;
   /**
-   * Of tasks that restore: fetched and not decoded yet, and as much in rows that the engines do not have yet; for rows there is also what
-   * the other tasks leave of `uncheckpointedBytes`.
+   * Of tasks that restore: fetched and not decoded yet, and as much in rows that the engines do not have yet, and more of them where there
+   * is room (`restoredRowBytes`).
    */
   readonly restoreBytes: number;
   /** Of all standbys: fetched and not decoded yet. Copies may lag; the running tasks' own fetches come first. */
   readonly standbyFetchBytes: number;
   /** Of all standbys: rows that the engines do not have yet. */
   readonly standbyRowBytes: number;
+}
+
+/** Of rows that restores hold: their own share, and what the other tasks, which have `taken` bytes, leave of theirs. */
+export function restoredRowBytes({ restoreBytes, uncheckpointedBytes }: MemoryBudget, taken: number): number {
+  return restoreBytes + Math.max(0, uncheckpointedBytes - taken);
 }
 
 /** `memoryMiB` when it is not set. */

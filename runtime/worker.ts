@@ -23,7 +23,7 @@ import { TopicFeed } from "./feed.ts";
 import { changelogTopics, createInternalTopics } from "./internal-topics.ts";
 import { AtLeastOnceSink, ExactlyOnceSink, type LogSink } from "./log-sink.ts";
 import { Membership } from "./membership.ts";
-import { memoryBudget } from "./memory-budget.ts";
+import { memoryBudget, restoredRowBytes } from "./memory-budget.ts";
 import { Mutex } from "./mutex.ts";
 import { OffsetReset } from "./offset-reset.ts";
 import { Outage } from "./outage.ts";
@@ -135,7 +135,7 @@ export class Worker {
       logger: this.#logger,
       onRestored: (records) => this.#metrics.restored(records),
       maxFetchedBytes: memory.restoreBytes,
-      maxRowBytes: () => memory.restoreBytes + Math.max(0, memory.uncheckpointedBytes - this.#tasks.uncheckpointedBytes),
+      maxRowBytes: () => restoredRowBytes(memory, this.#tasks.uncheckpointedBytes),
     });
     const directories = new TaskDirectories(options.state.dir, options.applicationId, options.state.engine);
     const fence = new DeadWorkerFence(this.#log.admin, options.applicationId, this.#logger);

@@ -62,35 +62,40 @@ async function inTurns(topic: string, pool: BufferPool, write: (set: RecordSet) 
   return expected.toSorted();
 }
 
-test("buffers of batches that are written go to another set meanwhile, and a set is refused until it is cleared", { skip }, async (t) => {
-  const log = openLog(t, (await sharedKafka()).bootstrap);
-  const again = async (write: (set: RecordSet) => Promise<unknown>, topic: string): Promise<void> => {
-    const set = recordSet(topic, [{ partition: 0, value: "once" }]);
-    await write(set);
-    await assert.rejects(write(set), { code: "invalid-state" });
-  };
-  const valuesOf = async (topic: string): Promise<string[]> => (await readAll(t, log, topic)).map(({ value }) => String(value)).toSorted();
+test(
+  "buffers of batches that are written go to another set meanwhile, and a set is refused until it is cleared",
+  { skip, timeout: 30_000 },
+  async (t) => {
+    const log = openLog(t, (await sharedKafka()).bootstrap);
+    const again = async (write: (set: RecordSet) => Promise<unknown>, topic: string): Promise<void> => {
+      const set = recordSet(topic, [{ partition: 0, value: "once" }]);
+      await write(set);
+      await assert.rejects(write(set), { code: "invalid-state" });
+    };
+    const valuesOf = async (topic: string): Promise<string[]> =>
+      (await readAll(t, log, topic)).map(({ value }) => String(value)).toSorted();
 
-  const plain = log.plainWriter({});
-  t.after(() => plain.close());
-  const plainTopic = await makeTopic(log, 2);
-  assert.deepEqual(await inTurns(plainTopic, new BufferPool(), (set) => plain.write(set)), await valuesOf(plainTopic));
-  await again((set) => plain.write(set), plainTopic);
+    const plain = log.plainWriter({});
+    t.after(() => plain.close());
+    const plainTopic = await makeTopic(log, 2);
+    assert.deepEqual(await inTurns(plainTopic, new BufferPool(), (set) => plain.write(set)), await valuesOf(plainTopic));
+    await again((set) => plain.write(set), plainTopic);
 
-  const txn = log.txnWriter({ transactionalId: uniqueName("txn"), timeoutMs: 60_000 });
-  t.after(() => txn.close());
-  await txn.open();
-  const txnTopic = await makeTopic(log, 2);
-  const transaction = async (set: RecordSet): Promise<void> => {
+    const txn = log.txnWriter({ transactionalId: uniqueName("txn"), timeoutMs: 60_000 });
+    t.after(() => txn.close());
+    await txn.open();
+    const txnTopic = await makeTopic(log, 2);
+    const transaction = async (set: RecordSet): Promise<void> => {
+      txn.begin();
+      await txn.write(set);
+      await txn.commit();
+    };
+    assert.deepEqual(await inTurns(txnTopic, new BufferPool(), transaction), await valuesOf(txnTopic));
     txn.begin();
-    await txn.write(set);
-    await txn.commit();
-  };
-  assert.deepEqual(await inTurns(txnTopic, new BufferPool(), transaction), await valuesOf(txnTopic));
-  txn.begin();
-  await again((set) => txn.write(set), txnTopic);
-  await assert.rejects(txn.commit(), { code: "transaction-aborted" });
-});
+    await again((set) => txn.write(set), txnTopic);
+    await assert.rejects(txn.commit(), { code: "transaction-aborted" });
+  },
+);
 
 test("abort after a fenced write does not take the id back", { skip }, async (t) => {
   const log = openLog(t, (await sharedKafka()).bootstrap);

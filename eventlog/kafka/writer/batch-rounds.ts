@@ -6,7 +6,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { LogError } from "../../errors.ts";
 import type { Compression, TopicPartition, WrittenRange } from "../../port.ts";
-import type { BatchBuilder, PendingBatch } from "../../records/batch-builder.ts";
+import type { BatchBuilder } from "../../records/batch-builder.ts";
 import { encodeBatch } from "../../records/encode-batch.ts";
 import type { RecordSet } from "../../records/record-set.ts";
 import { NO_LEADER, type Cluster } from "../connection/cluster.ts";
@@ -42,8 +42,6 @@ export interface RoundsContext {
 /** A partition's batches, written one after the other. */
 interface Lane extends TopicPartition {
   readonly builder: BatchBuilder;
-  readonly batches: readonly PendingBatch[];
-  next: number;
   baseOffset: number;
   nextOffset: number;
 }
@@ -53,11 +51,11 @@ type LanesByLeader = ReadonlyMap<number, Lane[]>;
 /** Rejects with the first error that a retry cannot cure; then some batches may have been written. Those that are have left the set. */
 export async function writeInRounds(records: RecordSet, context: RoundsContext): Promise<WrittenRange[]> {
   const lanes = unwrittenBuilders(records).map((builder): Lane => {
-    const { topic, partition, batches } = builder;
-    return { topic, partition, builder, batches, next: 0, baseOffset: -1, nextOffset: -1 };
+    const { topic, partition } = builder;
+    return { topic, partition, builder, baseOffset: -1, nextOffset: -1 };
   });
-  for (const { topic, partition, batches } of lanes) {
-    const tooLarge = batches.find(({ byteLength }) => byteLength > MAX_BATCH_BYTES);
+  for (const { topic, partition, builder } of lanes) {
+    const tooLarge = builder.batches.find(({ byteLength }) => byteLength > MAX_BATCH_BYTES);
     if (tooLarge !== undefined)
       throw new LogError("record-too-large", `a record for ${topic}/${partition} is over ${MAX_BATCH_BYTES} bytes`, {
         partitions: [{ topic, partition }],
@@ -70,7 +68,7 @@ export async function writeInRounds(records: RecordSet, context: RoundsContext):
   while (left.length > 0) {
     if (context.stopped()) throw new LogError("transaction-aborted", "the transaction was given up while it was written");
     const failures = await round(left, context);
-    left = left.filter((lane) => lane.next < lane.batches.length);
+    left = left.filter(({ builder }) => builder.batches.length > 0);
     if (failures.length === 0) {
       backoffMs = FIRST_BACKOFF_MS;
       continue;
@@ -138,19 +136,18 @@ async function allDone(work: readonly Promise<void>[]): Promise<void> {
   for (const result of await Promise.allSettled(work)) if (result.status === "rejected") throw result.reason;
 }
 
-function pendingBytes(lane: Lane): number {
-  return lane.batches[lane.next].byteLength;
+function pendingBytes({ builder }: Lane): number {
+  return builder.batches[0].byteLength;
 }
 
 async function sendRequest(leader: number, lanes: readonly Lane[], context: RoundsContext, failures: LogError[]): Promise<void> {
   const { producer, sequences, compression, transactionalId } = context;
-  const batches = lanes.map((lane) => {
-    const { topic, partition } = lane;
+  const batches = lanes.map(({ topic, partition, builder }) => {
     const baseSequence = sequences.get(topic, partition);
     return {
       topic,
       partition,
-      bytes: encodeBatch(lane.batches[lane.next], { ...producer, baseSequence, transactional: true, compression }),
+      bytes: encodeBatch(builder.batches[0], { ...producer, baseSequence, transactional: true, compression }),
     };
   });
   const results = await produce(context.connections, leader, batches, transactionalId);
@@ -159,7 +156,7 @@ async function sendRequest(leader: number, lanes: readonly Lane[], context: Roun
     if (result.kind === "unanswered") failures.push(result.error);
     else if (result.errorCode === NONE) written(lane, result.baseOffset, sequences);
     else {
-      const sent = { bytes: batches[index].bytes.length, records: lane.batches[lane.next].recordCount };
+      const sent = { bytes: batches[index].bytes.length, records: lane.builder.batches[0].recordCount };
       const error = produceError(result.errorCode, batches[index], sent);
       if (!mayPass(result.errorCode)) throw error;
       failures.push(error);
@@ -168,11 +165,10 @@ async function sendRequest(leader: number, lanes: readonly Lane[], context: Roun
 }
 
 function written(lane: Lane, baseOffset: number, sequences: Sequences): void {
-  const records = lane.batches[lane.next].recordCount;
+  const records = lane.builder.batches[0].recordCount;
   sequences.advance(lane.topic, lane.partition, records);
   if (lane.baseOffset < 0) lane.baseOffset = baseOffset;
   lane.nextOffset = baseOffset + records;
-  lane.next++;
   lane.builder.batchWritten();
 }
 

@@ -4,7 +4,7 @@ import type { BatchBuilder } from "../../records/batch-builder.ts";
 import type { RecordSet } from "../../records/record-set.ts";
 import type { BatchObserver } from "./outgoing-batch.ts";
 
-/** Those with records. @throws LogError `invalid-state` for a set whose records are on their way or written already, in part or all of them. */
+/** Those with records. @throws LogError `invalid-state` for a set of which something is written already. */
 export function unwrittenBuilders(records: RecordSet): BatchBuilder[] {
   const builders = records.builders.filter(({ recordCount }) => recordCount > 0);
   if (builders.some(({ isPartlyWritten }) => isPartlyWritten))
@@ -16,23 +16,22 @@ export function unwrittenBuilders(records: RecordSet): BatchBuilder[] {
 export class WrittenBatches implements BatchObserver {
   readonly #builder: BatchBuilder;
   readonly #next: BatchObserver;
-  /** Records of each batch that is left, in order. One that was split is written in parts. */
-  readonly #left: number[];
+  /** Of the oldest batch that is left: one that was split is written in parts. */
+  #writtenRecords = 0;
   #failed = false;
 
   /** @param next learns of everything after it */
   constructor(builder: BatchBuilder, next: BatchObserver) {
     this.#builder = builder;
     this.#next = next;
-    this.#left = builder.batches.map(({ recordCount }) => recordCount);
   }
 
   batchDone(recordCount: number, baseOffset: number, topic: string, partition: number, error: Error | undefined): void {
     this.#failed ||= error !== undefined;
     if (!this.#failed) {
-      this.#left[0] -= recordCount;
-      if (this.#left[0] === 0) {
-        this.#left.shift();
+      this.#writtenRecords += recordCount;
+      if (this.#writtenRecords === this.#builder.batches[0].recordCount) {
+        this.#writtenRecords = 0;
         this.#builder.batchWritten();
       }
     }

@@ -7,7 +7,7 @@ import { parseBatches } from "../../../eventlog/records/parse-batches.ts";
 import { COLUMN_BYTES } from "../../../eventlog/records/read-records.ts";
 import { RecordSet } from "../../../eventlog/records/record-set.ts";
 import type { RecordsView } from "../../../eventlog/records/view.ts";
-import { defaultMemoryMiB, memoryBudget, minMemoryMiB } from "../../../runtime/memory-budget.ts";
+import { defaultMemoryMiB, memoryBudget, minMemoryMiB, restoredRowBytes } from "../../../runtime/memory-budget.ts";
 import { OutputCollector } from "../../../runtime/output-collector.ts";
 
 const MIB = 1024 * 1024;
@@ -33,6 +33,12 @@ test("without a setting the shares are those of a cache of 64 MiB and 576 MiB be
 test("a ceiling without room for cache and flow is refused, and one just large enough is not", () => {
   assert.throws(() => memoryBudget(64, minMemoryMiB(64) - 1), { code: "too-little-memory" });
   assert.equal(memoryBudget(64, minMemoryMiB(64)).fetchBytes, MIB);
+});
+
+test("restores have what the other tasks leave of the rows without a checkpoint, and never less than their own share", () => {
+  const memory = memoryBudget(64);
+  const MiBLeft = (takenMiB: number): number => restoredRowBytes(memory, takenMiB * MIB) / MIB;
+  assert.deepEqual([0, 10, 32, 60].map(MiBLeft), [48, 38, 16, 16]);
 });
 
 test("batches respect the limit of their topic, and Kafka's default where the topic takes more", () => {

@@ -48,17 +48,11 @@ async function setUp(t: TestContext): Promise<EventLog> {
   const log = await EmbeddedLog.open({ dir: tempDir(t, "restorer-log") });
   t.after(() => log.close());
   await log.admin.createTopics([{ name: "s-changelog", partitions: 2, config: {} }]);
-  await write(
-    log,
-    recordSet(
-      "s-changelog",
-      [0, 1].map((partition) => ({ key: "k", value: "v", partition })),
-    ),
-  );
+  await writeMore(log, 1);
   return log;
 }
 
-/** More batches of both partitions, for a restore to go on with. */
+/** Batches of one record, so many for each partition. */
 async function writeMore(log: EventLog, batches: number): Promise<void> {
   for (let i = 0; i < batches; i++)
     await write(
