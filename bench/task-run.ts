@@ -7,6 +7,7 @@ import { buildTelemetryTopology } from "../processors/telemetry-topology.ts";
 import { OutputCollector } from "../runtime/output-collector.ts";
 import type { Task } from "../runtime/task.ts";
 import { memoryTask, processBatches } from "./bench-task.ts";
+import { peerTopology } from "./peer-topology.ts";
 import type { StreamData } from "./stream-data.ts";
 
 const RECORDS_PER_BATCH = 5_000;
@@ -24,10 +25,23 @@ export interface TaskRunFigures {
   readonly bytesPerEvent: number;
 }
 
-/** @param partitions a task each, with state of its own, in one process; devices are dealt out */
-export async function runTasks(data: StreamData, partitions: number, commitEvery: number): Promise<TaskRunFigures> {
+export interface TaskRunOptions {
+  /** A task each, with state of its own, in one process; devices are dealt out. */
+  readonly partitions: number;
+  /** Events. */
+  readonly commitEvery: number;
+  /** As in stream-job.ts. Default `iot`. */
+  readonly job?: string;
+  /** After each commit: CPU time since the one before. */
+  readonly onCommit?: (cpuMs: number) => void;
+}
+
+export async function runTasks(
+  data: StreamData,
+  { partitions, commitEvery, job = "iot", onCommit }: TaskRunOptions,
+): Promise<TaskRunFigures> {
   const settings = jobSettingsSchema.parse({});
-  const [subtopology] = buildTelemetryTopology(settings).subtopologies;
+  const [subtopology] = (job === "peers" ? peerTopology(settings) : buildTelemetryTopology(settings)).subtopologies;
   const collector = new OutputCollector();
   const tasks: Task[] = [];
   for (let n = 0; n < partitions; n++) tasks.push(await memoryTask(subtopology, collector, CACHE_BYTES / partitions));
@@ -35,6 +49,7 @@ export async function runTasks(data: StreamData, partitions: number, commitEvery
   const startedAt = performance.now();
   const cpuBefore = process.cpuUsage();
   const spent = { processMs: 0, commitMs: 0 };
+  let cpuAtCommit = cpuBefore;
   let [sinceCommit, outputBytes, commits] = [0, 0, 0];
   const commit = (): void => {
     const t0 = performance.now();
@@ -46,6 +61,9 @@ export async function runTasks(data: StreamData, partitions: number, commitEvery
     sinceCommit = 0;
     commits++;
     spent.commitMs += performance.now() - t0;
+    const { user, system } = process.cpuUsage(cpuAtCommit);
+    cpuAtCommit = process.cpuUsage();
+    onCommit?.((user + system) / 1e3);
   };
   for (const { task, bytes } of batches) {
     const t0 = performance.now();

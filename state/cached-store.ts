@@ -12,8 +12,8 @@ import type { StoreSpec } from "./store.ts";
 /** The guess for a row that was never encoded, until the store has an average of its own. Bytes. */
 const FIRST_ROW_BYTES = 96;
 
-/** A new row counts one in so many in the running average of row sizes. */
-const AVERAGE_OVER_ROWS = 16;
+/** A new row counts one in 2 ** AVERAGE_SHIFT in the running average of row sizes. */
+const AVERAGE_SHIFT = 4;
 
 /** What a store needs of its task. */
 export interface StoreHome {
@@ -42,7 +42,11 @@ export abstract class CachedStore<K> implements EntryOwner, RowReceiver {
   dirty: Entry[] = [];
   readonly keyBuffer = new ByteWriter();
   protected readonly reader = new ByteReader();
-  #rowBytes = FIRST_ROW_BYTES;
+  /**
+   * The running average, shifted: whole numbers, as a fraction would come into every entry, and V8 would then change the shape of all
+   * entries while they are in use.
+   */
+  #averageRowBytes = FIRST_ROW_BYTES << AVERAGE_SHIFT;
   #stringKeys: boolean | undefined;
 
   constructor(index: number, spec: StoreSpec<unknown>, home: StoreHome) {
@@ -85,7 +89,7 @@ export abstract class CachedStore<K> implements EntryOwner, RowReceiver {
 
   /** Takes the measured size of a row into the average by which new rows are weighed. */
   measured(rowBytes: number): void {
-    this.#rowBytes += (rowBytes - this.#rowBytes) / AVERAGE_OVER_ROWS;
+    this.#averageRowBytes += rowBytes - (this.#averageRowBytes >> AVERAGE_SHIFT);
   }
 
   /** Map key: a string as it is, any other key as the latin1 string of its bytes. All keys of a store are one or the other. */
@@ -153,7 +157,7 @@ export abstract class CachedStore<K> implements EntryOwner, RowReceiver {
   protected blank(key: string, windowStart: number): Entry {
     this.home.assertOpen();
     const entry = new Entry(this, key, windowStart);
-    entry.encodedBytes = this.#rowBytes;
+    entry.encodedBytes = this.#averageRowBytes >> AVERAGE_SHIFT;
     return entry;
   }
 
