@@ -13,7 +13,6 @@ import { deviceKey } from "../processors/formats/names.ts";
 import { BootRow, LedgerRow } from "../processors/ledger.ts";
 import type { WindowSettings } from "../processors/settings.ts";
 import { WindowRow, windowRowStore } from "../processors/window-row.ts";
-import { STORED_START_OFFSET } from "../processors/window-set.ts";
 
 export const TENANT = "demo";
 /** Of each device, before the first measured event. */
@@ -44,10 +43,10 @@ export type EmitRow = (store: StoreSpec<unknown>, bytes: Buffer, keyEnd: number,
 export function* fleetRows(devices: number, window: WindowSettings, clock: FleetClock, emit: EmitRow): Generator<number> {
   const out = new ByteWriter();
   const windows = windowRowStore(window) as StoreSpec<unknown>;
-  const put = (store: StoreSpec<unknown>, key: string, windowStart: number, value: unknown): void => {
+  const put = (store: StoreSpec<unknown>, key: string, slot: number, value: unknown): void => {
     out.reset();
     store.key.write(key, out);
-    if (windowStart >= 0) out.u64(windowStart + STORED_START_OFFSET);
+    if (slot >= 0) out.u64(slot);
     const keyEnd = out.position;
     out.u8(ROW_FORMAT_VERSION);
     store.value.write(value, out);
@@ -59,7 +58,7 @@ export function* fleetRows(devices: number, window: WindowSettings, clock: Fleet
       const key = deviceKey(TENANT, deviceId(device));
       const ts = sampleTs(clock, device, lastSeq);
       const start = ts - (ts % window.sizeMs);
-      if (kind === "windows") put(windows, key, start - window.graceMs, windowRow(start - window.graceMs, window.sizeMs / SAMPLE_MS, ts));
+      if (kind === "windows") put(windows, key, 0, windowRow(start - window.graceMs, window.sizeMs / SAMPLE_MS, ts));
       else {
         const row = new DeviceRow(TENANT, deviceId(device));
         row.ledger = ledger(device, clock, ts);
@@ -67,7 +66,7 @@ export function* fleetRows(devices: number, window: WindowSettings, clock: Fleet
         const windows = row.addWindows(new OpenWindows(window.sizeMs));
         windows.dueAt = ts + window.idleMs;
         windows.setLatest(start, windowRow(start, (ts - start) / SAMPLE_MS + 1, ts));
-        windows.insert(start - window.graceMs, ts, false);
+        windows.insert(start - window.graceMs, ts, 0);
         put(deviceRowStore, key, -1, row);
       }
       if (device % 1_000 === 999) yield device + 1;

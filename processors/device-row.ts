@@ -52,8 +52,9 @@ export class DeviceRow {
   }
 }
 
-/** Version 1 was the ledger alone. */
-const VERSION = 2;
+/** Version 1 was the ledger alone; in version 2 the rows of windows had no slots. */
+const VERSION = 3;
+const FIRST_WITH_SLOTS = 3;
 const HAS_LEDGER = 1;
 const HAS_STATE = 2;
 const reader = new ByteReader();
@@ -81,7 +82,9 @@ const deviceRowSerde: Serde<DeviceRow> = {
     const has = version === 1 ? HAS_LEDGER : reader.u8();
     if ((has & HAS_LEDGER) !== 0) row.ledger = readLedger(reader, tenant, deviceId);
     if ((has & HAS_STATE) !== 0) row.state = readDeviceState(reader, tenant, deviceId);
-    if (version > 1) for (let count = reader.varint(); count > 0; count--) row.addWindows(readOpenWindows(reader, row.state?.names));
+    if (version > 1)
+      for (let count = reader.varint(); count > 0; count--)
+        row.addWindows(readOpenWindows(reader, row.state?.names, version >= FIRST_WITH_SLOTS));
     reader.expectEnd();
     return row;
   },

@@ -1,7 +1,7 @@
 /**
  * Windows by each device's own time: final when that passes end + grace, or when the partition's receive time is `idleMs`
  * past the last record. Which windows a device has is in its row, with the latest, where most events go; the others have
- * rows of their own in the store.
+ * rows of their own in the store, one a slot (open-windows.ts).
  */
 import type { RowHandle } from "../state/store.ts";
 import type { Output, StreamRecord } from "../topology/processor.ts";
@@ -9,10 +9,10 @@ import { DeviceRow, type DeviceRows } from "./device-row.ts";
 import { DueKeys, type DueKey } from "./due-keys.ts";
 import type { TelemetryEvent } from "./event.ts";
 import type { AggregateRecord } from "./formats/records.ts";
-import { OpenWindows } from "./open-windows.ts";
+import { BY_START, OpenWindows, STUB } from "./open-windows.ts";
 import type { WindowSettings } from "./settings.ts";
 import type { WindowRow, WindowRows } from "./window-row.ts";
-import { WindowSet, type Clocks, type WindowCounters } from "./window-set.ts";
+import { placeByStart, WindowSet, type Clocks, type WindowCounters } from "./window-set.ts";
 
 export interface DeviceWindowsOptions {
   readonly settings: WindowSettings;
@@ -27,6 +27,9 @@ export class DeviceWindows extends WindowSet {
   readonly #devices: DeviceRows;
   /** Devices with open windows, each once for each time that its `dueAt` was set to; only the latest of these counts. */
   readonly #due: DueKeys;
+  /** The row that last became spare, and whose: most often the next window to be stored takes it. */
+  #spareRow: RowHandle<WindowRow> | undefined;
+  #spareKey = "";
 
   constructor({ settings, devices, rows, aggregates, counters }: DeviceWindowsOptions) {
     super(settings, rows, aggregates, counters);
@@ -49,18 +52,19 @@ export class DeviceWindows extends WindowSet {
     if (found.value === undefined || windows === undefined) return;
     const { key } = record;
     if (windows.dueAt > 0 && windows.dueAt <= clocks.receiveTime) this.#closeIdle(key, found, windows, clocks.receiveTime);
-    while (windows.count > 0 && windows.start(0) + this.finalAfterMs <= clocks.deviceTime) {
+    const { deviceTime } = clocks;
+    while (windows.count > 0 && windows.start(0) + this.finalAfterMs <= deviceTime) {
       const start = windows.start(0);
-      const row = windows.isStub(0) ? undefined : this.#takeStored(key, start);
+      const row = this.#takeStored(key, windows, 0);
       windows.remove(0);
       this.#devices.set(found, found.value);
-      this.emit(key, start, row);
+      if (row !== undefined) this.emit(key, found.value, start, row);
     }
-    if (windows.latestStart + this.finalAfterMs > clocks.deviceTime || windows.latest === undefined) return;
-    const { latest, latestStart } = windows;
-    windows.removeLatest();
-    this.#devices.set(found, found.value);
-    this.emit(key, latestStart, latest);
+    if (windows.latest !== undefined && windows.latestStart + this.finalAfterMs <= deviceTime) {
+      this.#devices.set(found, found.value);
+      this.#closeLatest(key, found.value, windows);
+    }
+    if (windows.latest === undefined) this.#dropSpare(key, windows);
   }
 
   override advanceIdle({ receiveTime }: Clocks): void {
@@ -87,9 +91,10 @@ export class DeviceWindows extends WindowSet {
       else if (windows.isStub(index)) return false;
       else {
         windows.used(index, receiveTime);
-        const stored = this.at(key, start);
-        if (stored.value === undefined) throw new Error(`window ${start} of "${key}" is open and has no row`);
-        this.aggregate(stored, stored.value, event, receiveTime);
+        const stored = this.rows.at(key, placeOf(windows, index), undefined);
+        const row = rowOfWindow(stored, windows, index);
+        if (row === undefined) this.#restart(stored, start, event, receiveTime);
+        else this.aggregate(stored, row, event, receiveTime);
       }
     }
     this.#devices.set(found, device);
@@ -107,14 +112,26 @@ export class DeviceWindows extends WindowSet {
     const { latest, latestStart } = windows;
     if (windows.dueAt === 0) this.#wait(key, windows, row.lastReceiveTs + this.#idleMs);
     if (latest !== undefined && latestStart > start) {
-      windows.insert(start, row.lastReceiveTs, false);
-      this.put(key, start, row);
+      this.#store(key, windows, start, row);
       return;
     }
     windows.setLatest(start, row);
-    if (latest === undefined) return;
-    windows.insert(latestStart, latest.lastReceiveTs, false);
-    this.put(key, latestStart, latest);
+    if (latest !== undefined) this.#store(key, windows, latestStart, latest);
+  }
+
+  /** Into the slot of a window that closed, where there is one. */
+  #store(key: string, windows: OpenWindows, start: number, row: WindowRow): void {
+    const { spareSlot } = windows;
+    const slot = spareSlot < 0 ? windows.unusedSlot() : spareSlot;
+    const known = spareSlot >= 0 && this.#spareKey === key ? this.#spareRow : undefined;
+    windows.spareSlot = -1;
+    windows.insert(start, row.lastReceiveTs, slot);
+    row.start = start;
+    if (known === undefined) return this.rows.put(key, slot, row);
+    const closed = known.value;
+    this.rows.set(known, row);
+    this.#spareRow = undefined;
+    if (closed !== undefined) this.recycle(closed);
   }
 
   /** A time that a device has moved on from says nothing. */
@@ -131,16 +148,17 @@ export class DeviceWindows extends WindowSet {
 
   /** Closes what has been idle at `now`; stubs stay, to tell late records, until device time passes them or the device expires. */
   #closeIdle(key: string, found: RowHandle<DeviceRow>, windows: OpenWindows, now: number): void {
-    const closed: { start: number; row: WindowRow | undefined }[] = [];
+    const { value: device } = found;
+    if (device === undefined) return;
     let nextDueAt = Infinity;
     for (let index = 0; index < windows.count; index++) {
       if (windows.isStub(index)) continue;
       const dueAt = windows.since(index) + this.#idleMs;
       if (dueAt > now) nextDueAt = Math.min(nextDueAt, dueAt);
       else {
-        const start = windows.start(index);
+        const row = this.#takeStored(key, windows, index);
         windows.becomeStub(index);
-        closed.push({ start, row: this.#takeStored(key, start) });
+        if (row !== undefined) this.emit(key, device, windows.start(index), row);
       }
     }
     const { latest, latestStart } = windows;
@@ -148,19 +166,62 @@ export class DeviceWindows extends WindowSet {
       const dueAt = latest.lastReceiveTs + this.#idleMs;
       if (dueAt > now) nextDueAt = Math.min(nextDueAt, dueAt);
       else {
-        windows.insert(latestStart, latest.lastReceiveTs, true);
-        windows.removeLatest();
-        closed.push({ start: latestStart, row: latest });
+        windows.insert(latestStart, latest.lastReceiveTs, STUB);
+        this.#closeLatest(key, device, windows);
       }
     }
+    if (windows.latest === undefined) this.#dropSpare(key, windows);
     this.#wait(key, windows, nextDueAt === Infinity ? 0 : nextDueAt);
-    if (found.value !== undefined) this.#devices.set(found, found.value);
-    for (const { start, row } of closed) this.emit(key, start, row);
+    this.#devices.set(found, device);
   }
 
-  #takeStored(key: string, start: number): WindowRow | undefined {
-    const { value } = this.at(key, start);
-    this.forget(key, start);
-    return value;
+  #closeLatest(key: string, device: DeviceRow, windows: OpenWindows): void {
+    const { latest, latestStart } = windows;
+    if (latest === undefined) return;
+    windows.removeLatest();
+    this.emit(key, device, latestStart, latest);
+    this.recycle(latest);
   }
+
+  /** The row of a window that closes. Its slot is spare from then on, or it is deleted. */
+  #takeStored(key: string, windows: OpenWindows, index: number): WindowRow | undefined {
+    const slot = windows.slot(index);
+    if (slot === STUB) return undefined;
+    const place = placeOf(windows, index);
+    const stored = this.rows.at(key, place, undefined);
+    const row = rowOfWindow(stored, windows, index);
+    if (row === undefined) this.counters.lost++;
+    if (slot === BY_START || windows.spareSlot >= 0) this.rows.delete(key, place);
+    else {
+      windows.spareSlot = slot;
+      this.#spareRow = stored;
+      this.#spareKey = key;
+    }
+    return row;
+  }
+
+  /** Its row is not there: see WindowRow.start. What comes now is aggregated all the same. */
+  #restart(stored: RowHandle<WindowRow>, start: number, event: TelemetryEvent, receiveTime: number): void {
+    this.counters.lost++;
+    const row = this.rowOf(event, receiveTime);
+    row.start = start;
+    this.rows.set(stored, row);
+  }
+
+  #dropSpare(key: string, windows: OpenWindows): void {
+    if (windows.spareSlot < 0) return;
+    this.rows.delete(key, windows.spareSlot);
+    windows.spareSlot = -1;
+  }
+}
+
+/** Undefined when there is none, or one of the slot's window of before. */
+function rowOfWindow({ value }: RowHandle<WindowRow>, windows: OpenWindows, index: number): WindowRow | undefined {
+  return value === undefined || windows.slot(index) === BY_START || value.start === windows.start(index) ? value : undefined;
+}
+
+/** In the list of the key's rows. */
+function placeOf(windows: OpenWindows, index: number): number {
+  const slot = windows.slot(index);
+  return slot === BY_START ? placeByStart(windows.start(index)) : slot;
 }

@@ -1,4 +1,8 @@
-/** The windows of one device by one definition: the latest with its row, and which others there are, whose rows are in the definition's store. */
+/**
+ * The windows of one device by one definition: the latest with its row, and which others there are, whose rows are in the definition's
+ * store. A row there has one of the device's slots, 0 and up, and the window that begins next takes the slot of one that closed: a put a
+ * window, where a key by its start would take a tombstone as well, and an entry of the cache that stays.
+ */
 import type { ByteReader } from "../state/byte-reader.ts";
 import type { ByteWriter } from "../state/byte-writer.ts";
 import { readWindow, writeWindow, type WindowRow } from "./window-row.ts";
@@ -10,13 +14,22 @@ const FIRST_OTHER = 2;
 /** Of each other window, in this order; by start. */
 const START = 0;
 const SINCE = 1;
-const IS_STUB = 2;
+const SLOT = 2;
 const STRIDE = 3;
+
+/** In place of a slot: closed idle, and kept without a row so that later records for it are known to be late. */
+export const STUB = -1;
+/** In place of a slot: the row's key has the window's start, as all had before version 3 of the device's row. */
+export const BY_START = -2;
+
+const NO_SLOT = -1;
 
 export class OpenWindows {
   /** Names the definition: no two have one size. */
   readonly sizeMs: number;
   latest: WindowRow | undefined = undefined;
+  /** A slot whose row is of a window that closed; -1 for none. There is one only while there is a latest window, which will take it. */
+  spareSlot = NO_SLOT;
   #count = 0;
   /**
    * One array of unboxed numbers (it begins with a fraction for that), as long as it ever had to be: most devices of a large fleet only wait,
@@ -57,9 +70,20 @@ export class OpenWindows {
     return this.#numbers[FIRST_OTHER + index * STRIDE + SINCE];
   }
 
-  /** Closed idle, and kept without a row so that later records for it are known to be late. */
+  /** Of its row, or STUB, or BY_START. */
+  slot(index: number): number {
+    return this.#numbers[FIRST_OTHER + index * STRIDE + SLOT];
+  }
+
   isStub(index: number): boolean {
-    return this.#numbers[FIRST_OTHER + index * STRIDE + IS_STUB] === 1;
+    return this.slot(index) === STUB;
+  }
+
+  /** The lowest slot that no row has, open or spare. */
+  unusedSlot(): number {
+    let slot = 0;
+    while (slot === this.spareSlot || this.#hasSlot(slot)) slot++;
+    return slot;
   }
 
   /** Among those that are not the latest; -1: none. */
@@ -68,7 +92,7 @@ export class OpenWindows {
     return -1;
   }
 
-  insert(start: number, since: number, isStub: boolean): void {
+  insert(start: number, since: number, slot: number): void {
     const end = FIRST_OTHER + this.count * STRIDE;
     // concat() makes an array without room to spare
     if (end === this.#numbers.length) this.#numbers = this.#numbers.concat([start, since, 0]);
@@ -78,7 +102,7 @@ export class OpenWindows {
       for (let i = at - STRIDE; i < at; i++) numbers[i + STRIDE] = numbers[i];
     numbers[at + START] = start;
     numbers[at + SINCE] = since;
-    numbers[at + IS_STUB] = isStub ? 1 : 0;
+    numbers[at + SLOT] = slot;
     this.#count++;
   }
 
@@ -87,7 +111,7 @@ export class OpenWindows {
   }
 
   becomeStub(index: number): void {
-    this.#numbers[FIRST_OTHER + index * STRIDE + IS_STUB] = 1;
+    this.#numbers[FIRST_OTHER + index * STRIDE + SLOT] = STUB;
   }
 
   remove(index: number): void {
@@ -110,6 +134,11 @@ export class OpenWindows {
   forgetStubs(): void {
     for (let index = this.count - 1; index >= 0; index--) if (this.isStub(index)) this.remove(index);
   }
+
+  #hasSlot(slot: number): boolean {
+    for (let index = 0; index < this.count; index++) if (this.slot(index) === slot) return true;
+    return false;
+  }
 }
 
 const HAS_LATEST = 1;
@@ -131,11 +160,13 @@ export function writeOpenWindows(windows: OpenWindows, known: readonly string[] 
   for (let i = 0; i < count; i++) {
     out.svarint(windows.start(i));
     out.svarint(windows.since(i));
-    out.u8(windows.isStub(i) ? 1 : 0);
+    out.varint(windows.slot(i) - BY_START);
   }
+  out.varint(windows.spareSlot - NO_SLOT);
 }
 
-export function readOpenWindows(reader: ByteReader, known: readonly string[] | undefined): OpenWindows {
+/** `hasSlots`: from version 3 of the device's row on. */
+export function readOpenWindows(reader: ByteReader, known: readonly string[] | undefined, hasSlots: boolean): OpenWindows {
   const windows = new OpenWindows(reader.varint());
   const flags = reader.u8();
   windows.dueAt = reader.svarint();
@@ -146,7 +177,9 @@ export function readOpenWindows(reader: ByteReader, known: readonly string[] | u
   for (let count = reader.varint(); count > 0; count--) {
     const start = reader.svarint();
     const since = reader.svarint();
-    windows.insert(start, since, reader.u8() === 1);
+    if (hasSlots) windows.insert(start, since, reader.varint() + BY_START);
+    else windows.insert(start, since, reader.u8() === 1 ? STUB : BY_START);
   }
+  if (hasSlots) windows.spareSlot = reader.varint() + NO_SLOT;
   return windows;
 }

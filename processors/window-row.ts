@@ -11,9 +11,10 @@ import type { WindowSettings } from "./settings.ts";
 /** Metrics of one window: bounds the row. What is above is dropped and counted. */
 const MAX_METRICS = 512;
 
-/** Places in WindowRow.stats: lastReceiveTs, then so many numbers per metric, in this order. */
+/** Places in WindowRow.stats: lastReceiveTs and start, then so many numbers per metric, in this order. */
 const LAST_RECEIVE_TS = 0;
-const FIRST_METRIC = 1;
+const START = 1;
+const FIRST_METRIC = 2;
 const COUNT = 0;
 const SUM = 1;
 const MIN = 2;
@@ -60,6 +61,18 @@ export class WindowRow {
 
   set lastReceiveTs(receiveTime: number) {
     this.stats[LAST_RECEIVE_TS] = receiveTime;
+  }
+
+  /**
+   * Of the window whose row this is in a slot (open-windows.ts); 0 for others, NaN when an older version wrote it. At least once, what a
+   * crash left of a commit may be the device's row without its windows' rows, and a row of the slot's window of before says so by this.
+   */
+  get start(): number {
+    return this.stats[START];
+  }
+
+  set start(start: number) {
+    this.stats[START] = start;
   }
 
   /** Reads a number from each stretch of memory that the stats take. */
@@ -173,7 +186,8 @@ function blankStats(metrics: number): number[] {
   return blank.slice();
 }
 
-const VERSION = 1;
+/** Version 1 was without the start. */
+const VERSION = 2;
 const CLOSED = 1;
 const reader = new ByteReader();
 
@@ -181,12 +195,16 @@ const windowRowSerde: Serde<WindowRow> = {
   name: "window-row",
   write(row, out) {
     out.u8(VERSION);
+    out.svarint(row.start);
     writeWindow(row, out);
   },
   read(bytes, start, end) {
     reader.reset(bytes, start, end);
-    checkRowVersion(reader.u8(), VERSION, "window row");
+    const version = reader.u8();
+    checkRowVersion(version, VERSION, "window row");
+    const windowStart = version === 1 ? NaN : reader.svarint();
     const row = readWindow(reader);
+    row.start = windowStart;
     reader.expectEnd();
     return row;
   },

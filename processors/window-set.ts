@@ -2,14 +2,18 @@
 import type { RowHandle } from "../state/store.ts";
 import type { Output, StreamRecord } from "../topology/processor.ts";
 import type { TelemetryEvent } from "./event.ts";
-import { parseDeviceKey } from "./formats/names.ts";
 import type { AggregateRecord } from "./formats/records.ts";
 import type { WindowSettings } from "./settings.ts";
 import { MAX_TIME_MS } from "./timestamp.ts";
 import { WindowRow, type WindowRows } from "./window-row.ts";
 
 /** A store takes no negative starts, and clocks before 1970 exist: what is added to a start in the row's key. ms. */
-export const STORED_START_OFFSET = 2 * MAX_TIME_MS;
+const STORED_START_OFFSET = 2 * MAX_TIME_MS;
+
+/** Where in its key's list the row of a window is that is kept by its start; above all slots (open-windows.ts). */
+export function placeByStart(start: number): number {
+  return start + STORED_START_OFFSET;
+}
 
 /** Rows; windows close one by one, shortly before others begin. */
 const MAX_SPARE_ROWS = 256;
@@ -22,27 +26,34 @@ export interface Clocks {
   receiveTime: number;
 }
 
-/** `dropped`: metrics that found no place in the row. */
 export interface WindowCounters {
+  /** Metrics that found no place in the row. */
   dropped: number;
+  /** Windows whose rows a crash took (at least once only). */
+  lost: number;
+}
+
+export interface DeviceIds {
+  readonly tenant: string;
+  readonly deviceId: string;
 }
 
 export abstract class WindowSet {
   protected readonly sizeMs: number;
   /** From a window's start to the time at which it is final. */
   protected readonly finalAfterMs: number;
-  readonly #rows: WindowRows;
+  protected readonly rows: WindowRows;
   readonly #aggregates: Output<string, AggregateRecord>;
-  readonly #counters: WindowCounters;
+  protected readonly counters: WindowCounters;
   /** Of windows that are closed, for those that begin: a row lives long enough for the old generation of V8's heap, whose collections are dear. */
   readonly #spare: WindowRow[] = [];
 
   constructor(settings: WindowSettings, rows: WindowRows, aggregates: Output<string, AggregateRecord>, counters: WindowCounters) {
     this.sizeMs = settings.sizeMs;
     this.finalAfterMs = settings.sizeMs + settings.graceMs;
-    this.#rows = rows;
+    this.rows = rows;
     this.#aggregates = aggregates;
-    this.#counters = counters;
+    this.counters = counters;
   }
 
   /** Finds what only the store of rows knows of the windows of before. */
@@ -63,25 +74,8 @@ export abstract class WindowSet {
   /** Aggregates the event; false when its window is final: the record is late. */
   abstract add(record: StreamRecord<string, TelemetryEvent>, clocks: Clocks): boolean;
 
-  /** All rows of the store that were there before. */
-  protected scanStored(visit: (key: string, start: number) => void): Promise<void> {
-    return this.#rows.scanStored((key, windowStart) => visit(key, windowStart - STORED_START_OFFSET));
-  }
-
   protected startOf(ts: number): number {
     return Math.floor(ts / this.sizeMs) * this.sizeMs;
-  }
-
-  protected at(key: string, start: number): RowHandle<WindowRow> {
-    return this.#rows.at(key, start + STORED_START_OFFSET, undefined);
-  }
-
-  protected prefetch(key: string, start: number): void {
-    this.#rows.prefetch(key, start + STORED_START_OFFSET);
-  }
-
-  protected put(key: string, start: number, row: WindowRow): void {
-    this.#rows.put(key, start + STORED_START_OFFSET, row);
   }
 
   /** The first event of a window. */
@@ -95,26 +89,17 @@ export abstract class WindowSet {
 
   protected aggregate(found: RowHandle<WindowRow>, row: WindowRow, event: TelemetryEvent, receiveTime: number): void {
     this.take(row, event, receiveTime);
-    this.#rows.set(found, row);
+    this.rows.set(found, row);
   }
 
   protected take(row: WindowRow, event: TelemetryEvent, receiveTime: number): void {
     row.lastReceiveTs = receiveTime;
-    this.#counters.dropped += row.add(event.metrics.names, event.values, event.ts);
+    this.counters.dropped += row.add(event.metrics.names, event.values, event.ts);
   }
 
-  /** A window that was emitted stays, empty, to tell late records. */
-  protected putStub(key: string, start: number, closedAt: number): void {
-    const stub = new WindowRow([], closedAt);
-    stub.closed = true;
-    this.put(key, start, stub);
-  }
-
-  /** The row must be nobody's any more: it becomes that of another window. */
-  protected emit(key: string, start: number, row: WindowRow | undefined): void {
-    if (row === undefined || row.closed) return;
+  protected emit(key: string, { tenant, deviceId }: DeviceIds, start: number, row: WindowRow): void {
+    if (row.closed) return;
     const end = start + this.sizeMs;
-    const { tenant, deviceId } = parseDeviceKey(key) ?? { tenant: "", deviceId: key };
     const value: AggregateRecord = {
       v: 1,
       tenant,
@@ -124,10 +109,10 @@ export abstract class WindowSet {
       metrics: row.aggregates(),
     };
     this.#aggregates.forward({ key, value, timestamp: Math.max(0, end) });
-    if (this.#spare.length < MAX_SPARE_ROWS) this.#spare.push(row);
   }
 
-  protected forget(key: string, start: number): void {
-    this.#rows.delete(key, start + STORED_START_OFFSET);
+  /** The row must be nobody's any more: it becomes that of another window. */
+  protected recycle(row: WindowRow): void {
+    if (this.#spare.length < MAX_SPARE_ROWS) this.#spare.push(row);
   }
 }

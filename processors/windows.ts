@@ -48,7 +48,7 @@ class Windows implements Processor<string, TelemetryEvent, WindowsOutputs> {
   readonly #deviceSets: DeviceWindows[] = [];
   /** Reused for each record. */
   readonly #clocks: Clocks = { deviceTime: 0, streamTime: 0, receiveTime: 0 };
-  readonly #counters = { dropped: 0 };
+  readonly #counters = { dropped: 0, lost: 0 };
   // For the wall-clock bound: what was last seen of the source, and when.
   #seenOffset = -1;
   #seenReceiveTime = -1;
@@ -104,11 +104,15 @@ class Windows implements Processor<string, TelemetryEvent, WindowsOutputs> {
     let late = false;
     for (let i = 0; i < sets.length; i++) if (!sets[i].add(record, clocks)) late = true;
     if (late) this.#markLate(record.key, event);
-    if (this.#counters.dropped > 0) {
-      this.#context.count("dropped", "window-metrics", this.#counters.dropped);
-      this.#counters.dropped = 0;
-    }
+    this.#count();
     this.#normalized.forward(record);
+  }
+
+  #count(): void {
+    const { dropped, lost } = this.#counters;
+    if (dropped > 0) this.#context.count("dropped", "window-metrics", dropped);
+    if (lost > 0) this.#context.count("lost", "window", lost);
+    this.#counters.dropped = this.#counters.lost = 0;
   }
 
   #markLate(key: string, event: TelemetryEvent): void {

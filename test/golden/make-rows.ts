@@ -1,6 +1,6 @@
 /**
  * Prints rows of every store of the job as JSON, one a line. Run at the version whose rows are to be kept:
- * `node test/golden/make-rows.ts > test/golden/rows-v2.jsonl`.
+ * `node test/golden/make-rows.ts > test/golden/rows-v3.jsonl`.
  */
 import { DEFAULT_TOPICS } from "../../processors/formats/names.ts";
 import { TopologyTestDriver } from "../../runtime/test-driver.ts";
@@ -29,6 +29,8 @@ for (const [bootId, seq] of [
 ] as const)
   send("demo|gerät-1", seq, { bootId, seq, tempC: 85.1 + seq, rpm: 1_203, mode: "auto", door: true });
 driver.commit(); // with two windows open
+// A window closed after its grace, and none has taken its slot yet.
+for (const [seq, second] of [1, 11, 16].entries()) send("demo|spare", second, { bootId: "b", seq, tempC: second });
 // No bootId: implicit boots. No seq: a hash in the id store.
 send("demo|implicit", 1, { seq: 1_000_000, tempC: -0.1 });
 send("demo|implicit", 200, { seq: 1, tempC: 1e300 });

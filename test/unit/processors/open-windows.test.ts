@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { OpenWindows } from "../../../processors/open-windows.ts";
+import { OpenWindows, STUB } from "../../../processors/open-windows.ts";
 import { WindowRow } from "../../../processors/window-row.ts";
 
 interface Other {
@@ -23,7 +23,7 @@ test("whatever is inserted, used, made a stub and removed, the other windows are
       for (const [since, { kind, start, isStub }] of steps.entries()) {
         const index = model.length === 0 ? -1 : Math.abs(start) % model.length;
         if (kind === "insert" && !model.some((other) => other.start === start)) {
-          windows.insert(start, since, isStub);
+          windows.insert(start, since, isStub ? STUB : 0);
           model = [...model, { start, since, isStub }].sort((a, b) => a.start - b.start);
         } else if (kind === "forget stubs") {
           windows.forgetStubs();
