@@ -59,6 +59,10 @@ export class DeviceTable {
     windows: [] as (OpenWindows | undefined)[],
     latest: [] as (WindowRow | undefined)[],
   };
+  /** The keys of the last touch(), whose devices are in #ahead; get() has seen those before #next. */
+  #keys: readonly unknown[] = [];
+  #count = 0;
+  #next = 0;
   /** Where touch() puts what it read, so that the reads are not optimized away. */
   touched = 0;
 
@@ -73,6 +77,9 @@ export class DeviceTable {
   touch(keys: readonly unknown[], count: number): void {
     const { devices, rows, values, ledgers, boots, states, windows, latest } = this.#ahead;
     let sum = 0;
+    this.#keys = keys;
+    this.#count = count;
+    this.#next = 0;
     for (let i = 0; i < count; i++) devices[i] = this.#devices.get(keys[i] as string);
     for (let i = 0; i < count; i++) rows[i] = devices[i]?.row;
     for (let i = 0; i < count; i++) values[i] = rows[i]?.value;
@@ -101,7 +108,7 @@ export class DeviceTable {
 
   /** Undefined when the key is not `tenant|deviceId` with ids of at most 256 bytes and without control characters. */
   get(key: string): Device | undefined {
-    const known = this.#devices.get(key);
+    const known = this.#touched(key) ?? this.#devices.get(key);
     if (known !== undefined) return known;
     const parsed = parseDeviceKey(key);
     if (parsed === undefined || !isUsableId(parsed.tenant) || !isUsableId(parsed.deviceId)) return undefined;
@@ -110,6 +117,16 @@ export class DeviceTable {
     const device = new Device(tenant, deviceId, this.#profileOf(tenant, deviceId));
     this.#devices.set(key, device);
     return device;
+  }
+
+  /** Looked up already, in most cases; in the order of their records, some of which do not come this far. */
+  #touched(key: string): Device | undefined {
+    for (let i = this.#next; i < this.#count; i++) {
+      if (this.#keys[i] !== key) continue;
+      this.#next = i + 1;
+      return this.#ahead.devices[i];
+    }
+    return undefined;
   }
 }
 

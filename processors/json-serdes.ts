@@ -1,5 +1,5 @@
 /** Output values as JSON (shared design, section 8). */
-import type { ByteWriter } from "../state/byte-writer.ts";
+import { TextPiece, type ByteWriter } from "../state/byte-writer.ts";
 import type { Serde } from "../state/serde.ts";
 import { serdes } from "../state/serdes.ts";
 import { DeviceStateRow } from "./device-state-row.ts";
@@ -10,7 +10,13 @@ import type { OutputSerdes } from "./output-serdes.ts";
 
 /** `},"flags":[...]}` of each combination of flags; and with no attributes before it. */
 const FLAG_TAILS: readonly string[] = Array.from({ length: 32 }, (_, bits) => `},"flags":${JSON.stringify(flagsOf(bits))}}`);
-const BARE_TAILS: readonly string[] = FLAG_TAILS.map((tail) => `},"attributes":{${tail}`);
+const BARE_TAILS: readonly TextPiece[] = FLAG_TAILS.map((tail) => new TextPiece(`},"attributes":{${tail}`));
+const SEQ = new TextPiece(',"seq":');
+const TS = new TextPiece(',"ts":');
+const DEVICE_TS = new TextPiece(',"deviceTs":');
+const RECEIVED_TS = new TextPiece(',"receivedTs":');
+const METRICS = new TextPiece(',"metrics":{');
+const METRIC_VALUE = new TextPiece(':{"value":');
 
 /** Exactly JSON.stringify of the NormalizedRecord, as bytes and without a string: the most frequent output there is. */
 function writeNormalized(event: TelemetryEvent, out: ByteWriter): void {
@@ -18,25 +24,25 @@ function writeNormalized(event: TelemetryEvent, out: ByteWriter): void {
   if (device === undefined) throw new Error("an event is written after validate");
   out.bytes(device.headOf(event.bootId));
   if (event.seq >= 0) {
-    out.utf8(',"seq":');
+    out.piece(SEQ);
     out.decimal(event.seq);
   }
-  out.utf8(',"ts":');
+  out.piece(TS);
   out.decimal(event.ts);
   if (event.deviceTs !== event.ts && event.deviceTs === event.deviceTs) {
-    out.utf8(',"deviceTs":');
+    out.piece(DEVICE_TS);
     out.decimal(event.deviceTs);
   }
-  out.utf8(',"receivedTs":');
+  out.piece(RECEIVED_TS);
   out.decimal(event.receivedTs);
-  if (values.length === 0) out.utf8(',"metrics":{');
+  if (values.length === 0) out.piece(METRICS);
   const { jsonKeys } = metrics;
   for (let i = 0; i < values.length; i++) {
-    out.utf8(jsonKeys[i]);
+    out.piece(jsonKeys[i]);
     out.decimal(values[i]);
   }
   if (attributeNames.length === 0) {
-    out.utf8(BARE_TAILS[event.flags]);
+    out.piece(BARE_TAILS[event.flags]);
     return;
   }
   out.utf8('},"attributes":{');
@@ -77,20 +83,20 @@ function writeDeviceState(row: DeviceStateRow, out: ByteWriter): void {
     out.utf8(quote(row.bootId));
   }
   if (row.seq !== undefined) {
-    out.utf8(',"seq":');
+    out.piece(SEQ);
     out.decimal(row.seq);
   }
-  out.utf8(',"ts":');
+  out.piece(TS);
   out.decimal(row.ts);
-  out.utf8(',"receivedTs":');
+  out.piece(RECEIVED_TS);
   out.decimal(row.receivedTs);
-  out.utf8(',"metrics":{');
+  out.piece(METRICS);
   for (let i = 0; i < names.length; i++) {
     if (i > 0) out.u8(COMMA);
     out.utf8(quote(names[i]));
-    out.utf8(':{"value":');
+    out.piece(METRIC_VALUE);
     out.decimal(row.value(i));
-    out.utf8(',"ts":');
+    out.piece(TS);
     out.decimal(row.valueTs(i));
     out.u8(CLOSING_BRACE);
   }

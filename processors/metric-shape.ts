@@ -2,6 +2,7 @@
  * Ordered lists of metric names, each made once: devices send the same fields again and again, so that an event
  * carries one shared list, and a window row that has the same one skips the look-up by name.
  */
+import { TextPiece } from "../state/byte-writer.ts";
 
 /** Distinct lists kept before the table starts anew: bounds memory under hostile field names. */
 const MAX_SHAPES = 2_000;
@@ -9,14 +10,14 @@ const MAX_SHAPES = 2_000;
 export class MetricShape {
   readonly names: readonly string[];
   /** What comes before each value in a normalized record: `,"metrics":{"name":`, then `,"name":`. */
-  readonly jsonKeys: readonly string[];
+  readonly jsonKeys: readonly TextPiece[];
   /** In a list that repeats a name: where it stands already. -1 otherwise. Only transient steps of append() have it. */
   readonly repeats: number;
   readonly #next = new Map<string, MetricShape>();
   #lastName = "";
   #last: MetricShape | undefined;
 
-  constructor(names: readonly string[], jsonKeys: readonly string[], repeats: number) {
+  constructor(names: readonly string[], jsonKeys: readonly TextPiece[], repeats: number) {
     this.names = names;
     this.jsonKeys = jsonKeys;
     this.repeats = repeats;
@@ -39,7 +40,7 @@ export class MetricShape {
 
   #with(name: string): MetricShape {
     const before = this.names.length === 0 ? ',"metrics":{' : ",";
-    return new MetricShape([...this.names, name], [...this.jsonKeys, `${before}${JSON.stringify(name)}:`], -1);
+    return new MetricShape([...this.names, name], [...this.jsonKeys, new TextPiece(`${before}${JSON.stringify(name)}:`)], -1);
   }
 
   forget(): void {

@@ -1,5 +1,7 @@
 /** Serializes records into the batch of the partition that their key names. */
 import type { OutputCollector } from "./output-collector.ts";
+import type { BatchBuilder } from "../eventlog/records/batch-builder.ts";
+import type { RecordSet } from "../eventlog/records/record-set.ts";
 import { partitionForKey } from "../eventlog/records/murmur2.ts";
 import { ByteWriter } from "../state/byte-writer.ts";
 import type { SinkNode } from "../topology/graph.ts";
@@ -27,6 +29,9 @@ export class SinkRunner implements Receiver {
   readonly #maxBytes: number;
   /** Of key and value; above it a record is weighed. */
   readonly #unweighedBytes: number;
+  /** By partition, of the set that is being filled. */
+  readonly #builders: (BatchBuilder | undefined)[] = [];
+  #set: RecordSet | undefined;
 
   constructor(node: SinkNode, collector: OutputCollector, partitions: number, services: TaskServices) {
     this.node = node;
@@ -54,18 +59,25 @@ export class SinkRunner implements Receiver {
     if (!isTombstone) node.value.write(value, scratch);
     if (scratch.position > this.#unweighedBytes && this.#isRefused(record, keyEnd)) return;
     const { buffer } = scratch;
-    this.#collector.set
-      .partition(node.topic, partition)
-      .append(
-        record.timestamp,
-        key === null || key === undefined ? null : buffer,
-        0,
-        keyEnd,
-        isTombstone ? null : buffer,
-        keyEnd,
-        scratch.position,
-        record.headers,
-      );
+    this.#builder(partition).append(
+      record.timestamp,
+      key === null || key === undefined ? null : buffer,
+      0,
+      keyEnd,
+      isTombstone ? null : buffer,
+      keyEnd,
+      scratch.position,
+      record.headers,
+    );
+  }
+
+  #builder(partition: number): BatchBuilder {
+    const { set } = this.#collector;
+    if (set !== this.#set) {
+      this.#set = set;
+      this.#builders.length = 0;
+    }
+    return (this.#builders[partition] ??= set.partition(this.node.topic, partition));
   }
 
   /** The broker would refuse the whole commit for it, each time it is tried. */

@@ -12,10 +12,28 @@ const FRACTION_SCALE = 10 ** FRACTION_DIGITS;
 const MAX_SHORT_DECIMAL = 1e9;
 /** Sign, 2^53 - 1, point and fraction. */
 const MAX_DECIMAL_BYTES = 1 + 16 + 1 + FRACTION_DIGITS;
+const WORD_BYTES = 4;
 const MINUS = 0x2d;
+const ZERO = 0x30;
 const POINT = 0x2e;
 const TWO_POW_28 = 2 ** 28;
 const TWO_POW_32 = 0x1_0000_0000;
+
+/** A text that is written again and again: piece() copies it four bytes a step, where utf8() looks at each character. */
+export class TextPiece {
+  /** UTF-8, and zeros up to a whole word. */
+  readonly words: DataView;
+  /** Of the text, bytes. */
+  readonly length: number;
+
+  constructor(text: string) {
+    const bytes = Buffer.from(text);
+    const words = new Uint8Array(Math.ceil(bytes.length / WORD_BYTES) * WORD_BYTES);
+    words.set(bytes);
+    this.words = new DataView(words.buffer);
+    this.length = bytes.length;
+  }
+}
 
 /**
  * Multi-byte numbers are big-endian. `buffer` is replaced when it grows: read it again after writing.
@@ -156,6 +174,15 @@ export class ByteWriter {
     this.position += this.buffer.write(text, this.position, "utf8");
   }
 
+  /** Its last word's zeros lie behind `position`, for the next write. */
+  piece({ words, length }: TextPiece): void {
+    if (this.position + words.byteLength > this.buffer.length) this.#grow(words.byteLength);
+    const { position } = this;
+    const view = this.#view;
+    for (let i = 0; i < length; i += WORD_BYTES) view.setInt32(position + i, words.getInt32(i));
+    this.position = position + length;
+  }
+
   /** A finite number as JSON has it: `String(value)`. Integers and short decimals, most of what sensors send, go without a string. */
   decimal(value: number): void {
     const magnitude = value < 0 ? -value : value;
@@ -165,16 +192,31 @@ export class ByteWriter {
       this.#integer(magnitude);
       return;
     }
-    // No two decimals of up to 15 digits are the same number: when this one is the value, it is the shortest there is.
-    const scaled = Math.round(magnitude * FRACTION_SCALE);
-    if (magnitude < MAX_SHORT_DECIMAL && scaled / FRACTION_SCALE === magnitude) {
-      if (value < 0) this.buffer[this.position++] = MINUS;
-      const whole = Math.floor(magnitude);
-      this.#integer(whole);
-      this.#fraction(scaled - whole * FRACTION_SCALE);
+    this.#withFraction(value, magnitude);
+  }
+
+  /** There is room. No two decimals of up to 15 digits are the same number: when one of them is the value, it is the shortest there is. */
+  #withFraction(value: number, magnitude: number): void {
+    if (magnitude >= MAX_SHORT_DECIMAL) {
+      this.utf8(String(value));
       return;
     }
-    this.utf8(String(value));
+    const whole = Math.floor(magnitude);
+    const hundredths = Math.round(magnitude * 100);
+    if (hundredths / 100 === magnitude) {
+      if (value < 0) this.buffer[this.position++] = MINUS;
+      this.#integer(whole);
+      this.#hundredths(hundredths - whole * 100);
+      return;
+    }
+    const scaled = Math.round(magnitude * FRACTION_SCALE);
+    if (scaled / FRACTION_SCALE !== magnitude) {
+      this.utf8(String(value));
+      return;
+    }
+    if (value < 0) this.buffer[this.position++] = MINUS;
+    this.#integer(whole);
+    this.#fraction(scaled - whole * FRACTION_SCALE);
   }
 
   /** From 0 to 2^53 - 1; there is room. */
@@ -187,6 +229,17 @@ export class ByteWriter {
     if (high >= 1e6) this.utf8(String(high));
     else this.#digits(high, digitCount(high));
     this.#digits(value - high * 1e9, 9);
+  }
+
+  /** The point and one digit or two; there is room. */
+  #hundredths(value: number): void {
+    const { buffer, position } = this;
+    const tenths = (value / 10) | 0;
+    const ones = value - 10 * tenths;
+    buffer[position] = POINT;
+    buffer[position + 1] = ZERO + tenths;
+    buffer[position + 2] = ZERO + ones;
+    this.position = position + (ones === 0 ? 2 : 3);
   }
 
   /** The point and the digits of `scaled` millionths, without zeros at the end; there is room. */
@@ -206,7 +259,7 @@ export class ByteWriter {
     let rest = value | 0;
     for (let i = count - 1; i >= 0; i--) {
       const tenth = (rest / 10) | 0;
-      buffer[position + i] = 0x30 + rest - tenth * 10;
+      buffer[position + i] = ZERO + rest - tenth * 10;
       rest = tenth;
     }
     this.position = position + count;
