@@ -1,9 +1,13 @@
+import { flushCompileCache } from "node:module";
 import type { Logger } from "pino";
 import { EXIT } from "./exit-codes.ts";
 import { CommandFailure } from "./failure.ts";
 
 /** A stop that takes longer is given up: the log makes a hard end safe. Below the 30 s that container runtimes grant. */
 const STOP_TIMEOUT_MS = 25_000;
+
+/** After the start: most of what runs is compiled by then. ms. */
+const KEEP_COMPILED_AFTER_MS = 5_000;
 
 interface Step {
   readonly name: string;
@@ -54,6 +58,7 @@ export async function runService(start: (closers: Closers) => Promise<Running>, 
   const { logger } = options;
   const closers = new Closers();
   const signal = Promise.withResolvers<"signal">();
+  let keepCompiled: NodeJS.Timeout | undefined;
   const onSignal = (name: NodeJS.Signals) => {
     logger.info({ signal: name }, "stopping");
     signal.resolve("signal");
@@ -69,12 +74,17 @@ export async function runService(start: (closers: Closers) => Promise<Running>, 
     // After a signal the start may fail because its parts are being closed: that is no news.
     starting.catch(() => undefined);
     const running = await Promise.race([starting, signal.promise]);
-    if (running !== "signal") await Promise.race([running.finished ?? signal.promise, signal.promise]);
+    if (running !== "signal") {
+      // Node does it at the exit, which a process that is killed does not come to.
+      keepCompiled = setTimeout(flushCompileCache, KEEP_COMPILED_AFTER_MS).unref();
+      await Promise.race([running.finished ?? signal.promise, signal.promise]);
+    }
     return (await stop(closers, options)) ? EXIT.ok : EXIT.failure;
   } catch (error) {
     await stop(closers, options);
     throw error;
   } finally {
+    clearTimeout(keepCompiled);
     for (const name of SIGNALS) process.removeListener(name, onSignal).removeListener(name, endNow);
   }
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
@@ -105,4 +105,16 @@ test("tokens of tenants: each opens its own, a replaced file counts without a re
   assert.equal((await refused.exited).code, 2);
   assert.match(refused.stderr(), /tokens\.yaml is wrong:\n {2}tokens\[0\]\.token: must have at least 16 characters/);
   assert.doesNotMatch(refused.stderr(), /secret-text/);
+});
+
+test("what Node compiled is kept while a service runs: one that is killed has it at its next start", async (t) => {
+  const compiled = tempDir(t, "compiled");
+  const config = { ...ANY_PORT, state: { dir: tempDir(t, "demo") } };
+  const cli = await spawnCli(t, ["demo", "--json"], { config, env: { NODE_COMPILE_CACHE: compiled } });
+  const files = (): number => readdirSync(compiled, { recursive: true }).length;
+  await cli.waitForOutput(/"event":"running"/, 60_000);
+  assert.ok(files() < 10, "nothing is written before");
+  await waitFor("compiled modules on disk", () => files() > 100, { deadlineMs: 30_000 });
+  assert.ok(cli.running());
+  await cli.kill("SIGKILL");
 });
