@@ -60,9 +60,12 @@ export class DeviceWindows extends WindowSet {
       this.#devices.set(found, found.value);
       if (row !== undefined) this.emit(key, found.value, start, row);
     }
-    if (windows.latest !== undefined && windows.latestStart + this.finalAfterMs <= deviceTime) {
+    const { latest, latestStart } = windows;
+    if (latest !== undefined && latestStart + this.finalAfterMs <= deviceTime) {
+      windows.removeLatest();
       this.#devices.set(found, found.value);
-      this.#closeLatest(key, found.value, windows);
+      this.emit(key, found.value, latestStart, latest);
+      this.recycle(latest);
     }
     if (windows.latest === undefined) this.#dropSpare(key, windows);
   }
@@ -150,6 +153,7 @@ export class DeviceWindows extends WindowSet {
   #closeIdle(key: string, found: RowHandle<DeviceRow>, windows: OpenWindows, now: number): void {
     const { value: device } = found;
     if (device === undefined) return;
+    const closed: { start: number; row: WindowRow }[] = [];
     let nextDueAt = Infinity;
     for (let index = 0; index < windows.count; index++) {
       if (windows.isStub(index)) continue;
@@ -158,7 +162,7 @@ export class DeviceWindows extends WindowSet {
       else {
         const row = this.#takeStored(key, windows, index);
         windows.becomeStub(index);
-        if (row !== undefined) this.emit(key, device, windows.start(index), row);
+        if (row !== undefined) closed.push({ start: windows.start(index), row });
       }
     }
     const { latest, latestStart } = windows;
@@ -167,20 +171,14 @@ export class DeviceWindows extends WindowSet {
       if (dueAt > now) nextDueAt = Math.min(nextDueAt, dueAt);
       else {
         windows.insert(latestStart, latest.lastReceiveTs, STUB);
-        this.#closeLatest(key, device, windows);
+        windows.removeLatest();
+        closed.push({ start: latestStart, row: latest });
       }
     }
-    if (windows.latest === undefined) this.#dropSpare(key, windows);
     this.#wait(key, windows, nextDueAt === Infinity ? 0 : nextDueAt);
     this.#devices.set(found, device);
-  }
-
-  #closeLatest(key: string, device: DeviceRow, windows: OpenWindows): void {
-    const { latest, latestStart } = windows;
-    if (latest === undefined) return;
-    windows.removeLatest();
-    this.emit(key, device, latestStart, latest);
-    this.recycle(latest);
+    for (const { start, row } of closed) this.emit(key, device, start, row);
+    if (windows.latest === undefined) this.#dropSpare(key, windows);
   }
 
   /** The row of a window that closes. Its slot is spare from then on, or it is deleted. */
