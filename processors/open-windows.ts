@@ -79,10 +79,10 @@ export class OpenWindows {
     return this.slot(index) === STUB;
   }
 
-  /** The lowest slot that no row has, open or spare. */
+  /** The lowest slot that no row has; only while there is no spare one. */
   unusedSlot(): number {
     let slot = 0;
-    while (slot === this.spareSlot || this.#hasSlot(slot)) slot++;
+    while (this.#hasSlot(slot)) slot++;
     return slot;
   }
 

@@ -28,9 +28,9 @@ for (const [bootId, seq] of [
   ["b2", 11],
 ] as const)
   send("demo|gerät-1", seq, { bootId, seq, tempC: 85.1 + seq, rpm: 1_203, mode: "auto", door: true });
-driver.commit(); // with two windows open
 // A window closed after its grace, and none has taken its slot yet.
 for (const [seq, second] of [1, 11, 16].entries()) send("demo|spare", second, { bootId: "b", seq, tempC: second });
+driver.commit(); // with two windows of the first device open
 // No bootId: implicit boots. No seq: a hash in the id store.
 send("demo|implicit", 1, { seq: 1_000_000, tempC: -0.1 });
 send("demo|implicit", 200, { seq: 1, tempC: 1e300 });

@@ -89,6 +89,25 @@ test("whatever comes, the store has the rows of the open windows and at most one
   );
 });
 
+test("a spare row goes with the latest window when what closes both begins none", async (t) => {
+  const job = await Job.start(t, { windows: [{ sizeMs: SIZE_MS, graceMs: 5_000 }] });
+  const send = (seq: number, second: number): void => job.send({ bootId: "b", seq, ts: T0 + second * 1_000, tempC: seq });
+  send(0, 1);
+  send(1, 11);
+  send(2, 16); // the first window has closed, and its slot is spare
+  assert.deepEqual(
+    writes(job).map(({ deleted }) => deleted),
+    [false],
+  );
+  send(2, 90); // a duplicate moves the device's time
+  send(3, 17); // and this one is late
+  assert.deepEqual(
+    writes(job).map(({ deleted }) => deleted),
+    [true],
+  );
+  assert.equal(job.aggregates().length, 2);
+});
+
 const DEVICE = Buffer.from("demo|gerät-1").toString("hex");
 const WINDOWS = `windows-device-${SIZE_MS}`;
 
