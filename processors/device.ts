@@ -108,7 +108,7 @@ export class DeviceTable {
 
   /** Undefined when the key is not `tenant|deviceId` with ids of at most 256 bytes and without control characters. */
   get(key: string): Device | undefined {
-    const known = this.#touched(key) ?? this.#devices.get(key);
+    const known = this.#ofLastTouch(key) ?? this.#devices.get(key);
     if (known !== undefined) return known;
     const parsed = parseDeviceKey(key);
     if (parsed === undefined || !isUsableId(parsed.tenant) || !isUsableId(parsed.deviceId)) return undefined;
@@ -120,7 +120,7 @@ export class DeviceTable {
   }
 
   /** Looked up already, in most cases; in the order of their records, some of which do not come this far. */
-  #touched(key: string): Device | undefined {
+  #ofLastTouch(key: string): Device | undefined {
     for (let i = this.#next; i < this.#count; i++) {
       if (this.#keys[i] !== key) continue;
       this.#next = i + 1;

@@ -110,6 +110,7 @@ class Windows implements Processor<string, TelemetryEvent, WindowsOutputs> {
 
   #count(): void {
     const { dropped, lost } = this.#counters;
+    if (dropped === 0 && lost === 0) return;
     if (dropped > 0) this.#context.count("dropped", "window-metrics", dropped);
     if (lost > 0) this.#context.count("lost", "window", lost);
     this.#counters.dropped = this.#counters.lost = 0;

@@ -67,6 +67,7 @@ export class TopologyTestDriver {
   readonly #clock: { now: number };
   readonly #offsets = new Map<string, number>();
   readonly #changelogOffsets = new Map<string, number>();
+  readonly #counts = new Map<string, number>();
   readonly #outputs = new Map<string, TestOutput[]>();
   readonly #repartitionReaders: ReadonlyMap<string, Task>;
 
@@ -123,6 +124,11 @@ export class TopologyTestDriver {
     return records;
   }
 
+  /** What processors have counted (`context.count()`) as of the last commit(). */
+  counted(name: string, reason: string): number {
+    return this.#counts.get(`${name}|${reason}`) ?? 0;
+  }
+
   store<S>(spec: StoreSpec<S>): S {
     const task = this.#tasks.find((candidate) => candidate.stores.some((store) => store.name === spec.name));
     if (task === undefined) throw new Error(`the topology has no store "${spec.name}"`);
@@ -151,7 +157,8 @@ export class TopologyTestDriver {
   #commitOnce(): void {
     const commits = this.#tasks.map((task) => task.freeze());
     this.#drain();
-    for (const { task, frozen } of commits) {
+    for (const { task, frozen, counts } of commits) {
+      for (const [key, by] of counts) this.#counts.set(key, (this.#counts.get(key) ?? 0) + by);
       for (const store of task.stores) this.#changelogOffsets.set(store.name, (this.#changelogOffsets.get(store.name) ?? 0) + 1);
       task.state.committed(frozen, new Map(task.stores.map((store) => [store.name, this.#changelogOffsets.get(store.name) ?? 0])));
     }

@@ -195,28 +195,27 @@ export class ByteWriter {
     this.#withFraction(value, magnitude);
   }
 
-  /** There is room. No two decimals of up to 15 digits are the same number: when one of them is the value, it is the shortest there is. */
+  /**
+   * There is room. No two decimals of up to 15 digits are the same number: when one of them is the value, it is the shortest there is. Most
+   * have one or two behind the point.
+   */
   #withFraction(value: number, magnitude: number): void {
-    if (magnitude >= MAX_SHORT_DECIMAL) {
-      this.utf8(String(value));
-      return;
+    let digits = 2;
+    let scale = 100;
+    let scaled = Math.round(magnitude * scale);
+    if (scaled / scale !== magnitude) {
+      digits = FRACTION_DIGITS;
+      scale = FRACTION_SCALE;
+      scaled = Math.round(magnitude * scale);
     }
-    const whole = Math.floor(magnitude);
-    const hundredths = Math.round(magnitude * 100);
-    if (hundredths / 100 === magnitude) {
-      if (value < 0) this.buffer[this.position++] = MINUS;
-      this.#integer(whole);
-      this.#hundredths(hundredths - whole * 100);
-      return;
-    }
-    const scaled = Math.round(magnitude * FRACTION_SCALE);
-    if (scaled / FRACTION_SCALE !== magnitude) {
+    if (magnitude >= MAX_SHORT_DECIMAL || scaled / scale !== magnitude) {
       this.utf8(String(value));
       return;
     }
     if (value < 0) this.buffer[this.position++] = MINUS;
+    const whole = Math.floor(magnitude);
     this.#integer(whole);
-    this.#fraction(scaled - whole * FRACTION_SCALE);
+    this.#fraction(scaled - whole * scale, digits);
   }
 
   /** From 0 to 2^53 - 1; there is room. */
@@ -231,20 +230,9 @@ export class ByteWriter {
     this.#digits(value - high * 1e9, 9);
   }
 
-  /** The point and one digit or two; there is room. */
-  #hundredths(value: number): void {
-    const { buffer, position } = this;
-    const tenths = (value / 10) | 0;
-    const ones = value - 10 * tenths;
-    buffer[position] = POINT;
-    buffer[position + 1] = ZERO + tenths;
-    buffer[position + 2] = ZERO + ones;
-    this.position = position + (ones === 0 ? 2 : 3);
-  }
-
-  /** The point and the digits of `scaled` millionths, without zeros at the end; there is room. */
-  #fraction(scaled: number): void {
-    let count = FRACTION_DIGITS;
+  /** The point and the last `digits` digits of `scaled`, without zeros at the end; there is room. */
+  #fraction(scaled: number, digits: number): void {
+    let count = digits;
     let rest = scaled | 0;
     for (let tenth = (rest / 10) | 0; tenth * 10 === rest; tenth = (rest / 10) | 0) {
       rest = tenth;

@@ -189,6 +189,7 @@ test("windows with slots go on after a restart", async (t) => {
     [10, 2],
   ]);
   assert.ok(writes(job).every(({ deleted }) => !deleted));
+  assert.equal(job.driver.counted("lost", "window"), 0);
 });
 
 test("at least once, a crash may leave a device's row without a window's: no other window's numbers come in its place", async (t) => {
@@ -208,11 +209,15 @@ test("at least once, a crash may leave a device's row without a window's: no oth
     const silent = await jobOf(t, "rows-v3.jsonl", row);
     sendOn(silent, CLOSING_BOTH);
     assert.deepEqual(closed(silent), [[10, 2]], "what is lost of a window is not made up");
+    silent.driver.commit();
+    assert.equal(silent.driver.counted("lost", "window"), 1);
     const goesOn = await jobOf(t, "rows-v3.jsonl", row);
     sendOn(goesOn, [[3, 9], ...CLOSING_BOTH]);
     assert.deepEqual(closed(goesOn), [
       [0, 1], // what came after
       [10, 2],
     ]);
+    goesOn.driver.commit();
+    assert.equal(goesOn.driver.counted("lost", "window"), 1);
   }
 });
