@@ -106,6 +106,11 @@ export interface TxnWriter {
   /** Fences every earlier holder of the id, this one too, and ends what is open under it. */
   open(): Promise<void>;
   begin(): void;
+  /**
+   * In an open transaction: what write() and sendOffsets() will be given, as far as it is known, so that they have less to ask for.
+   * Neither has to take all of it, nor only this. What fails shows in them and in commit().
+   */
+  announce(partitions: readonly TopicPartition[], groupId: string): void;
   /** Whatever comes of it, the set is only good for clear() after: its buffers may be others' by then. */
   write(records: RecordSet): Promise<readonly WrittenRange[]>;
   sendOffsets(offsets: readonly CommittedOffset[], group: GroupMetadata): Promise<void>;

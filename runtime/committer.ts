@@ -8,7 +8,7 @@
  *
  * A failure anywhere leaves N and N+1 uncommitted: the worker reopens its tasks from the last checkpoint and changelog.
  */
-import type { CommittedOffset, GroupMember, Trouble } from "../eventlog/port.ts";
+import type { CommittedOffset, GroupMember, TopicPartition, Trouble } from "../eventlog/port.ts";
 import type { RecordSet } from "../eventlog/records/record-set.ts";
 import { ofTask } from "./corrupt-tasks.ts";
 import type { LogSink } from "./log-sink.ts";
@@ -30,6 +30,8 @@ const DECODED_FACTOR = 4;
 const ROW_OVERHEAD_BYTES = 200;
 /** Commits take milliseconds; one that a slow broker takes longer for is worth saying. */
 const SLOW_COMMIT_MS = 5_000;
+/** A transaction that is open for longer than a minute is aborted by the log: none is begun where its commit may be so far away. */
+const MAX_ANNOUNCED_MS = 10_000;
 /** Positions that only moved past control batches are committed this rarely. */
 const IDLE_POSITION_COMMIT_MS = 5_000;
 
@@ -85,6 +87,12 @@ export class Committer {
   /** As if the commit in flight had failed, which must be settled: nothing since the last commit may go out. */
   failWith(error: Error): void {
     this.#failure ??= error;
+  }
+
+  /** Nothing of what was processed since the last commit is to go out. No commit is in flight. */
+  discard(): void {
+    this.#options.collector.discard();
+    this.#options.sink.discard();
   }
 
   clearFailure(): void {
@@ -144,6 +152,14 @@ export class Committer {
       });
   }
 
+  /** What is processed already will most likely be written where this commit was, and soon. */
+  #announceNext(commits: readonly TaskCommit[], ranges: readonly TopicPartition[]): void {
+    if (this.#options.commitIntervalMs * CATCH_UP_FACTOR > MAX_ANNOUNCED_MS) return;
+    const next = new Set<number>();
+    for (const { task } of commits) if (task.needsCommit) next.add(task.partition);
+    if (next.size > 0) this.#options.sink.announce(ranges.filter(({ partition }) => next.has(partition)));
+  }
+
   async #commit(commits: readonly TaskCommit[], records: RecordSet): Promise<void> {
     const { sink, group, changelogOf, metrics, onCommitted } = this.#options;
     const startedAt = performance.now();
@@ -152,6 +168,7 @@ export class Committer {
     );
     if (offsets.length === 0 && records.recordCount === 0) return;
     const ranges = await sink.commit(records, offsets, group());
+    this.#announceNext(commits, ranges);
     const nextOffsets = new Map(ranges.map((range) => [`${range.topic}/${range.partition}`, range.nextOffset]));
     for (const { task, frozen, counts } of commits) {
       const positions = new Map<string, number>();

@@ -1,12 +1,16 @@
 /** How a commit reaches the log: exactly once in one transaction, or at least once in the same order without one. */
 import { LogError } from "../eventlog/errors.ts";
-import type { CommittedOffset, GroupMember, PlainWriter, TxnWriter, WrittenRange } from "../eventlog/port.ts";
+import type { CommittedOffset, GroupMember, PlainWriter, TopicPartition, TxnWriter, WrittenRange } from "../eventlog/port.ts";
 import type { RecordSet } from "../eventlog/records/record-set.ts";
 
 export interface LogSink {
   /** Identity that others fence when this worker dies; undefined in at-least-once mode. */
   readonly transactionalId: string | undefined;
   open(): Promise<void>;
+  /** The next commit will write to about these. What is asked of the log for that is asked now, while records are processed. */
+  announce(partitions: readonly TopicPartition[]): void;
+  /** What was announced is not to come. No commit is in flight. */
+  discard(): void;
   /** All of it or, exactly-once, none of it. Resolves with where the records landed. */
   commit(records: RecordSet, offsets: readonly CommittedOffset[], group: GroupMember): Promise<readonly WrittenRange[]>;
   /** Clears up after a commit that failed, so that the next may begin. */
@@ -16,18 +20,37 @@ export interface LogSink {
 
 export class ExactlyOnceSink implements LogSink {
   readonly #writer: TxnWriter;
-  constructor(writer: TxnWriter) {
+  readonly #groupId: string;
+  /** The next commit's transaction has begun. */
+  #begun = false;
+  #discarded: Promise<void> | undefined;
+  constructor(writer: TxnWriter, groupId: string) {
     this.#writer = writer;
+    this.#groupId = groupId;
   }
   get transactionalId(): string {
     return this.#writer.transactionalId;
   }
-  open(): Promise<void> {
-    return this.#writer.open();
+  async open(): Promise<void> {
+    await this.#discarded;
+    this.#begun = false;
+    await this.#writer.open();
+  }
+  announce(partitions: readonly TopicPartition[]): void {
+    this.#writer.begin();
+    this.#begun = true;
+    this.#writer.announce(partitions, this.#groupId);
+  }
+  discard(): void {
+    if (!this.#begun) return;
+    this.#begun = false;
+    this.#discarded = this.#writer.abort().catch(() => {}); // shows in begin()
   }
   /** Steps 2 and 3 of the commit protocol (design, section 5). */
   async commit(records: RecordSet, offsets: readonly CommittedOffset[], group: GroupMember): Promise<readonly WrittenRange[]> {
-    this.#writer.begin();
+    await this.#discarded;
+    if (!this.#begun) this.#writer.begin();
+    this.#begun = false;
     // Both are under way at once; both are over before anything else is asked of the writer. What fails last fails of what failed first.
     const errors: unknown[] = [];
     const note = (error: unknown): undefined => void errors.push(error);
@@ -56,7 +79,7 @@ export class ExactlyOnceSink implements LogSink {
   }
   /** InitProducerId ends whatever is open, whichever way the failed commit went; the committed offsets then tell which. */
   recover(): Promise<void> {
-    return this.#writer.open();
+    return this.open();
   }
   close(): Promise<void> {
     return this.#writer.close();
@@ -70,6 +93,8 @@ export class AtLeastOnceSink implements LogSink {
     this.#writer = writer;
   }
   async open(): Promise<void> {}
+  announce(): void {}
+  discard(): void {}
   async commit(records: RecordSet, offsets: readonly CommittedOffset[], group: GroupMember): Promise<readonly WrittenRange[]> {
     const ranges = records.recordCount > 0 ? await this.#writer.write(records) : [];
     if (offsets.length > 0) await group.commitOffsets(offsets);

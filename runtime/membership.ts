@@ -51,8 +51,6 @@ export interface MembershipOptions {
   readonly isLive: () => boolean;
   /** The set of tasks has changed. */
   readonly onTasksChanged: () => void;
-  /** Uncommitted work of every task is void. */
-  readonly discard: () => void;
   readonly onRebalanced: () => void;
   readonly shutdown: ApplicationShutdown;
   /** Another worker, or this one, asks all workers to stop. */
@@ -210,13 +208,13 @@ export class Membership {
 
   /** Others may own the tasks by now: nothing is committed. A commit that failed is cleared up by the loop's next turn. */
   async #onLost(error: Error): Promise<void> {
-    const { processing, committer, tasks, mutex, isLive, onTasksChanged, discard } = this.#options;
+    const { processing, committer, tasks, mutex, isLive, onTasksChanged } = this.#options;
     this.#logger.warn({ err: error }, "lost the group membership: dropping all tasks without a commit");
     processing.wake();
     await mutex.run(async () => {
       if (!isLive()) return;
       await committer.settled();
-      discard();
+      committer.discard();
       this.#isSettled = false;
       await tasks.closeAll();
       processing.assign();

@@ -122,10 +122,9 @@ export class Worker {
       maxBufferedBytes: memory.fetchBytes,
       maxBatchBytes: memory.batchBytes,
     });
+    const transactions = { transactionalId: `${options.applicationId}/${this.workerId}`, timeoutMs: TRANSACTION_TIMEOUT_MS };
     this.#sink = exactlyOnce
-      ? new ExactlyOnceSink(
-          this.#log.txnWriter({ transactionalId: `${options.applicationId}/${this.workerId}`, timeoutMs: TRANSACTION_TIMEOUT_MS }),
-        )
+      ? new ExactlyOnceSink(this.#log.txnWriter(transactions), options.applicationId)
       : new AtLeastOnceSink(this.#log.plainWriter({}));
     const isolation = exactlyOnce ? "read_committed" : "read_uncommitted";
     this.#restorer = new Restorer({
@@ -220,7 +219,6 @@ export class Worker {
       logger: this.#logger,
       isLive: () => this.#isLive,
       onTasksChanged: () => this.#followTasks(),
-      discard: () => this.#collector.discard(),
       onRebalanced: () => this.#metrics.rebalanced(),
       shutdown: this.#shutdown,
       onShutdown: (request) =>

@@ -80,6 +80,10 @@ export class EmbeddedTxnWriter implements TxnWriter, TxnHolder {
     this.#timer.unref();
   }
 
+  announce(): void {
+    this.#expect("announce", "open");
+  }
+
   // async: every refusal is a rejection
   async write(records: RecordSet): Promise<readonly WrittenRange[]> {
     this.#expect("write", "open");

@@ -188,6 +188,56 @@ export function txnContract(name: string, makeLog: MakeLog): void {
     assert.deepEqual(await readTexts(log, topic), []);
   });
 
+  test(`${name}: what is announced is written as if it had not been, whether all of it comes, or less, or more`, async (t) => {
+    const { log } = await makeLog(t);
+    const [first, second] = [await makeTopic(log, 2), await makeTopic(log)];
+    const member = new TestMember(log, t, { groupId: unique("group"), partitions: 1 });
+    await member.start();
+    const stamp = member.member.metadata();
+    const at = { topic: first, partition: 0 };
+    const writer = await openTxn(log, t);
+    for (const announced of [[], [at], [at, { topic: first, partition: 1 }], [at, { topic: second, partition: 0 }]]) {
+      for (const written of [[first], [second], [first, second], []]) {
+        writer.begin();
+        writer.announce(announced, stamp.groupId);
+        for (const topic of written) await writer.write(values(topic, `${announced.length} ${written.length}`));
+        if (written.length > 1) await writer.sendOffsets([{ ...at, offset: announced.length }], stamp);
+        await writer.commit();
+      }
+      writer.begin();
+      writer.announce(announced, stamp.groupId);
+      await writer.write(values(first, "aborted"));
+      await writer.abort();
+      writer.begin();
+      writer.announce(announced, stamp.groupId);
+      await writer.abort(); // though the announcement may still be on its way
+    }
+    const expected = ["0 1", "0 2", "1 1", "1 2", "2 1", "2 2", "2 1", "2 2"];
+    assert.deepEqual(await readTexts(log, first), expected);
+    assert.deepEqual(await readTexts(log, second), expected);
+    await until("the last committed offset", async () => (await log.admin.groupOffsets(stamp.groupId, [at]))[0]?.offset === 2);
+  });
+
+  test(`${name}: an announcement in a transaction that another has taken over fails what comes after it`, async (t) => {
+    const { log } = await makeLog(t);
+    const topic = await makeTopic(log);
+    const id = unique("txn");
+    const zombie = await openTxn(log, t, id);
+    zombie.begin();
+    const heir = await openTxn(log, t, id);
+    await assert.rejects(
+      async () => {
+        zombie.announce([{ topic, partition: 0 }], unique("group"));
+        await zombie.write(values(topic, "of the zombie"));
+      },
+      { code: "fenced" },
+    );
+    heir.begin();
+    await heir.write(values(topic, "of the heir"));
+    await heir.commit();
+    assert.deepEqual(await readTexts(log, topic), ["of the heir"]);
+  });
+
   test(`${name}: calls out of order are refused`, async (t) => {
     const { log } = await makeLog(t);
     const topic = await makeTopic(log);
@@ -196,6 +246,7 @@ export function txnContract(name: string, makeLog: MakeLog): void {
     assert.throws(() => fresh.begin(), { code: "invalid-state" });
     await fresh.open();
     await assert.rejects(fresh.write(values(topic, "x")), { code: "invalid-state" });
+    assert.throws(() => fresh.announce([{ topic, partition: 0 }], "group"), { code: "invalid-state" });
     await assert.rejects(fresh.commit(), { code: "invalid-state" });
     fresh.begin();
     assert.throws(() => fresh.begin(), { code: "invalid-state" });

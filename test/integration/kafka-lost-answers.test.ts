@@ -7,10 +7,11 @@ import { startKafka, type Kafka } from "../support/kafka.ts";
 import { need } from "../support/need.ts";
 import { API_KEYS } from "../support/request-scanner.ts";
 import { uniqueName } from "../support/unique-name.ts";
+import { waitFor } from "../support/wait-for.ts";
 import { makeTopic, openLog, readAll, recordSet, sendText } from "./kafka/harness.ts";
 
 const skip = await need("kafka");
-const { produce, findCoordinator, addPartitionsToTxn, endTxn, txnOffsetCommit } = API_KEYS;
+const { produce, findCoordinator, addPartitionsToTxn, addOffsetsToTxn, endTxn, txnOffsetCommit } = API_KEYS;
 const API = { produce, findCoordinator, addPartitionsToTxn, endTxn, txnOffsetCommit };
 
 /** One broker for this file: the shared one has no proxy before it. */
@@ -22,6 +23,10 @@ async function proxied(): Promise<{ kafka: Kafka; proxy: BrokerProxy }> {
   started ??= startKafka(cleanup, { proxied: true });
   const kafka = await started;
   return { kafka, proxy: kafka.proxies[0] };
+}
+
+function asked(proxy: BrokerProxy): number[] {
+  return [addPartitionsToTxn, addOffsetsToTxn, produce, txnOffsetCommit].map((apiKey) => proxy.requestsOf(apiKey));
 }
 
 for (const [name, apiKey] of Object.entries(API)) {
@@ -64,6 +69,64 @@ for (const [name, apiKey] of Object.entries(API)) {
       );
     }
     assert.equal((await log.admin.groupOffsets(group.groupId, [{ topic, partition: 0 }]))[0].offset, 5);
+  });
+}
+
+test("what is announced is asked for once, before it is written", { skip }, async (t) => {
+  const { proxy } = await proxied();
+  const log = openLog(t, [proxy.address]);
+  const topic = await makeTopic(log, 3);
+  const groupId = uniqueName("group");
+  const writer = log.txnWriter({ transactionalId: uniqueName("txn"), timeoutMs: 60_000 });
+  t.after(() => writer.close());
+  await writer.open();
+  const before = asked(proxy);
+  const since = (): number[] => asked(proxy).map((count, index) => count - before[index]);
+  writer.begin();
+  writer.announce(
+    [0, 1].map((partition) => ({ topic, partition })),
+    groupId,
+  );
+  await waitFor("the announcement's requests", () => since().join() === "1,1,0,0");
+  const write = (...partitions: number[]): Promise<unknown> =>
+    writer.write(
+      recordSet(
+        topic,
+        partitions.map((partition) => ({ partition, value: "x" })),
+      ),
+    );
+  await write(0, 1);
+  await writer.sendOffsets([{ topic, partition: 0, offset: 1 }], { groupId, generationId: -1, memberId: "" });
+  assert.deepEqual(since(), [1, 1, 1, 1]);
+  await write(1, 2);
+  assert.deepEqual(since(), [2, 1, 2, 1], "only what was not announced");
+  await writer.commit();
+  assert.equal((await readAll(t, log, topic)).length, 4);
+});
+
+for (const apiKey of [addPartitionsToTxn, addOffsetsToTxn]) {
+  test(`a transaction goes through once when the answer to an announcement's request ${apiKey} is lost`, { skip }, async (t) => {
+    const { proxy } = await proxied();
+    const losses = proxy.faultsDone;
+    const log = openLog(t, [proxy.address]);
+    const topic = await makeTopic(log, 1);
+    const group = { groupId: uniqueName("group"), generationId: -1, memberId: "" };
+    const writer = log.txnWriter({ transactionalId: uniqueName("txn"), timeoutMs: 60_000 });
+    t.after(() => writer.close());
+    await writer.open();
+    proxy.failNext(apiKey, "lose-answer");
+    for (let i = 0; i < 3; i++) {
+      writer.begin();
+      writer.announce([{ topic, partition: 0 }], group.groupId);
+      await writer.write(recordSet(topic, [{ partition: 0, value: `${i}` }]));
+      await writer.sendOffsets([{ topic, partition: 0, offset: i }], group);
+      await writer.commit();
+    }
+    assert.equal(proxy.faultsDone - losses, 1);
+    assert.deepEqual(
+      (await readAll(t, log, topic)).map(({ value }) => value),
+      ["0", "1", "2"],
+    );
   });
 }
 

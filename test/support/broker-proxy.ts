@@ -28,6 +28,7 @@ export class BrokerProxy {
   readonly #shapes: Readonly<Record<Direction, Shape>> = { up: straight(), down: straight() };
   readonly #pairs = new Set<Pair>();
   readonly #faults = new Map<number, { readonly fault: RequestFault; readonly once: boolean }>();
+  readonly #requests = new Map<number, number>();
   #faultsDone = 0;
   #taken = 0;
   #dropped = 0;
@@ -73,6 +74,11 @@ export class BrokerProxy {
   /** Request faults that have come to pass. */
   get faultsDone(): number {
     return this.#faultsDone;
+  }
+
+  /** Requests with this API key that have come by. */
+  requestsOf(apiKey: number): number {
+    return this.#requests.get(apiKey) ?? 0;
   }
 
   forwardTo(targetPort: number): void {
@@ -152,6 +158,7 @@ export class BrokerProxy {
 
   #faultOf(apiKeys: readonly number[]): RequestFault | undefined {
     for (const apiKey of apiKeys) {
+      this.#requests.set(apiKey, this.requestsOf(apiKey) + 1);
       const planned = this.#faults.get(apiKey);
       if (planned === undefined) continue;
       if (planned.once) this.#faults.delete(apiKey);

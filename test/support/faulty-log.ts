@@ -124,6 +124,7 @@ export class FaultyLog {
         return inner.open();
       },
       begin: () => inner.begin(),
+      announce: (partitions, groupId) => inner.announce(partitions, groupId),
       write: async (records) => {
         await this.#trip("write");
         return inner.write(records);

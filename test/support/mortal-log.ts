@@ -74,6 +74,7 @@ export class MortalLog {
       transactionalId: writer.transactionalId,
       open: () => this.#alive(() => writer.open()),
       begin: () => writer.begin(),
+      announce: (partitions, groupId) => writer.announce(partitions, groupId),
       write: (records) => this.#alive(() => writer.write(records)),
       sendOffsets: (offsets, group) => this.#alive(() => writer.sendOffsets(offsets, group)),
       commit: () => {

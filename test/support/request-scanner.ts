@@ -37,6 +37,7 @@ export const API_KEYS = {
   findCoordinator: 10,
   initProducerId: 22,
   addPartitionsToTxn: 24,
+  addOffsetsToTxn: 25,
   endTxn: 26,
   txnOffsetCommit: 28,
 } as const;

@@ -8,8 +8,12 @@ import { INVALID_TXN_STATE, NONE, protocolError } from "../protocol-errors.ts";
 import type { ProducerIdentity } from "../requests/init-producer-id.ts";
 import { writeInRounds } from "./batch-rounds.ts";
 import { Sequences } from "./sequences.ts";
+import { delay } from "../connection/retry.ts";
 import { TransactionCoordinator } from "./transaction-coordinator.ts";
 import { TxnStateMachine } from "./txn-state.ts";
+
+/** For so long at least after the end of a transaction its markers are on their way, and whatever would begin the next one is refused. */
+const MARKERS_MS = 2;
 
 export interface TxnWriterOptions {
   readonly transactionalId: string;
@@ -34,6 +38,8 @@ export class KafkaTxnWriter implements TxnWriter {
   #producer: ProducerIdentity | undefined;
   /** Partitions and groups that the coordinator knows to be in the open transaction. */
   readonly #added = new Set<string>();
+  /** The last announce(), until what it asked for is answered; what comes after asks only for what is missing. */
+  #announced: Promise<void> | undefined;
   /** Something was asked of the coordinator or a broker, so that the transaction may be open there. */
   #touched = false;
   /**
@@ -45,6 +51,8 @@ export class KafkaTxnWriter implements TxnWriter {
   #offsetsRefused = false;
   /** write() and sendOffsets() calls not settled yet; the transaction must not end under them. */
   readonly #pending = new Set<Promise<unknown>>();
+  /** When the last transaction ended; performance.now(). */
+  #endedAt = -Infinity;
 
   constructor(cluster: Cluster, options: TxnWriterOptions) {
     this.transactionalId = options.transactionalId;
@@ -73,6 +81,12 @@ export class KafkaTxnWriter implements TxnWriter {
     this.#states.to("open");
   }
 
+  announce(partitions: readonly TopicPartition[], groupId: string): void {
+    this.#states.require("announce", "open");
+    this.#announced = this.#tracked(this.#addAll(partitions, groupId));
+    this.#announced.catch(() => {}); // shows in the calls that wait for it
+  }
+
   async write(records: RecordSet): Promise<readonly WrittenRange[]> {
     this.#states.require("write", "open");
     if (records.recordCount === 0) return [];
@@ -88,6 +102,7 @@ export class KafkaTxnWriter implements TxnWriter {
 
   async commit(): Promise<void> {
     this.#states.require("commit", "open");
+    await this.#announced;
     if (this.#pending.size > 0) throw new LogError("invalid-state", `commit() of ${this.transactionalId} before its writes were done`);
     if (this.#offsetsRefused)
       throw this.#failed(new LogError("transaction-aborted", `commit() of ${this.transactionalId} after its offsets were refused`));
@@ -135,6 +150,7 @@ export class KafkaTxnWriter implements TxnWriter {
 
   async #write(records: RecordSet): Promise<readonly WrittenRange[]> {
     const producer = this.#identity();
+    await this.#announced;
     await this.#addPartitions(
       producer,
       records.builders.filter((builder) => builder.recordCount > 0),
@@ -154,12 +170,8 @@ export class KafkaTxnWriter implements TxnWriter {
 
   async #sendOffsets(offsets: readonly CommittedOffset[], group: GroupMetadata): Promise<void> {
     const producer = this.#identity();
-    const id = `group ${group.groupId}`;
-    if (!this.#added.has(id)) {
-      this.#touched = true;
-      await this.#coordinator.addOffsets(producer, group.groupId);
-      this.#added.add(id);
-    }
+    await this.#announced;
+    await this.#addGroup(producer, group.groupId);
     await this.#coordinator.commitOffsets(producer, offsets, group);
   }
 
@@ -172,9 +184,18 @@ export class KafkaTxnWriter implements TxnWriter {
     }
     this.#sequences.reset();
     this.#epochSpent = false;
+    this.#announced = undefined;
     this.#touched = false;
     this.#offsetsRefused = false;
     this.#added.clear();
+  }
+
+  async #addAll(partitions: readonly TopicPartition[], groupId: string): Promise<void> {
+    const producer = this.#identity();
+    const early = this.#endedAt + MARKERS_MS - performance.now();
+    if (early > 0) await delay(early);
+    await this.#addPartitions(producer, partitions);
+    await this.#addGroup(producer, groupId);
   }
 
   async #addPartitions(producer: ProducerIdentity, partitions: readonly TopicPartition[]): Promise<void> {
@@ -183,6 +204,14 @@ export class KafkaTxnWriter implements TxnWriter {
     this.#touched = true;
     await this.#coordinator.addPartitions(producer, fresh);
     for (const { topic, partition } of fresh) this.#added.add(`${topic}/${partition}`);
+  }
+
+  async #addGroup(producer: ProducerIdentity, groupId: string): Promise<void> {
+    const id = `group ${groupId}`;
+    if (this.#added.has(id)) return;
+    this.#touched = true;
+    await this.#coordinator.addOffsets(producer, groupId);
+    this.#added.add(id);
   }
 
   async #end(commit: boolean): Promise<void> {
@@ -202,6 +231,8 @@ export class KafkaTxnWriter implements TxnWriter {
   }
 
   #ended(): void {
+    this.#endedAt = performance.now();
+    this.#announced = undefined;
     this.#touched = false;
     this.#offsetsRefused = false;
     this.#added.clear();

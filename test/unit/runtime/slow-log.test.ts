@@ -48,6 +48,7 @@ function slowToAnswer(inner: EventLog): { readonly log: EventLog; readonly answe
         transactionalId: writer.transactionalId,
         open: () => slowly(writer.open()),
         begin: () => writer.begin(),
+        announce: (partitions, groupId) => writer.announce(partitions, groupId),
         write: (records) => slowly(writer.write(records)),
         sendOffsets: (offsets, group) => slowly(writer.sendOffsets(offsets, group)),
         commit: () => slowly(writer.commit()),
