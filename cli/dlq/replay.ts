@@ -98,6 +98,8 @@ class Replay {
   readonly #set = new RecordSet((topic) => this.#targets.get(topic)?.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES);
   /** Taken since the last transaction. */
   #letters = 0;
+  /** Records that are put back for certain. */
+  #committed = 0;
 
   constructor(log: EventLog, settings: ReplaySettings, marks: ReplayedMarks, writer: TxnWriter | undefined) {
     this.#log = log;
@@ -119,14 +121,19 @@ class Replay {
         this.#take(letter);
         if (this.#letters >= TRANSACTION_LETTERS || this.#set.byteLength >= TRANSACTION_BYTES) {
           await this.#commit();
-          progress?.(this.#result, done, total);
+          progress?.(this.#soFar(), done, total);
         }
       }
       if (!this.#result.complete) break;
-      progress?.(this.#result, done, total);
+      progress?.(this.#soFar(), done, total);
     }
     await this.#commit();
     return this.#result;
+  }
+
+  /** What is taken and not committed does not count yet. */
+  #soFar(): ReplayResult {
+    return this.#writer === undefined ? this.#result : { ...this.#result, replayed: this.#committed };
   }
 
   #take(letter: Letter): void {
@@ -170,6 +177,7 @@ class Replay {
     this.#writer.begin();
     await this.#writer.write(this.#set);
     await this.#writer.commit();
+    this.#committed += this.#letters;
     this.#set.clear();
     this.#letters = 0;
   }
