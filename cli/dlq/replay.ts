@@ -98,8 +98,6 @@ class Replay {
   readonly #set = new RecordSet((topic) => this.#targets.get(topic)?.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES);
   /** Taken since the last transaction. */
   #letters = 0;
-  /** Records that are put back for certain. */
-  #committed = 0;
 
   constructor(log: EventLog, settings: ReplaySettings, marks: ReplayedMarks, writer: TxnWriter | undefined) {
     this.#log = log;
@@ -133,7 +131,7 @@ class Replay {
 
   /** What is taken and not committed does not count yet. */
   #soFar(): ReplayResult {
-    return this.#writer === undefined ? this.#result : { ...this.#result, replayed: this.#committed };
+    return { ...this.#result, replayed: this.#result.replayed - this.#letters };
   }
 
   #take(letter: Letter): void {
@@ -177,7 +175,6 @@ class Replay {
     this.#writer.begin();
     await this.#writer.write(this.#set);
     await this.#writer.commit();
-    this.#committed += this.#letters;
     this.#set.clear();
     this.#letters = 0;
   }

@@ -142,6 +142,17 @@ export function deadLettersContract(name: string, makeLog: MakeLog): void {
     assert.deepEqual([keys.length, new Set(keys).size], [1_210, 1_210]);
   });
 
+  test(`${name}: progress counts what is committed; a dry run's what would be put back`, async (t) => {
+    const plant = await Plant.create(t, makeLog);
+    await plant.fill(1_200);
+    const told: number[] = [];
+    const progress = ({ replayed }: { replayed: number }): void => void told.push(replayed);
+    await plant.replay({ dryRun: true, progress });
+    assert.equal(told.splice(0).at(-1), 1_200);
+    await plant.replay({ progress });
+    assert.deepEqual([...new Set(told.filter((count) => count > 0))], [500, 1_000], "a transaction takes 500 letters");
+  });
+
   test(`${name}: a replay that died inside a transaction leaves nothing, and one that is overtaken stops`, async (t) => {
     const plant = await Plant.create(t, makeLog);
     await plant.fill(20);

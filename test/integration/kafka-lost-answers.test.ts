@@ -1,6 +1,6 @@
 /** Both writers when answers are lost and connections cut, through the proxy. */
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
+import { after, test, type TestContext } from "node:test";
 import type { BrokerProxy } from "../support/broker-proxy.ts";
 import { CleanupList } from "../support/cleanup.ts";
 import { startKafka, type Kafka } from "../support/kafka.ts";
@@ -25,30 +25,39 @@ async function proxied(): Promise<{ kafka: Kafka; proxy: BrokerProxy }> {
   return { kafka, proxy: kafka.proxies[0] };
 }
 
+/** A writer through the proxy, not opened yet, and what a transaction of it is for. */
+async function setUpWriter(t: TestContext, partitions: number) {
+  const { proxy } = await proxied();
+  const log = openLog(t, [proxy.address]);
+  const topic = await makeTopic(log, partitions);
+  const group = { groupId: uniqueName("group"), generationId: -1, memberId: "" };
+  const writer = log.txnWriter({ transactionalId: uniqueName("txn"), timeoutMs: 60_000 });
+  t.after(() => writer.close());
+  const write = (value: string, ...to: number[]) =>
+    writer.write(
+      recordSet(
+        topic,
+        to.map((partition) => ({ partition, value })),
+      ),
+    );
+  const sendOffset = (offset: number) => writer.sendOffsets([{ topic, partition: 0, offset }], group);
+  return { proxy, log, topic, group, writer, write, sendOffset };
+}
+
 function asked(proxy: BrokerProxy): number[] {
   return [addPartitionsToTxn, addOffsetsToTxn, produce, txnOffsetCommit].map((apiKey) => proxy.requestsOf(apiKey));
 }
 
 for (const [name, apiKey] of Object.entries(API)) {
   test(`a transaction goes through once when the answer to ${name} is lost`, { skip }, async (t) => {
-    const { proxy } = await proxied();
+    const { proxy, log, topic, group, writer, write, sendOffset } = await setUpWriter(t, 2);
     const losses = proxy.faultsDone;
-    const log = openLog(t, [proxy.address]);
-    const topic = await makeTopic(log, 2);
-    const group = { groupId: uniqueName("group"), generationId: -1, memberId: "" };
-    const writer = log.txnWriter({ transactionalId: uniqueName("txn"), timeoutMs: 60_000 });
-    t.after(() => writer.close());
     if (name !== "findCoordinator") await writer.open();
     proxy.failNext(apiKey, "lose-answer");
     if (name === "findCoordinator") await writer.open();
     for (let i = 0; i < 5; i++) {
       writer.begin();
-      const written = await writer.write(
-        recordSet(
-          topic,
-          [0, 1].map((partition) => ({ partition, value: `${i}` })),
-        ),
-      );
+      const written = await write(`${i}`, 0, 1);
       assert.deepEqual(
         written.map(({ partition, baseOffset, nextOffset }) => [partition, nextOffset - baseOffset]),
         [
@@ -57,7 +66,7 @@ for (const [name, apiKey] of Object.entries(API)) {
         ],
       );
       assert.ok(written.every(({ baseOffset }) => baseOffset === i * 2));
-      await writer.sendOffsets([{ topic, partition: 0, offset: i + 1 }], group);
+      await sendOffset(i + 1);
       await writer.commit();
     }
     assert.equal(proxy.faultsDone - losses, 1);
@@ -73,39 +82,25 @@ for (const [name, apiKey] of Object.entries(API)) {
 }
 
 test("what is announced is asked for once, before it is written", { skip }, async (t) => {
-  const { proxy } = await proxied();
-  const log = openLog(t, [proxy.address]);
-  const topic = await makeTopic(log, 3);
-  const groupId = uniqueName("group");
-  const writer = log.txnWriter({ transactionalId: uniqueName("txn"), timeoutMs: 60_000 });
-  t.after(() => writer.close());
+  const { proxy, log, topic, group, writer, write, sendOffset } = await setUpWriter(t, 3);
   await writer.open();
-  const write = (...partitions: number[]): Promise<unknown> =>
-    writer.write(
-      recordSet(
-        topic,
-        partitions.map((partition) => ({ partition, value: "x" })),
-      ),
-    );
-  const sendOffsets = (): Promise<void> =>
-    writer.sendOffsets([{ topic, partition: 0, offset: 1 }], { groupId, generationId: -1, memberId: "" });
   // Everybody knows the topic and the group after it: nothing is asked twice for a passing reason.
   writer.begin();
-  await write(0, 1, 2);
-  await sendOffsets();
+  await write("x", 0, 1, 2);
+  await sendOffset(1);
   await writer.commit();
   const before = asked(proxy);
   const since = (): number[] => asked(proxy).map((count, index) => count - before[index]);
   writer.begin();
   writer.announce(
     [0, 1].map((partition) => ({ topic, partition })),
-    groupId,
+    group.groupId,
   );
   await waitFor("the announcement's requests", () => since().join() === "1,1,0,0");
-  await write(0, 1);
-  await sendOffsets();
+  await write("x", 0, 1);
+  await sendOffset(1);
   assert.deepEqual(since(), [1, 1, 1, 1]);
-  await write(1, 2);
+  await write("x", 1, 2);
   assert.deepEqual(since(), [2, 1, 2, 1], "only what was not announced");
   await writer.commit();
   assert.equal((await readAll(t, log, topic)).length, 7);
@@ -113,20 +108,15 @@ test("what is announced is asked for once, before it is written", { skip }, asyn
 
 for (const apiKey of [addPartitionsToTxn, addOffsetsToTxn]) {
   test(`a transaction goes through once when the answer to an announcement's request ${apiKey} is lost`, { skip }, async (t) => {
-    const { proxy } = await proxied();
+    const { proxy, log, topic, group, writer, write, sendOffset } = await setUpWriter(t, 1);
     const losses = proxy.faultsDone;
-    const log = openLog(t, [proxy.address]);
-    const topic = await makeTopic(log, 1);
-    const group = { groupId: uniqueName("group"), generationId: -1, memberId: "" };
-    const writer = log.txnWriter({ transactionalId: uniqueName("txn"), timeoutMs: 60_000 });
-    t.after(() => writer.close());
     await writer.open();
     proxy.failNext(apiKey, "lose-answer");
     for (let i = 0; i < 3; i++) {
       writer.begin();
       writer.announce([{ topic, partition: 0 }], group.groupId);
-      await writer.write(recordSet(topic, [{ partition: 0, value: `${i}` }]));
-      await writer.sendOffsets([{ topic, partition: 0, offset: i }], group);
+      await write(`${i}`, 0);
+      await sendOffset(i);
       await writer.commit();
     }
     assert.equal(proxy.faultsDone - losses, 1);

@@ -135,7 +135,9 @@ export class BrokerProxy {
     const requests = new RequestScanner();
     let losing = false;
     client.on("data", (chunk) => {
-      const fault = this.#faultOf(requests.scan(chunk));
+      const apiKeys = requests.scan(chunk);
+      for (const apiKey of apiKeys) this.#requests.set(apiKey, this.requestsOf(apiKey) + 1);
+      const fault = this.#faultOf(apiKeys);
       if (fault === "lose-request" || fault === "half") {
         if (fault === "half") broker.write(chunk.subarray(0, Math.ceil(chunk.length / 2)), () => reset(pair));
         else reset(pair);
@@ -158,7 +160,6 @@ export class BrokerProxy {
 
   #faultOf(apiKeys: readonly number[]): RequestFault | undefined {
     for (const apiKey of apiKeys) {
-      this.#requests.set(apiKey, this.requestsOf(apiKey) + 1);
       const planned = this.#faults.get(apiKey);
       if (planned === undefined) continue;
       if (planned.once) this.#faults.delete(apiKey);

@@ -4,11 +4,11 @@ import type { CommittedOffset, Compression, GroupMetadata, TopicPartition, TxnWr
 import type { RecordSet } from "../../records/record-set.ts";
 import type { Cluster } from "../connection/cluster.ts";
 import type { Connections } from "../connection/connections.ts";
+import { delay } from "../connection/retry.ts";
 import { INVALID_TXN_STATE, NONE, protocolError } from "../protocol-errors.ts";
 import type { ProducerIdentity } from "../requests/init-producer-id.ts";
 import { writeInRounds } from "./batch-rounds.ts";
 import { Sequences } from "./sequences.ts";
-import { delay } from "../connection/retry.ts";
 import { TransactionCoordinator } from "./transaction-coordinator.ts";
 import { TxnStateMachine } from "./txn-state.ts";
 
@@ -38,7 +38,7 @@ export class KafkaTxnWriter implements TxnWriter {
   #producer: ProducerIdentity | undefined;
   /** Partitions and groups that the coordinator knows to be in the open transaction. */
   readonly #added = new Set<string>();
-  /** The last announce(), until what it asked for is answered; what comes after asks only for what is missing. */
+  /** What announce() asks for in the open transaction: the calls after it wait for the answers, and ask only for what is missing. */
   #announced: Promise<void> | undefined;
   /** Something was asked of the coordinator or a broker, so that the transaction may be open there. */
   #touched = false;
@@ -184,10 +184,7 @@ export class KafkaTxnWriter implements TxnWriter {
     }
     this.#sequences.reset();
     this.#epochSpent = false;
-    this.#announced = undefined;
-    this.#touched = false;
-    this.#offsetsRefused = false;
-    this.#added.clear();
+    this.#nothingOpen();
   }
 
   async #addAll(partitions: readonly TopicPartition[], groupId: string): Promise<void> {
@@ -232,11 +229,15 @@ export class KafkaTxnWriter implements TxnWriter {
 
   #ended(): void {
     this.#endedAt = performance.now();
+    this.#nothingOpen();
+    this.#states.to("ready");
+  }
+
+  #nothingOpen(): void {
     this.#announced = undefined;
     this.#touched = false;
     this.#offsetsRefused = false;
     this.#added.clear();
-    this.#states.to("ready");
   }
 
   /** An error in an open transaction: it can only be aborted, or is another's now. */

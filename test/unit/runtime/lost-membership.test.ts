@@ -4,7 +4,7 @@ import type { GroupListener, GroupMember } from "../../../eventlog/port.ts";
 import { waitUntilDrained } from "../../support/telemetry.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { wrappedLog } from "../../support/wrapped-log.ts";
-import { assertExact, setUp } from "./support/counting-worker.ts";
+import { assertExact, metricOf, setUp } from "./support/counting-worker.ts";
 
 const KEYS = 8;
 
@@ -50,10 +50,6 @@ test("a membership lost while a commit is on its way: what was processed since, 
     },
   });
   const worker = setup.worker({ log });
-  const polled = async (records: number): Promise<boolean> =>
-    `${await worker.registry.getSingleMetricAsString("sluice_polled_records_total")}\n`.includes(
-      `sluice_polled_records_total ${records}\n`,
-    );
   await worker.start();
   await setup.feed(KEYS, 1);
   await waitUntilDrained(setup.log, setup.applicationId, setup.source);
@@ -62,7 +58,7 @@ test("a membership lost while a commit is on its way: what was processed since, 
   await setup.feed(KEYS, 1);
   await waitFor("a commit is on its way", () => held === 1);
   await setup.feed(KEYS, 1);
-  await waitFor("more has come", () => polled(3 * KEYS));
+  await waitFor("more has come", async () => (await metricOf(worker, "sluice_polled_records_total")) === 3 * KEYS);
   const announcedBefore = announced;
   const lost = listener.onLost(new Error("injected"));
   gate = undefined;

@@ -13,15 +13,10 @@ import { waitUntilDrained } from "../../support/telemetry.ts";
 import { tempDir } from "../../support/temp-dir.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { wrappedLog } from "../../support/wrapped-log.ts";
-import { assertExact, PARTITIONS, setUp, type Setup } from "./support/counting-worker.ts";
+import { assertExact, metricOf, PARTITIONS, setUp, type Setup } from "./support/counting-worker.ts";
 
 const KEYS = 40;
 const ROUNDS = 25;
-
-async function metric(worker: Worker, name: string): Promise<number> {
-  const text = await worker.registry.getSingleMetricAsString(name);
-  return Number(new RegExp(`^${name} (\\d+)`, "m").exec(text)?.[1]);
-}
 
 /** With a disk of its own. */
 function workerOf(t: TestContext, setup: Setup, processing: object, engine: "level" | "memory" = "level", log = setup.log): Worker {
@@ -66,12 +61,12 @@ for (const engine of ["level", "memory"] as const)
   test(`a standby takes over without a restore, and nothing is lost or doubled, on ${engine} (kafka-streams #12540)`, async (t) => {
     const setup = await setUp(t);
     const [first, second] = await copiedPair(t, setup, engine);
-    const before = await metric(second, "sluice_restored_records_total");
+    const before = await metricOf(second, "sluice_restored_records_total");
     await first.stop();
     await allRunning(second, PARTITIONS);
     await setup.feed(KEYS, ROUNDS);
     await waitUntilDrained(setup.log, "app", "in");
-    const after = await metric(second, "sluice_restored_records_total");
+    const after = await metricOf(second, "sluice_restored_records_total");
     assert.equal(after - before, 0, "the copies were whole");
     assert.deepEqual(standbyLags(second), []);
     await assertExact(setup, KEYS, 2 * ROUNDS);
@@ -100,7 +95,7 @@ test("a copy that lags behind is brought up to date before it takes over (kafka-
   held.allow(Infinity);
   await waitUntilDrained(setup.log, "app", "in");
   await assertExact(setup, KEYS, 3 * ROUNDS);
-  const lacked = await metric(second, "sluice_restored_records_total");
+  const lacked = await metricOf(second, "sluice_restored_records_total");
   assert.ok(lacked > 0 && lacked <= KEYS * ROUNDS, `${lacked} records, and not all that there were`);
 });
 
@@ -121,8 +116,8 @@ test("a task of a large state moves to a new worker only when that has caught up
   held.allow(Infinity);
   await allRunning(second, 2);
   await allRunning(first, 2);
-  assert.ok((await metric(second, "sluice_standby_records_total")) > 0);
-  assert.equal(await metric(second, "sluice_restored_records_total"), 0);
+  assert.ok((await metricOf(second, "sluice_standby_records_total")) > 0);
+  assert.equal(await metricOf(second, "sluice_restored_records_total"), 0);
   await setup.feed(KEYS, ROUNDS);
   await waitUntilDrained(setup.log, "app", "in");
   await assertExact(setup, KEYS, 2 * ROUNDS);
@@ -208,7 +203,7 @@ test("what a standby has read is on its disk when its worker stops, and is not r
   await again.start();
   await Promise.all([allRunning(first, 2), allRunning(again, 2)]);
   await caughtUp(again, 2);
-  const read = (await metric(again, "sluice_standby_records_total")) + (await metric(again, "sluice_restored_records_total"));
+  const read = (await metricOf(again, "sluice_standby_records_total")) + (await metricOf(again, "sluice_restored_records_total"));
   assert.equal(read, 0);
   await assertExact(setup, KEYS, ROUNDS);
 });
@@ -247,7 +242,7 @@ test("a copy that fails, and copies that cannot be read, are counted until they 
   await setup.feed(KEYS, ROUNDS);
   await waitUntilDrained(setup.log, "app", "in");
   await caughtUp(second, 2);
-  const failingNow = (): Promise<number> => metric(second, "sluice_standbys_failing");
+  const failingNow = (): Promise<number> => metricOf(second, "sluice_standbys_failing");
   assert.equal(await failingNow(), 0);
 
   const [{ partition }] = second.queries.worker().standbys;

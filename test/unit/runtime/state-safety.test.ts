@@ -11,7 +11,7 @@ import type { EngineName } from "../../../state/engines/engine.ts";
 import { waitUntilDrained } from "../../support/telemetry.ts";
 import { tempDir } from "../../support/temp-dir.ts";
 import { waitFor } from "../../support/wait-for.ts";
-import { assertExact, setUp, type Setup } from "./support/counting-worker.ts";
+import { assertExact, metricOf, setUp, type Setup } from "./support/counting-worker.ts";
 
 const KEYS = 2_000;
 const ENGINES = [
@@ -19,18 +19,13 @@ const ENGINES = [
   { engine: "rocksdb", folder: "rocksdb", table: /\.sst$/ },
 ] as const;
 
-async function restored(worker: { registry: { getSingleMetricAsString(name: string): Promise<string> } }): Promise<number> {
-  const text = await worker.registry.getSingleMetricAsString("sluice_restored_records_total");
-  return Number(/sluice_restored_records_total (\d+)/.exec(text)?.[1]);
-}
-
 /** Runs a worker until it has processed what is there. */
 async function run(setup: Setup): Promise<number> {
   const worker = setup.worker();
   await worker.start();
   await waitFor("the worker runs", () => worker.state === "RUNNING");
   await waitUntilDrained(setup.log, "app", "in");
-  const records = await restored(worker);
+  const records = await metricOf(worker, "sluice_restored_records_total");
   await worker.stop();
   assert.equal(worker.state, "NOT_RUNNING");
   return records;

@@ -128,6 +128,12 @@ export async function setUp(
   };
 }
 
+/** Of a counter or gauge without labels. */
+export async function metricOf(worker: Worker, name: string): Promise<number> {
+  const text = await worker.registry.getSingleMetricAsString(name);
+  return Number(new RegExp(`^${name} (\\d+)`, "m").exec(text)?.[1]);
+}
+
 export async function assertExact(setup: Setup, keys: number, rounds: number): Promise<void> {
   const counts = await setup.counts();
   assert.equal(counts.size, keys);
