@@ -1,17 +1,24 @@
-/** Raw events at a steady rate, event time the clock when the record is built, 5 % duplicates: as the peers' load (`shared/peers/stream-job`). */
+/**
+ * Raw events at a steady rate, event time the clock when the record is built, 5 % duplicates: as the peers' load (`shared/peers/stream-job`).
+ * As theirs, it goes on while a write waits for the broker: what comes meanwhile is the slowest there is ("coordinated omission").
+ */
 import { setTimeout as delay } from "node:timers/promises";
 import type { KafkaLog } from "../eventlog/kafka/kafka-log.ts";
+import type { PlainWriter } from "../eventlog/port.ts";
 import { partitionForKey } from "../eventlog/records/murmur2.ts";
-import { RecordSet } from "../eventlog/records/record-set.ts";
 import { deviceKey } from "../processors/formats/names.ts";
 
 const DEVICES = 10_000;
 /** Every twentieth record is one of before. */
 const DUPLICATE_EVERY = 20;
 const DUPLICATE_DISTANCE = 2_000;
-/** Between two writes. */
+/** Between two looks at what is due. */
 const TICK_MS = 2;
-const BATCH_BYTES = 131_072;
+
+export interface LoadRun {
+  /** The longest that an event was built after it was due: the load was kept from its core. */
+  readonly maxLagMs: number;
+}
 
 export class SteadyLoad {
   readonly #log: KafkaLog;
@@ -30,22 +37,30 @@ export class SteadyLoad {
     return this.#next;
   }
 
-  /** Events a second, for so many seconds; sequence numbers go on from the run before. */
-  async run(rate: number, seconds: number): Promise<void> {
+  /** Events a second, for so many seconds; sequence numbers go on from the run before. Resolves when all are written. */
+  async run(rate: number, seconds: number): Promise<LoadRun> {
     const writer = this.#log.plainWriter({});
+    let failure: Error | undefined;
+    const done = (error: Error | undefined): void => {
+      failure ??= error;
+    };
+    let maxLagMs = 0;
     const startedAt = performance.now();
-    const set = new RecordSet(BATCH_BYTES);
     for (let sent = 0; sent < rate * seconds;) {
-      const due = Math.min(rate * seconds, Math.floor(((performance.now() - startedAt) / 1_000) * rate));
-      for (; sent < due; sent++) this.#append(set);
-      if (set.recordCount > 0) await writer.write(set);
-      set.clear();
+      const elapsedMs = performance.now() - startedAt;
+      const due = Math.min(rate * seconds, Math.floor((elapsedMs * rate) / 1_000));
+      maxLagMs = Math.max(maxLagMs, elapsedMs - (sent * 1_000) / rate);
+      for (; sent < due; sent++) this.#send(writer, done);
+      void writer.flush(); // at once: what is due has had its wait for company
       await delay(TICK_MS);
+      await writer.ready();
     }
     await writer.close();
+    if (failure !== undefined) throw failure;
+    return { maxLagMs: Math.round(maxLagMs) };
   }
 
-  #append(set: RecordSet): void {
+  #send(writer: PlainWriter, done: (error: Error | undefined) => void): void {
     const isDuplicate = this.#next % DUPLICATE_EVERY === DUPLICATE_EVERY - 1;
     const event = isDuplicate ? Math.max(0, this.#next - DUPLICATE_DISTANCE) : this.#next;
     this.#next++;
@@ -56,8 +71,7 @@ export class SteadyLoad {
     const value = Buffer.from(
       `{"deviceId":"${deviceId}","bootId":"b1","seq":${seq},"ts":${now},"tempC":${20 + (event % 997) / 100},"rpm":${1_000 + (event % 503)}}`,
     );
-    set
-      .partition(this.#topic, partitionForKey(key, 0, key.length, this.#partitions))
-      .append(now, key, 0, key.length, value, 0, value.length);
+    const to = { topic: this.#topic, partition: partitionForKey(key, 0, key.length, this.#partitions) };
+    writer.send(to, key, value, undefined, now, done);
   }
 }
