@@ -3,7 +3,7 @@
  * with an application, topics and state of its own. Prints a table and, with --json, one JSON line; with --timeline, what held memory
  * every 250 ms. Exit code 1 when a peak is over its ceiling or a record is missing.
  *
- *     npm run bench:memory -- [--memory-mib 512,336] [--cache-mib 16] [--devices 20000] [--samples 60] [--partitions 4]
+ *     npm run bench:memory -- [--memory-mib 512,400] [--cache-mib 16] [--devices 20000] [--samples 60] [--partitions 4]
  *                             [--slow-kib 0] [--engine level] [--timeline] [--json]
  *
  * --slow-kib: the worker's requests reach the broker at so many KiB/s and connection, answers come at once.
@@ -26,7 +26,7 @@ import { withCleanup } from "./with-cleanup.ts";
 
 const { values } = parseArgs({
   options: {
-    "memory-mib": { type: "string", default: "512,336" },
+    "memory-mib": { type: "string", default: "512,400" },
     "cache-mib": { type: "string", default: "16" },
     devices: { type: "string", default: "20000" },
     samples: { type: "string", default: "60" },

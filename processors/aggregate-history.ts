@@ -10,7 +10,9 @@ import { STORES, type AggregateRecord, type MetricAggregate } from "./formats/re
 /** Closed windows kept per device and window size. */
 export const HISTORY_SLOTS = 60;
 
-const VERSION = 1;
+/** Version 1 had numbers in full. */
+const VERSION = 2;
+const FIRST_SHORT = 2;
 const reader = new ByteReader();
 
 const aggregateSerde: Serde<AggregateRecord> = {
@@ -27,18 +29,20 @@ const aggregateSerde: Serde<AggregateRecord> = {
       const metric = record.metrics[name];
       out.string(name);
       out.varint(metric.count);
-      out.f64(metric.sum);
-      out.f64(metric.min);
-      out.f64(metric.max);
+      out.number(metric.sum);
+      out.number(metric.min);
+      out.number(metric.max);
       out.f64(metric.mean);
       out.f64(metric.variance);
-      out.f64(metric.first);
-      out.f64(metric.last);
+      out.number(metric.first);
+      out.number(metric.last);
     }
   },
   read(bytes, start, end) {
     reader.reset(bytes, start, end);
-    checkRowVersion(reader.u8(), VERSION, "aggregate row");
+    const version = reader.u8();
+    checkRowVersion(version, VERSION, "aggregate row");
+    reader.inFull = version < FIRST_SHORT;
     const tenant = reader.string();
     const deviceId = reader.string();
     const windowStart = reader.svarint();
@@ -47,13 +51,13 @@ const aggregateSerde: Serde<AggregateRecord> = {
     for (let count = reader.varint(); count > 0; count--) {
       metrics[reader.string()] = {
         count: reader.varint(),
-        sum: reader.f64(),
-        min: reader.f64(),
-        max: reader.f64(),
+        sum: reader.number(),
+        min: reader.number(),
+        max: reader.number(),
         mean: reader.f64(),
         variance: reader.f64(),
-        first: reader.f64(),
-        last: reader.f64(),
+        first: reader.number(),
+        last: reader.number(),
       };
     }
     reader.expectEnd();

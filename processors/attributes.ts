@@ -17,7 +17,7 @@ export function writeAttributes(attributes: Readonly<Record<string, AttributeVal
     if (typeof value === "boolean") out.u8(value ? TRUE : FALSE);
     else if (typeof value === "number") {
       out.u8(NUMBER);
-      out.f64(value);
+      out.number(value);
     } else {
       out.u8(STRING);
       out.string(value);
@@ -30,6 +30,6 @@ export function readAttributes(reader: ByteReader, into: Record<string, Attribut
     const name = reader.string();
     const type = reader.u8();
     if (type > STRING) throw new RangeError(`attribute type ${type} is unknown`);
-    into[name] = type === STRING ? reader.string() : type === NUMBER ? reader.f64() : type === TRUE;
+    into[name] = type === STRING ? reader.string() : type === NUMBER ? reader.number() : type === TRUE;
   }
 }

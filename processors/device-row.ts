@@ -52,9 +52,10 @@ export class DeviceRow {
   }
 }
 
-/** Version 1 was the ledger alone; in version 2 the rows of windows had no slots. */
-const VERSION = 3;
+/** Version 1 was the ledger alone; in version 2 the rows of windows had no slots; version 3 had times and numbers in full. */
+const VERSION = 4;
 const FIRST_WITH_SLOTS = 3;
+const FIRST_SHORT = 4;
 const HAS_LEDGER = 1;
 const HAS_STATE = 2;
 const reader = new ByteReader();
@@ -64,6 +65,7 @@ const deviceRowSerde: Serde<DeviceRow> = {
   write(row, out) {
     const { ledger, state, windows } = row;
     out.u8(VERSION);
+    out.startTimes();
     out.string(row.tenant);
     out.string(row.deviceId);
     out.u8((ledger === undefined ? 0 : HAS_LEDGER) | (state === undefined ? 0 : HAS_STATE));
@@ -76,6 +78,7 @@ const deviceRowSerde: Serde<DeviceRow> = {
     reader.reset(bytes, start, end);
     const version = reader.u8();
     checkRowVersion(version, VERSION, "device row");
+    reader.inFull = version < FIRST_SHORT;
     const tenant = reader.string();
     const deviceId = reader.string();
     const row = new DeviceRow(tenant, deviceId);

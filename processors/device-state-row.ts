@@ -103,12 +103,12 @@ export function writeDeviceState(row: DeviceStateRow, out: ByteWriter): void {
   out.u8((row.bootId === undefined ? 0 : HAS_BOOT) | (row.seq === undefined ? 0 : HAS_SEQ));
   if (row.bootId !== undefined) out.string(row.bootId);
   if (row.seq !== undefined) out.varint(row.seq);
-  out.svarint(row.ts);
-  out.svarint(row.receivedTs);
+  out.time(row.ts);
+  out.time(row.receivedTs);
   out.varint(row.names.length);
   for (let i = 0; i < row.names.length; i++) {
     out.string(row.names[i]);
-    out.f64(row.value(i));
+    out.number(row.value(i));
     out.svarint(row.valueTs(i) - row.ts);
   }
   writeAttributes(row.attributes ?? NO_ATTRIBUTES, out);
@@ -119,12 +119,12 @@ export function readDeviceState(reader: ByteReader, tenant: string, deviceId: st
   const row = new DeviceStateRow(tenant, deviceId);
   if ((flags & HAS_BOOT) !== 0) row.bootId = reader.string();
   if ((flags & HAS_SEQ) !== 0) row.seq = reader.varint();
-  row.ts = reader.svarint();
-  row.receivedTs = reader.svarint();
+  row.ts = reader.time();
+  row.receivedTs = reader.time();
   const names: string[] = [];
   for (let count = reader.varint(); count > 0; count--) {
     names.push(reader.string());
-    const value = reader.f64();
+    const value = reader.number();
     row.addMetric(value, row.ts + reader.svarint());
   }
   row.names = names;

@@ -136,12 +136,12 @@ export function writeLedger(row: LedgerRow, out: ByteWriter): void {
   out.varint(row.reboots);
   out.varint(row.withoutIdentity);
   out.varint(row.late);
-  out.svarint(row.firstTs);
-  out.svarint(row.lastTs);
-  out.svarint(row.lastReceiveTs);
+  out.time(row.firstTs);
+  out.time(row.lastTs);
+  out.time(row.lastReceiveTs);
   out.varint(row.implicitBoots);
   out.u8(Number.isNaN(row.givenUpTs) ? 0 : 1);
-  if (!Number.isNaN(row.givenUpTs)) out.svarint(row.givenUpTs);
+  if (!Number.isNaN(row.givenUpTs)) out.time(row.givenUpTs);
   out.varint(row.givenUpBoots.length);
   for (const bootId of row.givenUpBoots) out.string(bootId);
   out.varint(row.boots.length);
@@ -157,11 +157,11 @@ export function readLedger(reader: ByteReader, tenant: string, deviceId: string)
   row.reboots = reader.varint();
   row.withoutIdentity = reader.varint();
   row.late = reader.varint();
-  row.firstTs = reader.svarint();
-  row.lastTs = reader.svarint();
-  row.lastReceiveTs = reader.svarint();
+  row.firstTs = reader.time();
+  row.lastTs = reader.time();
+  row.lastReceiveTs = reader.time();
   row.implicitBoots = reader.varint();
-  if (reader.u8() === 1) row.givenUpTs = reader.svarint();
+  if (reader.u8() === 1) row.givenUpTs = reader.time();
   for (let count = reader.varint(); count > 0; count--) row.givenUpBoots.push(reader.string());
   for (let count = reader.varint(); count > 0; count--) row.boots.push(readBoot(reader));
   return row;
@@ -172,10 +172,10 @@ function writeBoot(boot: BootRow, out: ByteWriter): void {
   out.u8((boot.implicit ? BOOT_IMPLICIT : 0) | (timed ? BOOT_TIMED : 0));
   out.string(boot.bootId);
   if (timed) {
-    out.svarint(boot.firstTs);
-    out.svarint(boot.lastTs);
+    out.time(boot.firstTs);
+    out.time(boot.lastTs);
   }
-  out.svarint(boot.lastReceiveTs);
+  out.time(boot.lastReceiveTs);
   out.svarint(boot.lastOffset);
   out.varint(boot.runs);
   let before = 0;
@@ -192,10 +192,10 @@ function readBoot(reader: ByteReader): BootRow {
   const flags = reader.u8();
   const boot = new BootRow(reader.string(), (flags & BOOT_IMPLICIT) !== 0);
   if ((flags & BOOT_TIMED) !== 0) {
-    boot.firstTs = reader.svarint();
-    boot.lastTs = reader.svarint();
+    boot.firstTs = reader.time();
+    boot.lastTs = reader.time();
   }
-  boot.lastReceiveTs = reader.svarint();
+  boot.lastReceiveTs = reader.time();
   boot.lastOffset = reader.svarint();
   let before = 0;
   for (let runs = reader.varint(); runs > 0; runs--) {

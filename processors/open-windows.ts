@@ -151,15 +151,15 @@ export function writeOpenWindows(windows: OpenWindows, known: readonly string[] 
   const isKnown = latest !== undefined && latest.names === known;
   out.varint(windows.sizeMs);
   out.u8((latest === undefined ? 0 : HAS_LATEST) | (isKnown ? KNOWN_NAMES : 0));
-  out.svarint(windows.dueAt);
+  out.time(windows.dueAt);
   if (latest !== undefined) {
-    out.svarint(latestStart);
+    out.time(latestStart);
     writeWindow(latest, out, !isKnown);
   }
   out.varint(count);
   for (let i = 0; i < count; i++) {
-    out.svarint(windows.start(i));
-    out.svarint(windows.since(i));
+    out.time(windows.start(i));
+    out.time(windows.since(i));
     out.varint(windows.slot(i) - BY_START);
   }
   out.varint(windows.spareSlot - NO_SLOT);
@@ -169,14 +169,14 @@ export function writeOpenWindows(windows: OpenWindows, known: readonly string[] 
 export function readOpenWindows(reader: ByteReader, known: readonly string[] | undefined, hasSlots: boolean): OpenWindows {
   const windows = new OpenWindows(reader.varint());
   const flags = reader.u8();
-  windows.dueAt = reader.svarint();
+  windows.dueAt = reader.time();
   if ((flags & HAS_LATEST) !== 0) {
-    const start = reader.svarint();
+    const start = reader.time();
     windows.setLatest(start, readWindow(reader, (flags & KNOWN_NAMES) === 0 ? undefined : known));
   }
   for (let count = reader.varint(); count > 0; count--) {
-    const start = reader.svarint();
-    const since = reader.svarint();
+    const start = reader.time();
+    const since = reader.time();
     if (hasSlots) windows.insert(start, since, reader.varint() + BY_START);
     else windows.insert(start, since, reader.u8() === 1 ? STUB : BY_START);
   }

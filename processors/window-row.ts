@@ -186,8 +186,10 @@ function blankStats(metrics: number): number[] {
   return blank.slice();
 }
 
-/** Version 1 was without the start. */
-const VERSION = 2;
+/** Version 1 was without the start; version 2 had times and numbers in full. */
+const VERSION = 3;
+const FIRST_WITH_START = 2;
+const FIRST_SHORT = 3;
 const CLOSED = 1;
 const reader = new ByteReader();
 
@@ -195,14 +197,16 @@ const windowRowSerde: Serde<WindowRow> = {
   name: "window-row",
   write(row, out) {
     out.u8(VERSION);
-    out.svarint(row.start);
+    out.startTimes();
+    out.time(row.start);
     writeWindow(row, out);
   },
   read(bytes, start, end) {
     reader.reset(bytes, start, end);
     const version = reader.u8();
     checkRowVersion(version, VERSION, "window row");
-    const windowStart = version === 1 ? NaN : reader.svarint();
+    reader.inFull = version < FIRST_SHORT;
+    const windowStart = version < FIRST_WITH_START ? NaN : reader.time();
     const row = readWindow(reader);
     row.start = windowStart;
     reader.expectEnd();
@@ -213,36 +217,63 @@ const windowRowSerde: Serde<WindowRow> = {
 /** Without names: the reader must know them. */
 export function writeWindow(row: WindowRow, out: ByteWriter, withNames = true): void {
   out.u8(row.closed ? CLOSED : 0);
-  out.svarint(row.lastReceiveTs);
+  out.time(row.lastReceiveTs);
   out.varint(row.names.length);
   const { stats } = row;
   for (let i = 0; i < row.names.length; i++) {
     const at = FIRST_METRIC + i * STRIDE;
     if (withNames) out.string(row.names[i]);
-    out.varint(stats[at + COUNT]);
-    for (let j = SUM; j <= FIRST; j++) out.f64(stats[at + j]);
-    out.f64(stats[at + LAST]);
-    out.svarint(stats[at + FIRST_TS]);
-    out.svarint(stats[at + LAST_TS]);
+    const count = stats[at + COUNT];
+    out.varint(count);
+    if (count !== 1) {
+      out.number(stats[at + SUM]);
+      out.number(stats[at + MIN]);
+      out.number(stats[at + MAX]);
+      out.f64(stats[at + MEAN]);
+      out.f64(stats[at + SQUARES]);
+      out.number(stats[at + FIRST]);
+      out.time(stats[at + FIRST_TS]);
+    }
+    out.number(stats[at + LAST]);
+    out.time(stats[at + LAST_TS]);
   }
 }
 
 /** `known`: the names of a window that was written without. */
 export function readWindow(from: ByteReader, known?: readonly string[]): WindowRow {
   const closed = (from.u8() & CLOSED) !== 0;
-  const row = new WindowRow([], from.svarint());
+  const row = new WindowRow([], from.time());
   row.closed = closed;
   const names: string[] = [];
   const { stats } = row;
   for (let count = from.varint(); count > 0; count--) {
     if (known === undefined) names.push(from.string());
-    stats.push(from.varint());
-    for (let j = SUM; j <= FIRST; j++) stats.push(from.f64());
-    const last = from.f64();
-    stats.push(from.svarint(), last, from.svarint());
+    if (from.inFull) readMetricInFull(from, stats);
+    else readMetric(from, stats);
   }
   row.names = known ?? names;
   return row;
+}
+
+/** Of one reading all is that reading. */
+function readMetric(from: ByteReader, stats: number[]): void {
+  const count = from.varint();
+  if (count === 1) {
+    const value = from.number();
+    const ts = from.time();
+    stats.push(count, value, value, value, value, 0, value, ts, value, ts);
+    return;
+  }
+  stats.push(count, from.number(), from.number(), from.number(), from.f64(), from.f64(), from.number(), from.time());
+  stats.push(from.number(), from.time());
+}
+
+/** As in versions of before. */
+function readMetricInFull(from: ByteReader, stats: number[]): void {
+  stats.push(from.varint());
+  for (let j = SUM; j <= FIRST; j++) stats.push(from.f64());
+  const last = from.f64();
+  stats.push(from.svarint(), last, from.svarint());
 }
 
 export type WindowRows = WindowStore<string, WindowRow>;

@@ -10,6 +10,7 @@
  */
 import type { CommittedOffset, GroupMember, TopicPartition, Trouble } from "../eventlog/port.ts";
 import type { RecordSet } from "../eventlog/records/record-set.ts";
+import { decodedBytes } from "../state/object-cache.ts";
 import { ofTask } from "./corrupt-tasks.ts";
 import type { LogSink } from "./log-sink.ts";
 import type { MemoryBudget } from "./memory-budget.ts";
@@ -25,9 +26,6 @@ const MIN_COMMIT_GAP_MS = 10;
 const CATCH_UP_LAG = 50_000;
 /** Commit intervals in one while catching up. */
 const CATCH_UP_FACTOR = 8;
-/** What a changed row, which cannot leave the cache, holds for each byte of its encoding, and beside that (state/object-cache.ts). */
-const DECODED_FACTOR = 4;
-const ROW_OVERHEAD_BYTES = 200;
 /** Commits take milliseconds; one that a slow broker takes longer for is worth saying. */
 const SLOW_COMMIT_MS = 5_000;
 /** A transaction that is open for longer than a minute is aborted by the log: none is begun where its commit may be so far away. */
@@ -110,8 +108,8 @@ export class Committer {
     const { collector, memory } = this.#options;
     if (collector.set.byteLength >= memory.gatheredBytes) return true;
     let changedBytes = 0;
-    for (const { state } of tasks) changedBytes += DECODED_FACTOR * state.dirtyBytes + ROW_OVERHEAD_BYTES * state.dirtyRows;
-    return changedBytes >= DECODED_FACTOR * memory.changedBytes;
+    for (const { state } of tasks) changedBytes += decodedBytes(state.dirtyRows, state.dirtyBytes);
+    return changedBytes >= memory.changedBytes;
   }
 
   /** Milliseconds until a commit is due; 0 for now, Infinity for nothing to commit. `now` is performance.now(). */

@@ -27,7 +27,7 @@ export interface MemoryBudget {
   readonly batchBytes: number;
   /** Output that waits for a commit; at most one such set more is on its way to the log, and its buffers come back as they are written. */
   readonly gatheredBytes: number;
-  /** Changed rows that wait for a commit, encoded; as much again on their way. */
+  /** Changed rows that wait for a commit and cannot leave the cache until then; encoded, as they go out, they are less. */
   readonly changedBytes: number;
   /** Committed rows that the state engines do not have yet, of all tasks. */
   readonly uncheckpointedBytes: number;
@@ -70,7 +70,7 @@ export function memoryBudget(cacheMiB: number, memoryMiB = defaultMemoryMiB(cach
     fetchBytes: Math.floor(unit / 2),
     batchBytes: 8 * unit,
     gatheredBytes: 4 * unit,
-    changedBytes: 2 * unit,
+    changedBytes: 8 * unit,
     uncheckpointedBytes: 4 * unit,
     restoreBytes: 2 * unit,
     standbyFetchBytes: unit,

@@ -1,4 +1,5 @@
 /** Reads what ByteWriter wrote, bounds checked: bytes that end too early or make no sense are a `corrupt-row`. */
+import { IN_FULL, MAX_SHORT_HUNDREDTHS } from "./byte-writer.ts";
 import { StateError } from "./errors.ts";
 
 const EMPTY = Buffer.alloc(0);
@@ -10,6 +11,10 @@ export class ByteReader {
   /** Index of the next byte to read. */
   position = 0;
   end = 0;
+  /** Until the next reset(): time() and number() are for what svarint() and f64() wrote, as rows of older versions have it. */
+  inFull = false;
+  /** The last of time(). */
+  #time = 0;
 
   reset(bytes: Buffer, start: number, end: number): void {
     if (!(start >= 0 && start <= end && end <= bytes.length))
@@ -17,6 +22,8 @@ export class ByteReader {
     this.bytes = bytes;
     this.position = start;
     this.end = end;
+    this.inFull = false;
+    this.#time = 0;
   }
 
   get remaining(): number {
@@ -75,6 +82,19 @@ export class ByteReader {
 
   f64(): number {
     return this.bytes.readDoubleBE(this.#take(8));
+  }
+
+  time(): number {
+    if (this.inFull) return this.svarint();
+    return (this.#time += this.svarint());
+  }
+
+  number(): number {
+    if (this.inFull) return this.f64();
+    const short = this.varint();
+    if (short === IN_FULL) return this.f64();
+    if ((short & 1) === 1 || short >= 4 * MAX_SHORT_HUNDREDTHS) throw new StateError("corrupt-row", `${short} is no form of a number`);
+    return ((short >>> 2) ^ -((short >>> 1) & 1)) / 100;
   }
 
   /** A copy. */

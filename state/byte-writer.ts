@@ -13,6 +13,10 @@ const MAX_SHORT_DECIMAL = 1e9;
 /** Sign, 2^53 - 1, point and fraction. */
 const MAX_DECIMAL_BYTES = 1 + 16 + 1 + FRACTION_DIGITS;
 const WORD_BYTES = 4;
+/** Below it, in hundredths, number() has a short form. */
+export const MAX_SHORT_HUNDREDTHS = 2 ** 28;
+/** What number() has in place of a short form, before the eight bytes: no short form is odd. */
+export const IN_FULL = 1;
 const MINUS = 0x2d;
 const ZERO = 0x30;
 const POINT = 0x2e;
@@ -45,6 +49,8 @@ export class ByteWriter {
   position = 0;
   /** Of `buffer`: floats go through it because the engine inlines it, unlike Buffer's methods. */
   #view: DataView;
+  /** The last of time(). */
+  #time = 0;
 
   constructor(initialBytes: number = INITIAL_BYTES) {
     this.buffer = Buffer.allocUnsafeSlow(Math.max(1, initialBytes));
@@ -138,6 +144,36 @@ export class ByteWriter {
     if (this.position + 8 > this.buffer.length) this.#grow(8);
     this.#view.setFloat64(this.position, value);
     this.position += 8;
+  }
+
+  /** Of a row, before the first time(). */
+  startTimes(): void {
+    this.#time = 0;
+  }
+
+  /**
+   * The distance from the row's time before, in one to three bytes mostly, where a time takes six or seven. An integer within 2^52; beyond it
+   * the distance may be a RangeError.
+   */
+  time(value: number): void {
+    this.svarint(value - this.#time);
+    this.#time = value;
+  }
+
+  /** Any number, bit for bit: integers and what has up to two digits behind the point, as most sensors' values, in one to five bytes. */
+  number(value: number): void {
+    const hundredths = Math.round(value * 100);
+    const isShort =
+      hundredths > -MAX_SHORT_HUNDREDTHS &&
+      hundredths < MAX_SHORT_HUNDREDTHS &&
+      hundredths / 100 === value &&
+      (hundredths !== 0 || 1 / value > 0); // -0 is a number of its own
+    if (isShort) {
+      this.varint(((hundredths << 1) ^ (hundredths >> 31)) << 1);
+      return;
+    }
+    this.u8(IN_FULL);
+    this.f64(value);
   }
 
   bytes(source: Uint8Array, start: number = 0, end: number = source.length): void {

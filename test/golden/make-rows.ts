@@ -1,6 +1,6 @@
 /**
  * Prints rows of every store of the job as JSON, one a line. Run at the version whose rows are to be kept:
- * `node test/golden/make-rows.ts > test/golden/rows-v3.jsonl`.
+ * `node test/golden/make-rows.ts > test/golden/rows-v4.jsonl`.
  */
 import { DEFAULT_TOPICS } from "../../processors/formats/names.ts";
 import { TopologyTestDriver } from "../../runtime/test-driver.ts";

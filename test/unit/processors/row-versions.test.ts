@@ -9,7 +9,7 @@ import type { StoreSpec } from "../../../state/store.ts";
 import { goldenTopology, view, type GoldenRow } from "../../golden/row-views.ts";
 
 /** Oldest first. The last one is of the rows that are written now. */
-const GOLDEN = ["rows-v1.jsonl", "rows-v2.jsonl", "rows-v3.jsonl"];
+const GOLDEN = ["rows-v1.jsonl", "rows-v2.jsonl", "rows-v3.jsonl", "rows-v4.jsonl"];
 
 /** Stores of version 1 that no later one has: what was in this one comes again with each device's next event. */
 const GONE: readonly string[] = ["device-state"];

@@ -22,7 +22,7 @@ test("without a setting the shares are those of a cache of 64 MiB and 576 MiB be
     fetchBytes: 4 * MIB,
     batchBytes: 64 * MIB,
     gatheredBytes: 32 * MIB,
-    changedBytes: 16 * MIB,
+    changedBytes: 64 * MIB,
     uncheckpointedBytes: 32 * MIB,
     restoreBytes: 16 * MIB,
     standbyFetchBytes: 8 * MIB,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { ByteReader } from "../../../state/byte-reader.ts";
-import { ByteWriter } from "../../../state/byte-writer.ts";
+import { ByteWriter, MAX_SHORT_HUNDREDTHS } from "../../../state/byte-writer.ts";
 import { StateError } from "../../../state/errors.ts";
 import { serdes } from "../../../state/serdes.ts";
 
@@ -57,6 +57,69 @@ test("numbers read back as they were written, up to 2^53", () => {
   );
 });
 
+const hundredths = fc.integer({ min: 1 - MAX_SHORT_HUNDREDTHS, max: MAX_SHORT_HUNDREDTHS - 1 }).map((value) => value / 100);
+
+test("number() gives back any number bit for bit, and is short for what has two digits behind the point", () => {
+  const any = fc.oneof(fc.double(), fc.integer(), fc.constantFrom(-0, 0, MAX_SHORT_HUNDREDTHS / 100, -MAX_SHORT_HUNDREDTHS / 100));
+  const lengthOf = (value: number): number => {
+    const bytes = written((out) => out.number(value));
+    const reader = reading(bytes);
+    assert.ok(Object.is(reader.number(), value), `${value} in ${bytes.toString("hex")}`);
+    reader.expectEnd();
+    return bytes.length;
+  };
+  fc.assert(fc.property(any, (value) => assert.ok(lengthOf(value) <= 9)));
+  fc.assert(
+    fc.property(
+      hundredths.filter((value) => !Object.is(value, -0)),
+      (value) => assert.ok(lengthOf(value) <= 5, `${value}`),
+    ),
+  );
+  assert.deepEqual([0, 0.15, -0.3, 21.57, 1_013.25, -0, 0.125].map(lengthOf), [1, 1, 1, 2, 3, 9, 9]);
+});
+
+test("times of one row are read back, each short when it is near the one before; another row does not lean on them", () => {
+  const time = fc.oneof(
+    signed.filter((value) => Math.abs(value) <= LIMIT / 2),
+    fc.integer({ min: 1.7e12, max: 1.8e12 }),
+  );
+  fc.assert(
+    fc.property(fc.array(time, { maxLength: 8 }), (times) => {
+      const row = (out: ByteWriter): void => {
+        out.startTimes();
+        for (const value of times) out.time(value);
+      };
+      const bytes = written((out) => {
+        out.time(5);
+        row(out);
+      });
+      assert.deepEqual(bytes.subarray(1), written(row));
+      const reader = reading(bytes.subarray(1));
+      for (const value of times) assert.equal(reader.time(), value === 0 ? 0 : value);
+      reader.expectEnd();
+    }),
+  );
+  assert.equal(written((out) => [1_767_225_600_000, 1_767_225_600_050, 1_767_225_599_990].forEach((at) => out.time(at))).length, 6 + 1 + 1);
+});
+
+test("times and numbers in full are those of rows of before, until the next reset", () => {
+  const reader = reading(
+    written((out) => {
+      out.svarint(1_767_225_600_000);
+      out.svarint(1_767_225_600_001);
+      out.f64(21.57);
+    }),
+  );
+  reader.inFull = true;
+  assert.deepEqual([reader.time(), reader.time(), reader.number()], [1_767_225_600_000, 1_767_225_600_001, 21.57]);
+  reader.reset(
+    written((out) => out.number(21.57)),
+    0,
+    2,
+  );
+  assert.equal(reader.number(), 21.57);
+});
+
 test("byte order of u64 is numeric order", () => {
   fc.assert(
     fc.property(unsigned, unsigned, (a, b) => {
@@ -107,6 +170,9 @@ test("bytes that end too early are `corrupt-row`, never a read beyond the end", 
     out.svarint(-LIMIT);
     out.string("grüße aus dem Süden, lang genug für zwei Wege");
     out.f64(1.5);
+    out.number(1.5);
+    out.number(1 / 3);
+    out.time(1_767_225_600_000);
     out.u64(7);
     out.u32(9);
   });
@@ -115,6 +181,9 @@ test("bytes that end too early are `corrupt-row`, never a read beyond the end", 
     reader.svarint();
     reader.string();
     reader.f64();
+    reader.number();
+    reader.number();
+    reader.time();
     reader.u64();
     reader.u32();
     reader.expectEnd();
@@ -126,7 +195,7 @@ test("bytes that end too early are `corrupt-row`, never a read beyond the end", 
 });
 
 test("random bytes are read or are `corrupt-row`, nothing else", () => {
-  const reads = ["u8", "u16", "u32", "i32", "u64", "varint", "svarint", "f64", "string"] as const;
+  const reads = ["u8", "u16", "u32", "i32", "u64", "varint", "svarint", "time", "f64", "number", "string"] as const;
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 40 }), fc.array(fc.constantFrom(...reads), { maxLength: 10 }), (raw, calls) => {
       const reader = reading(Buffer.from(raw));
