@@ -99,7 +99,7 @@ async function measure(log: KafkaLog, kafka: Kafka, commitIntervalMs: number, t:
     await load.run(rate, Number(values["warm-up"]));
     probe.take();
     const [startedAt, cpuBefore, stolen] = [performance.now(), cpuSeconds(worker.pid), countStolen()];
-    const { maxLagMs } = await load.run(rate, Number(values.seconds));
+    const { maxSendLagMs } = await load.run(rate, Number(values.seconds));
     const cores = (cpuSeconds(worker.pid) - cpuBefore) / ((performance.now() - startedAt) / 1_000);
     const stolenPercent = stolen();
     await delay(TAIL_MS);
@@ -111,7 +111,7 @@ async function measure(log: KafkaLog, kafka: Kafka, commitIntervalMs: number, t:
         workerCores: Math.round(cores * 100) / 100,
         peakRssMiB: peakRssMiB(worker.pid),
         stolenPercent,
-        maxSendLagMs: maxLagMs,
+        maxSendLagMs,
       },
     });
   }

@@ -232,9 +232,9 @@ export function writeWindow(row: WindowRow, out: ByteWriter, withNames = true): 
       out.f64(stats[at + MEAN]);
       out.f64(stats[at + SQUARES]);
       out.number(stats[at + FIRST]);
-      out.time(stats[at + FIRST_TS]);
     }
     out.number(stats[at + LAST]);
+    if (count !== 1) out.time(stats[at + FIRST_TS]);
     out.time(stats[at + LAST_TS]);
   }
 }
@@ -248,32 +248,24 @@ export function readWindow(from: ByteReader, known?: readonly string[]): WindowR
   const { stats } = row;
   for (let count = from.varint(); count > 0; count--) {
     if (known === undefined) names.push(from.string());
-    if (from.inFull) readMetricInFull(from, stats);
-    else readMetric(from, stats);
+    readMetric(from, stats);
   }
   row.names = known ?? names;
   return row;
 }
 
-/** Of one reading all is that reading. */
+/** Of one reading all is that reading, which is what is written. */
 function readMetric(from: ByteReader, stats: number[]): void {
   const count = from.varint();
-  if (count === 1) {
+  if (count === 1 && !from.inFull) {
     const value = from.number();
     const ts = from.time();
     stats.push(count, value, value, value, value, 0, value, ts, value, ts);
     return;
   }
-  stats.push(count, from.number(), from.number(), from.number(), from.f64(), from.f64(), from.number(), from.time());
-  stats.push(from.number(), from.time());
-}
-
-/** As in versions of before. */
-function readMetricInFull(from: ByteReader, stats: number[]): void {
-  stats.push(from.varint());
-  for (let j = SUM; j <= FIRST; j++) stats.push(from.f64());
-  const last = from.f64();
-  stats.push(from.svarint(), last, from.svarint());
+  stats.push(count, from.number(), from.number(), from.number(), from.f64(), from.f64(), from.number());
+  const last = from.number();
+  stats.push(from.time(), last, from.time());
 }
 
 export type WindowRows = WindowStore<string, WindowRow>;

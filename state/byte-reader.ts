@@ -86,7 +86,9 @@ export class ByteReader {
 
   time(): number {
     if (this.inFull) return this.svarint();
-    return (this.#time += this.svarint());
+    this.#time += this.svarint();
+    if (Math.abs(this.#time) > 2 ** 53) throw new StateError("corrupt-row", "time beyond 2^53");
+    return this.#time;
   }
 
   number(): number {

@@ -102,6 +102,17 @@ test("times of one row are read back, each short when it is near the one before;
   assert.equal(written((out) => [1_767_225_600_000, 1_767_225_600_050, 1_767_225_599_990].forEach((at) => out.time(at))).length, 6 + 1 + 1);
 });
 
+test("distances that lead beyond 2^53 are `corrupt-row`", () => {
+  const reader = reading(
+    written((out) => {
+      out.svarint(LIMIT);
+      out.svarint(2);
+    }),
+  );
+  assert.equal(reader.time(), LIMIT);
+  assert.throws(() => reader.time(), corrupt);
+});
+
 test("times and numbers in full are those of rows of before, until the next reset", () => {
   const reader = reading(
     written((out) => {
